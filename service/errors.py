@@ -1,0 +1,176 @@
+"""Every error that a user can meet. Each class carries its HTTP status and a stable type.
+
+ServiceError
+x RequestError                      what was sent has to change
+  - BrokenRequest              400  the body cannot be read, has no image, or two
+    + NotAnImage               400  the file is not an image that can be decoded
+  - NotFound                   404  no such path
+  - MethodNotAllowed           405
+  - NotAcceptable              406  no format in `Accept` can be served
+  - TooLarge                   413  too many bytes or pixels
+  - UnsupportedMediaType       415  a content type or an image format outside the list
+  - OptionError                422  options that are wrong, each with what is allowed
+  - RelevanceError             422  the method gave values that are not finite
+x Unavailable                       the same request may succeed later
+  - QueueFull                  429
+  - NotReady                   503  starting, draining or broken
+  - DeadlineExceeded           504
+x InternalError                500  never shows its cause; the log has it
+x BundleError                  500  a model's files are wrong (start-up and CLI)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+
+class ServiceError(Exception):
+    """The root of all errors; `detail` is a sentence that says what to do."""
+
+    status: ClassVar[int] = 500
+    type: ClassVar[str] = "internal-error"
+    title: ClassVar[str] = "Internal error"
+
+    def __init__(self, detail: str, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.headers = dict(headers or {})
+
+
+class RequestError(ServiceError):
+    """What was sent has to change."""
+
+    status = 400
+    type = "bad-request"
+    title = "Bad request"
+
+
+class BrokenRequest(RequestError):
+    """The body cannot be read, holds no image, or holds two."""
+
+    type = "broken-request"
+    title = "The request cannot be read"
+
+
+class NotAnImage(BrokenRequest):
+    """The file is not an image, or a broken one."""
+
+    type = "not-an-image"
+    title = "Not an image that can be decoded"
+
+
+class NotFound(RequestError):
+    """There is no such path."""
+
+    status = 404
+    type = "not-found"
+    title = "Not found"
+
+
+class MethodNotAllowed(RequestError):
+    """The path is there, but not for this HTTP method."""
+
+    status = 405
+    type = "method-not-allowed"
+    title = "Method not allowed"
+
+
+class NotAcceptable(RequestError):
+    """None of the formats in `Accept` can be served."""
+
+    status = 406
+    type = "not-acceptable"
+    title = "Not acceptable"
+
+
+class TooLarge(RequestError):
+    """The body has too many bytes, or the image too many pixels."""
+
+    status = 413
+    type = "too-large"
+    title = "Too large"
+
+
+class UnsupportedMediaType(RequestError):
+    """The content type, or the image's format, is not one that is read."""
+
+    status = 415
+    type = "unsupported-media-type"
+    title = "Unsupported media type"
+
+
+@dataclass(frozen=True)
+class OptionProblem:
+    """One option that is wrong, and what it may be."""
+
+    option: str
+    detail: str
+
+
+class OptionError(RequestError):
+    """One or more options are wrong."""
+
+    status = 422
+    type = "invalid-option"
+    title = "Invalid option"
+
+    def __init__(self, problems: Sequence[OptionProblem]) -> None:
+        super().__init__("; ".join(f"{p.option}: {p.detail}" for p in problems))
+        self.problems = tuple(problems)
+
+    @classmethod
+    def of(cls, option: str, detail: str) -> OptionError:
+        """Make the error for a single option."""
+        return cls([OptionProblem(option, detail)])
+
+
+class RelevanceError(RequestError):
+    """The method gave relevance that is not finite."""
+
+    status = 422
+    type = "relevance-not-finite"
+    title = "Relevance is not finite"
+
+
+class Unavailable(ServiceError):
+    """The same request may succeed later."""
+
+    status = 503
+    type = "unavailable"
+    title = "Unavailable"
+
+
+class QueueFull(Unavailable):
+    """Too many requests wait already."""
+
+    status = 429
+    type = "queue-full"
+    title = "Too many requests are waiting"
+
+
+class NotReady(Unavailable):
+    """The service is starting, draining or broken."""
+
+    type = "not-ready"
+    title = "Not ready"
+
+
+class DeadlineExceeded(Unavailable):
+    """The request waited or ran longer than the deadline."""
+
+    status = 504
+    type = "deadline-exceeded"
+    title = "Deadline exceeded"
+
+
+class InternalError(ServiceError):
+    """Something failed that should not; the log has the cause under the request's id."""
+
+
+class BundleError(ServiceError):
+    """A bundle is missing, broken, or does not fit; met at start-up and in the CLI."""
+
+    type = "bundle-error"
+    title = "The model's files are wrong"

@@ -1,0 +1,1 @@
+"""Bytes to pixels, and relevance to pictures. Needs no torch."""

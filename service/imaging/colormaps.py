@@ -1,0 +1,44 @@
+"""Colour maps for relevance: 255 colours from against (0) over nothing (127) to for (254)."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+DEFAULT = "bwr"
+CENTER = 127  # the index of zero: with an odd number of colours there is one in the middle
+N_COLORS = 2 * CENTER + 1
+
+# name -> what it looks like; all are matplotlib's, diverging, with a light colour for zero
+COLORMAPS = {
+    "bwr": "red for, blue against, white nothing",
+    "seismic": "dark red for, dark blue against, white nothing",
+    "coolwarm": "soft red for, soft blue against, grey nothing",
+    "RdBu_r": "red for, blue against, off-white nothing; safe for colour-blind people",
+    "PuOr_r": "orange for, purple against, off-white nothing; safe for colour-blind people",
+    "PRGn_r": "purple for, green against, off-white nothing",
+}
+
+
+@cache
+def color_table(name: str) -> NDArray[np.uint8]:
+    """The colours of a map.
+
+    Parameters
+    ----------
+    name : str
+        A key of `COLORMAPS`.
+
+    Returns
+    -------
+    NDArray[uint8]
+        RGB, shape (255, 3), read-only.
+    """
+    import matplotlib  # takes 0.2 s to import, and only a first picture needs it
+
+    rgba = matplotlib.colormaps[name].resampled(N_COLORS)(np.arange(N_COLORS), bytes=True)
+    table: NDArray[np.uint8] = np.ascontiguousarray(rgba[:, :3], dtype=np.uint8)
+    table.setflags(write=False)
+    return table

@@ -1,0 +1,92 @@
+"""Bring a picture of any size to the size that a network takes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+Fit = Literal["crop", "stretch", "pad"]
+Box = tuple[int, int, int, int]
+Color = tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class FittedImage:
+    """What the network sees of a picture.
+
+    Attributes
+    ----------
+    pixels : NDArray[uint8]
+        RGB, shape (H, W, 3), contiguous.
+    width, height : int
+        Of the upright picture, in pixels.
+    box : tuple of 4 int
+        Left, top, right, bottom of what the network sees, in pixels of the upright picture;
+        reaches beyond the picture for `pad`.
+    """
+
+    pixels: NDArray[np.uint8]
+    width: int
+    height: int
+    box: Box
+
+
+def fit_image(picture: Image.Image, size: tuple[int, int], fit: Fit, fill: Color) -> FittedImage:
+    """Crop, stretch or pad a picture to a size, with antialiased bilinear resampling.
+
+    Parameters
+    ----------
+    picture : Image.Image
+        Upright, mode RGB.
+    size : tuple of 2 int
+        Height and width that the network takes.
+    fit : {"crop", "stretch", "pad"}
+        `crop` cuts the centre out, `pad` adds bars of the colour `fill`.
+    fill : tuple of 3 int
+        RGB, 0 to 255.
+    """
+    box = fit_box((picture.height, picture.width), size, fit)
+    view = render_box(picture, box, size, fill)
+    pixels = np.asarray(view, dtype=np.uint8)
+    return FittedImage(np.ascontiguousarray(pixels), picture.width, picture.height, box)
+
+
+def fit_box(picture_size: tuple[int, int], size: tuple[int, int], fit: Fit) -> Box:
+    """Find the part of a picture that the network sees.
+
+    Parameters
+    ----------
+    picture_size, size : tuple of 2 int
+        Height and width, of the picture and of what the network takes.
+    fit : {"crop", "stretch", "pad"}
+        As in `fit_image`.
+    """
+    height, width = picture_size
+    if fit == "stretch":
+        return (0, 0, width, height)
+    pick = min if fit == "crop" else max
+    scale = pick(width / size[1], height / size[0])
+    box_width, box_height = max(1, round(size[1] * scale)), max(1, round(size[0] * scale))
+    left, top = (width - box_width) // 2, (height - box_height) // 2
+    return (left, top, left + box_width, top + box_height)
+
+
+def render_box(picture: Image.Image, box: Box, size: tuple[int, int], fill: Color) -> Image.Image:
+    """Draw a box of a picture at a size; what lies beyond the picture has the colour `fill`."""
+    left, top, right, bottom = box
+    inner = (max(left, 0), max(top, 0), min(right, picture.width), min(bottom, picture.height))
+    height, width = size
+    if inner == box:
+        return picture.resize((width, height), Image.Resampling.BILINEAR, box=box)
+    x_scale, y_scale = width / (right - left), height / (bottom - top)
+    x, y = round((inner[0] - left) * x_scale), round((inner[1] - top) * y_scale)
+    inner_width = max(1, round((inner[2] - inner[0]) * x_scale))
+    inner_height = max(1, round((inner[3] - inner[1]) * y_scale))
+    canvas = Image.new("RGB", (width, height), fill)
+    part = picture.resize((inner_width, inner_height), Image.Resampling.BILINEAR, box=inner)
+    canvas.paste(part, (min(x, width - 1), min(y, height - 1)))
+    return canvas

@@ -1,0 +1,1 @@
+"""Networks and their files: architectures, bundles (weights and card), the registry."""

@@ -1,0 +1,104 @@
+"""Bundles: a folder with `model.safetensors` and `model.json`, written and verified."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import Tensor, nn
+
+from service.errors import BundleError
+from service.models.architectures import build_empty
+from service.models.card import CARD_FILE, ModelCard, read_card
+
+WEIGHTS_FILE = "model.safetensors"
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A verified bundle: the card and a network in evaluation mode, on the CPU, in float32."""
+
+    card: ModelCard
+    model: nn.Module
+
+
+def write_bundle(folder: Path, card: ModelCard, model: nn.Module) -> ModelCard:
+    """Write weights and card; the card's `sha256` is replaced by that of the weights written.
+
+    Parameters
+    ----------
+    folder : Path
+        Made if missing; files of an earlier bundle in it are replaced.
+    card : ModelCard
+        What to write, but for `sha256`.
+    model : nn.Module
+        Its `state_dict` is written as float32.
+
+    Returns
+    -------
+    ModelCard
+        The card as written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    weights = save(
+        {k: v.detach().cpu().float().contiguous() for k, v in model.state_dict().items()}
+    )
+    written = card.model_copy(update={"sha256": hashlib.sha256(weights).hexdigest()})
+    (folder / WEIGHTS_FILE).write_bytes(weights)
+    (folder / CARD_FILE).write_text(written.model_dump_json(indent=1) + "\n", encoding="utf-8")
+    return written
+
+
+def read_bundle(folder: Path) -> Bundle:
+    """Read a bundle, verify the hash of its weights and every shape; nothing is unpickled.
+
+    Raises
+    ------
+    BundleError
+        Something is missing, broken, or does not fit; the message says what.
+    """
+    card = read_card(folder)
+    weights = _read_weights(folder, card)
+    model = build_empty(card.architecture, len(card.labels))
+    _check_shapes(folder, model.state_dict(), weights)
+    model.load_state_dict(weights, assign=True)
+    return Bundle(card, model.eval().requires_grad_(False))
+
+
+def _read_weights(folder: Path, card: ModelCard) -> dict[str, Tensor]:
+    path = folder / WEIGHTS_FILE
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        raise BundleError(f"the bundle {folder} has no {WEIGHTS_FILE}") from None
+    except OSError as error:
+        raise BundleError(f"{path} cannot be read: {error.strerror}") from error
+    found = hashlib.sha256(content).hexdigest()
+    if found != card.sha256:
+        raise BundleError(
+            f"{path} is not the file that {CARD_FILE} describes: "
+            f"its sha256 is {found[:12]}..., the card says {card.sha256[:12]}..."
+        )
+    try:
+        return load(content)
+    except SafetensorError as error:
+        raise BundleError(f"{path} is not a safetensors file: {error}") from error
+
+
+def _check_shapes(folder: Path, expected: dict[str, Tensor], found: dict[str, Tensor]) -> None:
+    missing, surplus = expected.keys() - found.keys(), found.keys() - expected.keys()
+    if missing or surplus:
+        raise BundleError(
+            f"the weights in {folder} do not fit the architecture: "
+            f"missing {sorted(missing) or 'none'}, not known {sorted(surplus) or 'none'}"
+        )
+    for name, tensor in expected.items():
+        if found[name].shape != tensor.shape or found[name].dtype != tensor.dtype:
+            raise BundleError(
+                f"the weights in {folder} do not fit the architecture: {name} is "
+                f"{found[name].dtype} {tuple(found[name].shape)}, "
+                f"expected {tensor.dtype} {tuple(tensor.shape)}"
+            )
