@@ -1,0 +1,1 @@
+"""Train and judge the networks that the service explains."""

@@ -1,0 +1,57 @@
+"""Augmentation of a batch where it lies: on the device, as uint8."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from training.config import Recipe
+
+
+def augment(images: Tensor, recipe: Recipe, generator: torch.Generator) -> Tensor:
+    """Crop and flip each image of a batch by chance.
+
+    Parameters
+    ----------
+    images : Tensor
+        uint8, shape (N, 3, H, W).
+    recipe : Recipe
+        Its `flip` and `crop_border`.
+    generator : torch.Generator
+        Of the device that the images are on.
+
+    Returns
+    -------
+    Tensor
+        uint8, the same shape.
+    """
+    n, _, height, width = images.shape
+    rows, columns = (torch.arange(s, device=images.device).repeat(n, 1) for s in (height, width))
+    if recipe.crop_border:
+        images = _reflect(images, recipe.crop_border)
+        rows += _offsets(n, recipe.crop_border, generator)
+        columns += _offsets(n, recipe.crop_border, generator)
+    if recipe.flip:
+        mirrored = torch.rand(n, 1, generator=generator, device=images.device) < 0.5
+        columns = torch.where(mirrored, columns.flip(1), columns)
+    item = torch.arange(n, device=images.device)[:, None, None]
+    return images[item, :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
+
+
+def normalize(images: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> Tensor:
+    """Turn uint8 images into what a network takes: float32, channels last in memory."""
+    shape = (1, 3, 1, 1)
+    centre = torch.tensor(mean, device=images.device).view(shape)
+    spread = torch.tensor(std, device=images.device).view(shape)
+    scaled = (images.float() / 255 - centre) / spread
+    return scaled.contiguous(memory_format=torch.channels_last)
+
+
+def _reflect(images: Tensor, border: int) -> Tensor:
+    # `pad` has no reflection for uint8; float32 holds 0 to 255 exactly
+    return functional.pad(images.float(), (border,) * 4, mode="reflect").to(torch.uint8)
+
+
+def _offsets(n: int, border: int, generator: torch.Generator) -> Tensor:
+    return torch.randint(0, 2 * border + 1, (n, 1), generator=generator, device=generator.device)

@@ -1,0 +1,81 @@
+"""Checkpoints of a run: one file per finished epoch, written whole or not at all."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from service.errors import ServiceError
+
+KEPT = 2  # the last one, and one before it should the disk have failed under the last
+
+
+class CheckpointError(ServiceError):
+    """There is no checkpoint, or one of another run."""
+
+    type = "checkpoint-error"
+    title = "The checkpoint cannot be used"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Everything that the next epoch depends on.
+
+    Attributes
+    ----------
+    epoch : int
+        Epochs that are finished.
+    recipe : dict
+        The recipe's values; another recipe cannot continue the run.
+    seed : int
+        Of the run.
+    model, average : dict
+        Weights, and their moving average.
+    optimizers : list of dict
+        A state for each optimizer, in the order of `make_optimizers`.
+    history : list of dict
+        A record for each finished epoch.
+    """
+
+    epoch: int
+    recipe: dict[str, Any]
+    seed: int
+    model: dict[str, Tensor]
+    average: dict[str, Tensor]
+    optimizers: list[dict[str, Any]]
+    history: list[dict[str, float]]
+
+
+def write_checkpoint(run: Path, checkpoint: Checkpoint) -> Path:
+    """Write a checkpoint into a run's folder, and remove all but the last few."""
+    folder = run / "checkpoints"
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"epoch-{checkpoint.epoch:03d}.pt"
+    partial = path.with_suffix(".partial")
+    torch.save(checkpoint.__dict__, partial)
+    os.replace(partial, path)
+    for old in sorted(folder.glob("epoch-*.pt"))[:-KEPT]:
+        old.unlink()
+    return path
+
+
+def read_last_checkpoint(run: Path, device: torch.device) -> Checkpoint:
+    """Read the newest checkpoint of a run.
+
+    Raises
+    ------
+    CheckpointError
+        There is none, or it cannot be read.
+    """
+    paths = sorted((run / "checkpoints").glob("epoch-*.pt"))
+    if not paths:
+        raise CheckpointError(f"{run} has no checkpoint to resume from; start without --resume")
+    try:
+        return Checkpoint(**torch.load(paths[-1], map_location=device, weights_only=True))
+    except Exception as error:
+        raise CheckpointError(f"{paths[-1]} cannot be read: {error}") from error

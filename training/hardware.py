@@ -1,0 +1,53 @@
+"""What a run is done on: device, precision, versions."""
+
+from __future__ import annotations
+
+import platform
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from service import __version__
+
+
+def choose_device(name: str) -> torch.device:
+    """Turn `auto` into the GPU if there is one, else the CPU."""
+    if name != "auto":
+        return torch.device(name)
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def autocast_dtype(device: torch.device) -> torch.dtype:
+    """bfloat16 where the device computes in it, else float32 (no autocast)."""
+    if device.type == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
+    has_bf16 = bool(torch.cpu.get_capabilities().get("avx512_bf16", False))
+    return torch.bfloat16 if has_bf16 else torch.float32
+
+
+def describe_hardware(device: torch.device) -> str:
+    """The processor's name and the number of threads, or the GPU's name."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"{_cpu_name()}, {torch.get_num_threads()} threads"
+
+
+def library_versions() -> dict[str, str]:
+    """Versions that a result depends on."""
+    return {
+        "lrpserve": __version__,
+        "python": sys.version.split()[0],
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+    }
+
+
+def _cpu_name() -> str:
+    info = Path("/proc/cpuinfo")
+    if info.is_file():
+        for line in info.read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return platform.processor() or platform.machine()

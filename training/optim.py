@@ -1,0 +1,105 @@
+"""Optimizers and the schedule of their rates."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Adam, AdamW, Optimizer
+
+from training.config import Recipe
+
+
+class Muon(Optimizer):
+    """Momentum whose update is orthogonalized (Jordan et al. 2024, "Muon").
+
+    Each weight of shape (out, ...) is taken as a matrix (out, in); its Nesterov momentum is
+    brought to near-orthogonal by five steps of a Newton-Schulz iteration in bfloat16.
+
+    Parameters
+    ----------
+    params : iterable of Tensor
+        Weights with two or more dimensions.
+    lr : float
+        The size of a step; the update's spectral norm is about 1.
+    weight_decay : float
+        Decoupled: each step takes off `lr * weight_decay` of a weight.
+    momentum : float
+        Decay of the gradient's moving average.
+    """
+
+    def __init__(
+        self, params: Iterable[Tensor], lr: float, weight_decay: float, momentum: float = 0.9
+    ) -> None:
+        super().__init__(params, {"lr": lr, "weight_decay": weight_decay, "momentum": momentum})
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
+        """Update each weight that has a gradient; `closure` is not supported."""
+        if closure is not None:
+            raise ValueError("Muon does not support a closure")
+        for group in self.param_groups:
+            for weight in group["params"]:
+                if weight.grad is not None:
+                    weight.mul_(1 - group["lr"] * group["weight_decay"])
+                    self._update(weight, group["lr"], group["momentum"])
+
+    def _update(self, weight: Tensor, lr: float, momentum: float) -> None:
+        state = self.state[weight]
+        if not state:
+            state["average"] = torch.zeros_like(weight)
+        average = state["average"].lerp_(weight.grad, 1 - momentum)
+        direction = weight.grad.lerp(average, momentum).reshape(len(weight), -1)
+        rows, columns = direction.shape
+        scale = max(1.0, rows / columns) ** 0.5
+        update = orthogonalize(direction).reshape(weight.shape)
+        weight.add_(update, alpha=-lr * scale)
+
+
+def orthogonalize(matrix: Tensor, steps: int = 5) -> Tensor:
+    """Bring all singular values of a matrix to about 1 (0.7 to 1.2), in bfloat16.
+
+    A quintic Newton-Schulz iteration with the coefficients of Jordan et al. 2024.
+    """
+    x = matrix.bfloat16()
+    is_tall = x.size(0) > x.size(1)
+    x = x.T if is_tall else x
+    x = x / (x.norm() + 1e-7)
+    for _ in range(steps):
+        gram = x @ x.T
+        x = 3.4445 * x + (-4.7750 * gram + 2.0315 * gram @ gram) @ x
+    return (x.T if is_tall else x).to(matrix.dtype)
+
+
+def make_optimizers(model: nn.Module, recipe: Recipe) -> list[Optimizer]:
+    """Make the optimizers of a recipe; each parameter belongs to one of them."""
+    if recipe.optimizer == "adam":
+        return [Adam(model.parameters(), recipe.learning_rate)]
+    weights = [p for p in model.parameters() if p.ndim > 1]
+    # as Muon's authors advise, the first and the last layer stay with AdamW
+    inner, outer = weights[1:-1], [weights[0], weights[-1]]
+    biases = [p for p in model.parameters() if p.ndim < 2]
+    groups = [
+        {"params": outer, "weight_decay": recipe.weight_decay},
+        {"params": biases, "weight_decay": 0.0},
+    ]
+    muon = Muon(inner, recipe.muon_learning_rate, recipe.weight_decay)
+    return [muon, AdamW(groups, recipe.learning_rate)]
+
+
+def rate_factor(recipe: Recipe, progress: float) -> float:
+    """Share of the highest rate at a point of the run.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        Its `schedule` and `warmup`.
+    progress : float
+        Steps done over all steps, 0 to 1.
+    """
+    if recipe.schedule == "constant":
+        return 1.0
+    if progress < recipe.warmup:
+        return progress / recipe.warmup
+    return (1 - progress) / (1 - recipe.warmup)
