@@ -1,0 +1,1 @@
+"""Layer-wise Relevance Propagation: methods mapped to rules, and their attributors."""
