@@ -1,0 +1,99 @@
+"""Assemble the application: routers, error handlers, the device queue's life."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+
+from fastapi import FastAPI
+from fastapi_swagger import patch_fastapi
+from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
+
+from service import __version__
+from service.api import explain, models, operations, predict
+from service.api.answers import EXPLANATION_HEADER
+from service.api.middleware import RequestContext
+from service.api.problems import handle_http_exception, handle_service_error
+from service.api.services import Services
+from service.errors import ServiceError
+from service.models.registry import find_card
+from service.runtime.queue import DeviceQueue, JobRunner
+from service.settings import Settings
+
+DESCRIPTION = """What a network sees in an image (`/predict`), and which pixels made it say so
+(`/explain`). Try it: open an operation below, choose *Try it out*, pick an image and *Execute*."""
+
+
+def create_app(
+    settings: Settings, on_loaded: Callable[[Services], None] = lambda services: None
+) -> FastAPI:
+    """Make the application.
+
+    Parameters
+    ----------
+    settings : Settings
+        Of this application.
+    on_loaded : callable, optional
+        Called, on the device thread, when loading the model has ended, well or not.
+
+    Raises
+    ------
+    BundleError
+        The model is not there, or its card is wrong. What is wrong with its weights shows later:
+        they are loaded while the port is open already.
+    """
+    queue = DeviceQueue(
+        load=lambda: _load_engine(settings),
+        size=settings.queue_size,
+        deadline_s=settings.deadline_s,
+        on_loaded=lambda: on_loaded(services),
+    )
+    services = Services(settings, find_card(settings.model), queue)
+    app = FastAPI(
+        title="lrpserve",
+        version=__version__,
+        description=DESCRIPTION,
+        lifespan=_make_lifespan(queue),
+        docs_url=None,  # its scripts would come from elsewhere; see patch_fastapi
+        redoc_url=None,
+        swagger_ui_oauth2_redirect_url=None,
+    )
+    for module in (predict, explain, models, operations):
+        app.include_router(module.make_router(services))
+    app.add_exception_handler(ServiceError, handle_service_error)
+    app.add_exception_handler(HTTPException, handle_http_exception)
+    _add_cors(app, settings)
+    app.add_middleware(RequestContext)
+    patch_fastapi(app)
+    return app
+
+
+def _load_engine(settings: Settings) -> JobRunner:
+    # imports torch, on the device thread: the port is open meanwhile
+    from service.runtime.load import load_engine
+
+    return load_engine(settings.model, settings.device)
+
+
+def _make_lifespan(
+    queue: DeviceQueue,
+) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        queue.start()
+        yield
+        queue.close()
+
+    return lifespan
+
+
+def _add_cors(app: FastAPI, settings: Settings) -> None:
+    if settings.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=list(settings.cors_origins),
+            allow_methods=["GET", "POST"],
+            allow_headers=["Content-Type", "Accept", "X-Request-ID"],
+            expose_headers=["X-Request-ID", "Server-Timing", "Retry-After", EXPLANATION_HEADER],
+        )
