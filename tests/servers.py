@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,14 +45,18 @@ def running_server(
     output = folder / "server.log"
     with output.open("wb") as stream:
         process = subprocess.Popen(
-            command, stdout=stream, stderr=stream, env={**os.environ, **(settings or {})}
+            command,
+            stdout=stream,
+            stderr=stream,
+            env={**os.environ, **(settings or {})},
+            start_new_session=True,  # so that what it has started can be ended with it
         )
     try:
         yield RunningServer(_wait_until_ready(process, output), process, output)
     finally:
-        if process.poll() is None:
-            process.kill()
-            process.wait(STOP_LIMIT_S)
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait(STOP_LIMIT_S)
 
 
 def _wait_until_ready(process: subprocess.Popen[bytes], output: Path) -> str:
