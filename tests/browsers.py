@@ -1,41 +1,35 @@
-"""A real browser for tests: Debian's Chromium, headless, with no way out of this machine."""
+"""A real browser for tests: Debian's Chromium, headless, driven by Playwright."""
 
 from __future__ import annotations
 
 import os
 import shutil
-import subprocess
-from pathlib import Path
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
+from playwright.sync_api import Browser, sync_playwright
 
 FLAGS = (
-    "--headless",
-    "--no-sandbox",
+    "--no-sandbox",  # tests run as root where there is no one else
     "--disable-gpu",
     "--no-first-run",
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
-    "--virtual-time-budget=10000",
-    # whatever a page would fetch from elsewhere fails, as it does where there is no network
-    "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1",
 )
 
 
-def rendered_page(url: str, profile: Path) -> str:
-    """The page's document after its scripts have run; skips where there is no Chromium."""
-    done = subprocess.run(
-        [_chromium(), *FLAGS, f"--user-data-dir={profile}", "--dump-dom", url],
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=100,
-    )
-    return done.stdout
+@contextmanager
+def open_browser() -> Iterator[Browser]:
+    """Start Chromium; skips where there is none, but fails in CI."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=_find_chromium(), args=[*FLAGS])
+        yield browser
+        browser.close()
 
 
-def _chromium() -> str:
+def _find_chromium() -> str:
     found = shutil.which("chromium")
     if found is not None:
         return found

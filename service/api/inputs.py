@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -85,7 +86,10 @@ async def _read_multipart(request: Request, max_body_bytes: int) -> Upload:
         ) as form:
             items = form.multi_items()
             images = [value for name, value in items if name == IMAGE_FIELD]
-            options = [(name, value) for name, value in items if name != IMAGE_FIELD]
+            # pages send every field of a form: one that was left empty is one that was left out
+            options = [
+                (name, value) for name, value in items if name != IMAGE_FIELD and value != ""
+            ]
             image = _only_image(images, options)
             content = await image.read()
     except HTTPException as error:
@@ -146,11 +150,12 @@ def _refuse_constant(name: str) -> NoReturn:
 def _decode_base64(text: Any) -> bytes:
     if not isinstance(text, str):
         raise BrokenRequest("`image` must be a string: base64, or a data: URL")
-    if text.startswith(("http:", "https:", "file:")):
+    scheme = re.match(r"\s*([a-z][a-z0-9+.-]*):", text, re.IGNORECASE)
+    if scheme and scheme[1].lower() != "data":
         raise BrokenRequest("`image` is an address; the service fetches none: send the image")
-    if text.startswith("data:"):
+    if scheme:
         head, _, text = text.partition(",")
-        if not head.endswith(";base64"):
+        if not head.lower().endswith(";base64"):
             raise BrokenRequest("`image` is a data: URL without `;base64,`; send base64")
     try:
         return pybase64.b64decode("".join(text.split()), validate=True)

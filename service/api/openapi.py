@@ -20,8 +20,12 @@ def request_schema(kind: type[PredictOptions], example: dict[str, Any]) -> dict[
     example : dict
         Options of an example.
     """
-    properties = kind.model_json_schema()["properties"]
-    as_file = {IMAGE_FIELD: {**_BINARY, "description": "The image file"}, **properties}
+    schema = kind.model_json_schema()
+    properties = {name: _without_null(field) for name, field in schema["properties"].items()}
+    as_file = {
+        IMAGE_FIELD: {**_BINARY, "description": "The image file"},
+        **{name: _example_in_text(field) for name, field in properties.items()},
+    }
     as_text = {
         IMAGE_FIELD: {"type": "string", "description": "Base64 of the file, or a data: URL"},
         **properties,
@@ -54,9 +58,30 @@ def _object(properties: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
+    """Take `null` out: an option is left out instead, and forms have no null."""
+    kept = {key: value for key, value in schema.items() if key not in ("anyOf", "title")}
+    if kept.get("default", ...) is None:
+        del kept["default"]
+    kinds = [kind for kind in schema.get("anyOf", []) if kind != {"type": "null"}]
+    return kept | (kinds[0] if len(kinds) == 1 else {"anyOf": kinds} if kinds else {})
+
+
+def _example_in_text(schema: dict[str, Any]) -> dict[str, Any]:
+    """Move the example into the text: /docs fills its form with examples, and sends them."""
+    fields = {key: value for key, value in schema.items() if key != "examples"}
+    if "examples" in schema:
+        fields["description"] = f"{schema['description']}; example: `{schema['examples'][0]}`"
+    # an empty one leaves the field empty; without one the form would send "string"
+    return fields if "default" in schema else fields | {"example": ""}
+
+
 def _query_parameter(name: str, schema: dict[str, Any]) -> dict[str, Any]:
-    text = f"{schema.get('description', '')} (only with an image as the raw body)"
-    return {"name": name, "in": "query", "required": False, "schema": schema, "description": text}
+    # a page would put the default into the query, where it must not be beside a form or JSON
+    default = f"default: {schema['default']}; " if "default" in schema else ""
+    text = f"{schema['description']} ({default}only with an image as the raw body)"
+    fields = {key: value for key, value in schema.items() if key not in ("default", "description")}
+    return {"name": name, "in": "query", "required": False, "schema": fields, "description": text}
 
 
 # a PNG of 8 x 8 grey pixels
