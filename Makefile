@@ -1,0 +1,60 @@
+# What people type. The stamps in .venv say what is installed, so that a second run is immediate.
+PYTHON ?= python3
+HOST ?= 127.0.0.1
+PORT ?= 8000
+
+BIN := .venv/bin
+SERVE := .venv/installed
+DEV := .venv/installed-dev
+
+# the build backend is pinned too, and uv trusts the certificates that this machine trusts
+export UV_BUILD_CONSTRAINT := constraints.txt
+export UV_SYSTEM_CERTS := 1
+
+# uv hard-links from its cache: seconds where pip takes minutes. Where it cannot be had, pip does.
+install = $(BIN)/uv pip install --python $(BIN)/python -c constraints.txt $(1) || \
+	$(BIN)/pip install -c constraints.txt $(1)
+
+.PHONY: help install serve test lint browser pins clean
+
+help:  ## this list (the default)
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
+
+install: $(SERVE)  ## make .venv with what the service needs
+
+serve: $(SERVE)  ## start the service; HOST, PORT and LRPSERVE_* are honoured
+	@exec $(BIN)/lrpserve serve --host $(HOST) --port $(PORT)
+
+test: $(DEV) browser  ## run the whole suite; ARGS='-k name' for a part
+	$(BIN)/pytest $(ARGS)
+
+lint: $(DEV)  ## check format, style, types and the Dockerfile
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/hadolint Dockerfile
+
+browser:  ## Chromium for the tests, where apt-get may install it
+	@command -v chromium >/dev/null || { echo "installing Chromium ..."; { apt-get update && \
+		DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends chromium; \
+		} >/dev/null 2>&1; } || echo "NO CHROMIUM: the tests that need a browser are skipped" >&2
+
+pins: $(DEV)  ## make constraints.txt anew with the newest versions
+	$(BIN)/uv pip compile --quiet --upgrade --python-version 3.11 --extra dev --no-annotate \
+		--custom-compile-command 'make pins' -o constraints.txt pyproject.toml
+
+clean:  ## remove .venv and all caches
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
+	find service training tests -name __pycache__ -prune -exec rm -rf {} +
+
+$(SERVE): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and \
+		"error: Python 3.11 or newer is needed; name one: make PYTHON=python3.12")'
+	$(PYTHON) -m venv .venv
+	-$(BIN)/pip install --quiet -c constraints.txt uv
+	$(call install,-e .)
+	@touch $@
+
+$(DEV): $(SERVE)
+	$(call install,-e '.[dev]')
+	@touch $@
