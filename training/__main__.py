@@ -1,0 +1,117 @@
+"""The command line of training: `python -m training train | evaluate | report`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from service.errors import ServiceError
+from service.models.bundles import read_bundle
+from training.config import RECIPES
+from training.data import load_data
+from training.evaluate import evaluate as evaluate_bundle
+from training.evaluate import print_table, write_evaluation
+from training.hardware import choose_device
+from training.report import write_report
+from training.train import Trainer
+
+app = typer.Typer(
+    help="Train and judge the networks that lrpserve explains.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+
+CACHE = Path("data")  # where the original CIFAR-10 is kept
+BundleFolder = Annotated[Path, typer.Argument(metavar="BUNDLE", help="Folder of a bundle")]
+Data = Annotated[str, typer.Option(help="`cifar10`, or a folder of images")]
+
+
+@app.callback()
+def main() -> None:
+    """Train and judge the networks that lrpserve explains."""
+
+
+@app.command()
+def train(
+    data: Data,
+    out: Annotated[Path, typer.Option(help="Folder of the run")],
+    recipe: Annotated[str, typer.Option(help=f"One of: {', '.join(RECIPES)}")] = "strong",
+    name: Annotated[str, typer.Option(help="Name of the model")] = "minivgg-cifar10",
+    describe: Annotated[str, typer.Option(help="What the data is, for the model's card")] = "",
+    seed: Annotated[int, typer.Option(help="Of weights, split and all chance")] = 0,
+    device: Annotated[str, typer.Option(help="`auto`, `cpu` or `cuda:0`")] = "auto",
+    resume: Annotated[bool, typer.Option(help="Continue from the last checkpoint")] = False,
+) -> None:
+    """Train a network and write a bundle to OUT/bundle.
+
+    Example: python -m training train --data cifar10 --out runs/strong
+    """
+    if recipe not in RECIPES:
+        raise typer.BadParameter(f"{recipe!r} is not a recipe; there are: {', '.join(RECIPES)}")
+    loaded = load_data(data, CACHE)
+    trainer = Trainer(RECIPES[recipe], loaded, choose_device(device), seed)
+    if resume:
+        trainer.resume(out)
+    out.mkdir(parents=True, exist_ok=True)
+    try:
+        trainer.fit(out)
+    except KeyboardInterrupt:
+        typer.echo(f"stopped; {trainer.epoch} epochs are kept in {out}: add --resume", err=True)
+        raise typer.Exit(130) from None
+    card = trainer.finish(out / "bundle", name, describe or loaded.description)
+    for split, measured in card.accuracy.items():
+        typer.echo(f"{split}: {measured.accuracy:.2%} of {measured.n} images")
+    typer.echo(f"bundle: {out / 'bundle'}")
+
+
+@app.command()
+def evaluate(
+    bundle: BundleFolder,
+    data: Data,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for evaluation.json and confusion.png")
+    ] = None,
+) -> None:
+    """Measure a bundle on the test set: accuracy, per class, and what is taken for what.
+
+    Example: python -m training evaluate runs/strong/bundle --data cifar10
+    """
+    loaded = read_bundle(bundle)
+    evaluation = evaluate_bundle(loaded, load_data(data, CACHE, loaded.card.input_size))
+    print_table(evaluation)
+    folder = out or bundle.resolve().parent / "evaluation"
+    title = f"{loaded.card.name}: {evaluation.accuracy:.2%} of {evaluation.n} test images"
+    write_evaluation(evaluation, title, folder)
+    typer.echo(f"written: {folder}")
+
+
+@app.command()
+def report(
+    bundle: BundleFolder,
+    data: Data,
+    out: Annotated[Path, typer.Option(help="Folder for the pages")],
+) -> None:
+    """Draw explained predictions of every class, and the relevance by layer.
+
+    Example: python -m training report runs/strong/bundle --data cifar10 --out report
+    """
+    loaded = read_bundle(bundle)
+    pages = write_report(loaded, load_data(data, CACHE, loaded.card.input_size), out)
+    typer.echo(f"{len(pages)} pages: {out}")
+
+
+def run() -> None:
+    """Run the command line; errors of ours are one sentence and exit code 2."""
+    try:
+        app()
+    except ServiceError as error:
+        typer.echo(f"error: {error.detail}", err=True)
+        raise SystemExit(2) from None
+
+
+if __name__ == "__main__":
+    run()
