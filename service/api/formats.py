@@ -30,7 +30,7 @@ def choose_format(request: Request, supported: Sequence[str]) -> str:
     accept = ", ".join(request.headers.getlist("accept")) or "*/*"
     try:
         # of types with the same quality mimeparse takes the last
-        best: str = mimeparse.best_match(list(reversed(supported)), accept)
+        best: str = mimeparse.best_match(list(reversed(supported)), accept.lower())
     except mimeparse.MimeTypeParseException:
         best = ""
     if not best:

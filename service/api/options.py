@@ -82,8 +82,15 @@ def _parameter(parameter: methods.Parameter) -> Any:
     )
 
 
+def _not_a_switch(value: Any) -> Any:
+    if isinstance(value, bool):  # pydantic would take `true` for 1
+        raise ValueError("must be a number, not true or false")
+    return value
+
+
 ClassName = Annotated[str, BeforeValidator(_as_class, json_schema_input_type=str | int)]
-Finite = Annotated[float, Field(allow_inf_nan=False)]
+Count = Annotated[int, BeforeValidator(_not_a_switch)]
+Finite = Annotated[float, Field(allow_inf_nan=False), BeforeValidator(_not_a_switch)]
 
 
 class PredictOptions(BaseModel):
@@ -92,9 +99,11 @@ class PredictOptions(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     model: str | None = Field(
-        None, description="Name of the model (default: the one that is loaded)"
+        None,
+        description="Name of the model (default: the one that is loaded)",
+        examples=["minivgg-cifar10"],
     )
-    top_k: int = Field(5, ge=1, le=1000, description="How many of the best classes to return")
+    top_k: Count = Field(5, ge=1, le=1000, description="How many of the best classes to return")
     fit: Fit = Field(
         "crop",
         description="How an image of another shape is brought to the network's: `crop` cuts the "
@@ -151,7 +160,7 @@ class ExplainOptions(PredictOptions):
         DEFAULT,
         description="Colour map. " + "; ".join(f"`{n}`: {t}" for n, t in COLORMAPS.items()),
     )
-    size: int = Field(256, ge=16, le=2048, description="Side of the pictures, in pixels")
+    size: Count = Field(256, ge=16, le=2048, description="Side of the pictures, in pixels")
     bound: Finite | None = Field(
         None,
         gt=0,
@@ -233,5 +242,7 @@ def _problem(error: Any, allowed: str) -> OptionProblem:
     option = str(error["loc"][0]) if error["loc"] else "options"
     if error["type"] == "extra_forbidden":
         return OptionProblem(option, f"there is no such option; there are: {allowed}")
+    if error["type"].startswith("bool"):
+        return OptionProblem(option, "must be true or false")
     message = str(error["msg"]).removeprefix("Value error, ")
     return OptionProblem(option, message[:1].lower() + message[1:])

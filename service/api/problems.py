@@ -9,7 +9,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from service.api.schemas import Problem
+from service.api.schemas import Problem, inline_schema
 from service.errors import MethodNotAllowed, NotFound, OptionError, RequestError, ServiceError
 
 MEDIA_TYPE = "application/problem+json"
@@ -58,10 +58,9 @@ def _translate(request: Request, error: HTTPException) -> ServiceError:
 
 
 def _responses(*statuses: tuple[int, str]) -> dict[int | str, dict[str, Any]]:
-    return {
-        status: {"description": text, "model": Problem, "content": {MEDIA_TYPE: {}}}
-        for status, text in statuses
-    }
+    # a `model` would be described as application/json, which problems are not
+    content = {MEDIA_TYPE: {"schema": inline_schema(Problem)}}
+    return {status: {"description": text, "content": content} for status, text in statuses}
 
 
 # for the OpenAPI document

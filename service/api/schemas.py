@@ -90,6 +90,23 @@ class Problem(_Answer):
     errors: list[OptionProblemInfo] | None = Field(None, description="The options that are wrong")
 
 
+def inline_schema(model: type[BaseModel]) -> dict[str, Any]:
+    """The JSON schema of a model, with what it refers to in place."""
+    schema = model.model_json_schema()
+    definitions = schema.pop("$defs", {})
+
+    def resolve(node: Any) -> Any:
+        if isinstance(node, list):
+            return [resolve(item) for item in node]
+        if not isinstance(node, dict):
+            return node
+        name = str(node.get("$ref", "")).rpartition("/")[2]
+        target = definitions.get(name, node)
+        return {key: resolve(value) for key, value in target.items()}
+
+    return {key: resolve(value) for key, value in schema.items()}
+
+
 class ParameterInfo(_Answer):
     """A parameter of a composite."""
 

@@ -71,7 +71,8 @@ def color_indices(relevance: Relevance, bound: float) -> NDArray[np.uint8]:
     """Map relevance of any shape to indices into a table of colours: 0 to 254, zero to 127."""
     if bound == 0:
         return np.full(relevance.shape, CENTER, dtype=np.uint8)
-    share = np.clip(relevance.astype(np.float64) / bound, -1, 1)
+    with np.errstate(over="ignore"):  # a tiny bound: infinity is clipped as well
+        share = np.clip(relevance.astype(np.float64) / bound, -1, 1)
     return (CENTER + np.rint(share * CENTER)).astype(np.uint8)
 
 

@@ -1,0 +1,84 @@
+"""An application in this process, with an engine of the test's own choice."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+from fastapi import FastAPI
+
+import service.app
+from service.api.services import Services
+from service.app import create_app
+from service.runtime.jobs import ExplainJob, Explanation, Job, Prediction, Result
+from service.runtime.queue import DeviceQueue, JobRunner, State
+from service.settings import Settings
+
+N_CLASSES = 10
+
+
+class FakeEngine:
+    """Answers at once, with random but fixed numbers."""
+
+    device_name = "no device"
+
+    def run(self, job: Job) -> Result:
+        """Answer a job."""
+        random = np.random.default_rng(0)
+        logits = random.normal(size=N_CLASSES).astype(np.float32)
+        if not isinstance(job, ExplainJob):
+            return Prediction(logits)
+        target = int(logits.argmax()) if job.target is None else job.target
+        relevance = random.normal(size=(3, 32, 32)).astype(np.float32)
+        return Explanation(logits, target, relevance, start=1.0, engine="fake")
+
+
+class Connection:
+    """Sends requests to an application without a socket; its life is that of `connect`."""
+
+    def __init__(self, app: FastAPI, runner: asyncio.Runner, queue: DeviceQueue) -> None:
+        self._runner, self._queue = runner, queue
+        transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+        self.client = httpx.AsyncClient(transport=transport, base_url="http://service")
+
+    @contextmanager
+    def state(self, state: State) -> Iterator[None]:
+        """Pretend that the device is in another state."""
+        before, self._queue.state = self._queue.state, state
+        yield
+        self._queue.state = before
+
+    def request(self, method: str, path: str, **content: Any) -> httpx.Response:
+        """Send one request."""
+        return self._runner.run(self.client.request(method, path, **content))
+
+    def post_at_once(self, n: int, path: str, **content: Any) -> list[httpx.Response]:
+        """Send the same request several times without waiting between them."""
+
+        async def send_all() -> list[httpx.Response]:
+            return await asyncio.gather(*(self.client.post(path, **content) for _ in range(n)))
+
+        return self._runner.run(send_all())
+
+
+@contextmanager
+def connect(settings: Settings, engine: JobRunner) -> Iterator[Connection]:
+    """Start an application with an engine, wait until it is ready, and end it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(service.app, "_load_engine", lambda settings: engine)
+        loaded: list[Services] = []
+        app = create_app(settings, loaded.append)
+        with asyncio.Runner() as runner:
+            lifespan = app.router.lifespan_context(app)
+            runner.run(lifespan.__aenter__())
+            while not loaded:
+                runner.run(asyncio.sleep(0.01))
+            connection = Connection(app, runner, loaded[0].queue)
+            yield connection
+            runner.run(connection.client.aclose())
+            runner.run(lifespan.__aexit__(None, None, None))

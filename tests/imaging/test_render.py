@@ -1,0 +1,170 @@
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from PIL import Image
+
+from service.imaging.colormaps import CENTER, COLORMAPS, color_table
+from service.imaging.render import color_indices, heatmap_png, overlay_png, own_bound
+from tests.pictures import Array, smooth_photo
+
+BLUE, WHITE, RED = [0, 0, 255], [255, 255, 255], [255, 0, 0]
+Map = NDArray[np.float32]
+
+
+def random_map(height: int = 32, width: int = 32) -> Map:
+    return np.random.default_rng(0).normal(0, 0.01, (height, width)).astype(np.float32)
+
+
+def opened(content: bytes) -> Image.Image:
+    picture = Image.open(io.BytesIO(content))
+    assert picture.format == "PNG"
+    return picture
+
+
+def rgb(content: bytes) -> Array:
+    return np.asarray(opened(content).convert("RGB"))
+
+
+def row(*values: float) -> Map:
+    return np.array([values], np.float32)
+
+
+# --- heatmaps
+
+
+@pytest.mark.parametrize("name", COLORMAPS)
+@pytest.mark.parametrize("bound", [0.0, 1.0])
+def test_no_relevance_is_the_colour_of_nothing(name: str, bound: float) -> None:
+    found = rgb(heatmap_png(np.zeros((32, 32), np.float32), bound, name, 64))
+
+    assert (found == color_table(name)[CENTER]).all()
+
+
+def test_red_is_for_blue_is_against() -> None:
+    found = rgb(heatmap_png(row(-2, 0, 2), 2, "bwr", 3))
+
+    assert found.tolist() == [[BLUE, WHITE, RED]]
+
+
+def test_what_exceeds_the_bound_is_clipped() -> None:
+    assert color_indices(row(-9, -1, 1, 9), 1).tolist() == [[0, 0, 254, 254]]
+
+
+@pytest.mark.parametrize("bound", [5e-324, 1e-300, 1e300])
+def test_extreme_bounds(bound: float) -> None:
+    expected = [[CENTER, CENTER, CENTER]] if bound > 1 else [[0, CENTER, 254]]
+
+    assert color_indices(row(-1, 0, 1), bound).tolist() == expected
+
+
+def test_a_bound_of_zero_shows_nothing() -> None:
+    assert own_bound(row(0, 0)) == 0
+    assert color_indices(row(0, -0.0), 0).tolist() == [[CENTER, CENTER]]
+
+
+def test_the_own_bound_is_the_largest_absolute_value() -> None:
+    relevance = row(0.5, -2, 1)
+
+    assert own_bound(relevance) == 2
+    assert rgb(heatmap_png(relevance, 2, "bwr", 3))[0, 1].tolist() == BLUE
+
+
+@settings(deadline=None)
+@given(
+    st.lists(st.floats(-(2.0**99), 2.0**99, width=32), min_size=1, max_size=20),
+    st.floats(1e-30, 1e30),
+)
+def test_for_and_against_are_mirror_images(values: list[float], bound: float) -> None:
+    indices = color_indices(row(*values), bound).astype(int)
+    mirrored = color_indices(row(*(-value for value in values)), bound).astype(int)
+
+    assert (indices + mirrored == 2 * CENTER).all()
+    assert ((indices == CENTER) | ((indices > CENTER) == (row(*values) > 0))).all()
+
+
+@pytest.mark.parametrize("name", COLORMAPS)
+def test_every_pixel_has_the_colour_of_its_relevance(name: str) -> None:
+    relevance, bound = random_map(), 0.02
+
+    found = rgb(heatmap_png(relevance, bound, name, 96))
+
+    share = np.clip(relevance.astype(np.float64) / bound, -1, 1)
+    expected = color_table(name)[np.rint(127 + 127 * share).astype(int)]
+    assert np.array_equal(found, expected.repeat(3, axis=0).repeat(3, axis=1))
+
+
+def test_a_heatmap_is_an_8_bit_palette_png() -> None:
+    content = heatmap_png(random_map(), 0.02, "bwr", 256)
+    picture = opened(content)
+
+    assert picture.mode == "P"
+    assert content[24:26] == bytes([8, 3])  # bits, and the colour type of a palette
+    assert picture.getpalette("RGB") == color_table("bwr").ravel().tolist()
+
+
+@pytest.mark.parametrize("side", [16, 31, 32, 33, 100, 256, 2048])
+def test_the_side_is_what_was_asked_for(side: int) -> None:
+    photo = smooth_photo(32, 32)
+
+    assert opened(heatmap_png(random_map(), 0.02, "bwr", side)).size == (side, side)
+    assert opened(overlay_png(random_map(), 0.02, "bwr", side, photo)).size == (side, side)
+
+
+@pytest.mark.parametrize(
+    ("shape", "size"), [((20, 40), (80, 40)), ((40, 20), (40, 80)), ((1, 7), (80, 11))]
+)
+def test_maps_that_are_not_square_keep_their_aspect(
+    shape: tuple[int, int], size: tuple[int, int]
+) -> None:
+    photo = smooth_photo(*shape)
+
+    assert opened(heatmap_png(random_map(*shape), 0.02, "bwr", 80)).size == size
+    assert opened(overlay_png(random_map(*shape), 0.02, "bwr", 80, photo)).size == size
+
+
+# --- overlays
+
+
+def is_grey(pixels: Array) -> NDArray[np.bool_]:
+    grey: NDArray[np.bool_] = (pixels == pixels[..., :1]).all(axis=-1)
+    return grey
+
+
+@pytest.mark.parametrize("name", COLORMAPS)
+def test_the_picture_is_grey_where_nothing_is_relevant(name: str) -> None:
+    photo = smooth_photo(128, 128)
+
+    found = rgb(overlay_png(np.zeros((32, 32), np.float32), 1.0, name, 128, photo))
+
+    assert is_grey(found).all()
+    order = np.asarray(photo.convert("L")).ravel().argsort()
+    assert (np.diff(found[..., 0].ravel()[order].astype(int)) >= 0).all()  # and still itself
+
+
+def test_relevance_colours_its_own_place() -> None:
+    relevance = np.zeros((32, 32), np.float32)
+    relevance[4:8, 4:8], relevance[20:24, 20:24] = 1, -1
+
+    found = rgb(overlay_png(relevance, 1.0, "bwr", 320, smooth_photo(320, 320))).astype(int)
+
+    assert found[60, 60, 0] > found[60, 60, 2] + 100  # red
+    assert found[220, 220, 2] > found[220, 220, 0] + 100  # blue
+    far = np.ones((320, 320), bool)
+    far[30:90, 30:90] = far[190:250, 190:250] = False
+    assert is_grey(found[far].astype(np.uint8)).all()
+
+
+def test_more_relevance_hides_more_of_the_picture() -> None:
+    photo = Image.new("RGB", (32, 32), (128, 128, 128))
+    maps = [np.full((32, 32), value, np.float32) for value in (0, 0.1, 0.5, 1)]
+    pictures = [rgb(overlay_png(relevance, 1, "bwr", 32, photo)) for relevance in maps]
+    reds = [int(np.ptp(picture[0, 0])) for picture in pictures]
+
+    assert reds[0] == 0
+    assert sorted(set(reds)) == reds
