@@ -6,13 +6,13 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from fastapi import FastAPI
-from fastapi_swagger import patch_fastapi
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 
 from service import __version__
 from service.api import explain, models, operations, predict
 from service.api.answers import EXPLANATION_HEADER
+from service.api.docs import add_docs
 from service.api.middleware import RequestContext
 from service.api.problems import handle_http_exception, handle_service_error
 from service.api.services import Services
@@ -55,7 +55,7 @@ def create_app(
         version=__version__,
         description=DESCRIPTION,
         lifespan=_make_lifespan(queue),
-        docs_url=None,  # its scripts would come from elsewhere; see patch_fastapi
+        docs_url=None,  # its scripts would come from elsewhere; see add_docs
         redoc_url=None,
         swagger_ui_oauth2_redirect_url=None,
     )
@@ -65,7 +65,7 @@ def create_app(
     app.add_exception_handler(HTTPException, handle_http_exception)
     _add_cors(app, settings)
     app.add_middleware(RequestContext)
-    patch_fastapi(app)
+    add_docs(app)
     return app
 
 

@@ -1,0 +1,38 @@
+"""`GET /docs`: the OpenAPI document as a page, with every script served by us."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, FastAPI
+from fastapi.openapi.docs import get_swagger_ui_html
+from starlette.responses import HTMLResponse, RedirectResponse
+from starlette.staticfiles import StaticFiles
+
+_ASSETS = "swagger"  # all addresses are relative: they hold behind any proxy and prefix
+
+
+def add_docs(app: FastAPI) -> None:
+    """Add `/docs`, what it needs, and the way to it from `/`."""
+    assets = StaticFiles(packages=[("fastapi_swagger", "resources")])
+    app.mount(f"/{_ASSETS}", assets, name=_ASSETS)
+    app.include_router(_make_router(app.title))
+
+
+def _make_router(title: str) -> APIRouter:
+    router = APIRouter(include_in_schema=False)
+
+    @router.get("/")
+    async def first_page() -> RedirectResponse:
+        return RedirectResponse("docs")
+
+    @router.get("/docs")
+    async def docs() -> HTMLResponse:
+        return get_swagger_ui_html(
+            openapi_url="openapi.json",
+            title=title,
+            swagger_js_url=f"{_ASSETS}/swagger-ui-bundle.js",
+            swagger_css_url=f"{_ASSETS}/swagger-ui.css",
+            swagger_favicon_url=f"{_ASSETS}/favicon-32x32.png",
+            swagger_ui_parameters={"tryItOutEnabled": True, "displayRequestDuration": True},
+        )
+
+    return router
