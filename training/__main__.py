@@ -9,11 +9,13 @@ import typer
 
 from service.errors import ServiceError
 from service.models.bundles import read_bundle
+from service.models.card import check_name
+from service.runtime.device import open_device
+from training.checkpoints import open_run
 from training.config import RECIPES
 from training.data import load_data
 from training.evaluate import evaluate as evaluate_bundle
 from training.evaluate import print_table, write_evaluation
-from training.hardware import choose_device
 from training.report import write_report
 from training.train import Trainer
 
@@ -52,11 +54,13 @@ def train(
     """
     if recipe not in RECIPES:
         raise typer.BadParameter(f"{recipe!r} is not a recipe; there are: {', '.join(RECIPES)}")
+    check_name(name)
+    opened = open_device(device)
+    open_run(out, resume=resume)
     loaded = load_data(data, CACHE)
-    trainer = Trainer(RECIPES[recipe], loaded, choose_device(device), seed)
+    trainer = Trainer(RECIPES[recipe], loaded, opened, seed)
     if resume:
         trainer.resume(out)
-    out.mkdir(parents=True, exist_ok=True)
     try:
         trainer.fit(out)
     except KeyboardInterrupt:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -51,6 +50,22 @@ class Checkpoint:
     history: list[dict[str, float]]
 
 
+def open_run(run: Path, *, resume: bool) -> None:
+    """Make a run's folder, unless there is something in it that a new run would overwrite.
+
+    Raises
+    ------
+    CheckpointError
+        The folder cannot be made, or it holds a run that is not to be resumed.
+    """
+    try:
+        run.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CheckpointError(f"the folder {run} cannot be made: {error.strerror}") from error
+    if not resume and _checkpoints(run):
+        raise CheckpointError(f"{run} holds a run already; add --resume, or choose another folder")
+
+
 def write_checkpoint(run: Path, checkpoint: Checkpoint) -> Path:
     """Write a checkpoint into a run's folder, and remove all but the last few."""
     folder = run / "checkpoints"
@@ -58,8 +73,8 @@ def write_checkpoint(run: Path, checkpoint: Checkpoint) -> Path:
     path = folder / f"epoch-{checkpoint.epoch:03d}.pt"
     partial = path.with_suffix(".partial")
     torch.save(checkpoint.__dict__, partial)
-    os.replace(partial, path)
-    for old in sorted(folder.glob("epoch-*.pt"))[:-KEPT]:
+    partial.replace(path)
+    for old in _checkpoints(run)[:-KEPT]:
         old.unlink()
     return path
 
@@ -72,10 +87,14 @@ def read_last_checkpoint(run: Path, device: torch.device) -> Checkpoint:
     CheckpointError
         There is none, or it cannot be read.
     """
-    paths = sorted((run / "checkpoints").glob("epoch-*.pt"))
+    paths = _checkpoints(run)
     if not paths:
         raise CheckpointError(f"{run} has no checkpoint to resume from; start without --resume")
     try:
         return Checkpoint(**torch.load(paths[-1], map_location=device, weights_only=True))
     except Exception as error:
         raise CheckpointError(f"{paths[-1]} cannot be read: {error}") from error
+
+
+def _checkpoints(run: Path) -> list[Path]:
+    return sorted((run / "checkpoints").glob("epoch-*.pt"))

@@ -90,7 +90,7 @@ STRONG = Recipe(
     flip=True,  # objects are as likely to face left as right
     crop_border=4,  # the field's standard for 32x32
     label_smoothing=0.05,  # part of the classes are hard to tell apart at 32x32
-    feature_dropout=False,  # at this length it underfits: its noise costs epochs, and on a CPU 40% time
+    feature_dropout=False,  # so short a run underfits; noise costs epochs, on a CPU also time
     average_decay=0.998,  # about the last 500 steps, 1.4 epochs: evens out the noise of steps
     validation_images=5000,  # as above
 )

@@ -16,6 +16,7 @@ from service.imaging.decode import decode
 from service.imaging.fit import fit_image
 
 CIFAR10_SOURCE = "cifar10"
+Channels = tuple[float, float, float]  # a value for red, green and blue
 _MAX_PIXELS = 40_000_000
 _TEST_SHARE = 6  # without a test folder every sixth image is held out for the test
 _PAD_FILL = (0, 0, 0)  # `crop` never pads
@@ -101,7 +102,7 @@ def hold_out(split: Split, n: int, seed: int) -> tuple[Split, Split]:
     return split.subset(order[n:]), split.subset(order[:n])
 
 
-def channel_statistics(split: Split) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def channel_statistics(split: Split) -> tuple[Channels, Channels]:
     """Mean and standard deviation of each channel, of values in [0, 1], to four digits."""
     counts = [
         torch.bincount(split.images[:, c].flatten(), minlength=256).double() for c in range(3)
@@ -112,7 +113,12 @@ def channel_statistics(split: Split) -> tuple[tuple[float, ...], tuple[float, ..
         float((n * (values - mean) ** 2).sum() / n.sum())
         for n, mean in zip(counts, means, strict=True)
     ]
-    return tuple(round(m, 4) for m in means), tuple(round(v**0.5, 4) for v in variances)
+    return _channels(means), _channels([variance**0.5 for variance in variances])
+
+
+def _channels(values: list[float]) -> Channels:
+    red, green, blue = (round(value, 4) for value in values)
+    return (red, green, blue)
 
 
 def _load_cifar10(cache: Path) -> DataSet:
@@ -120,7 +126,8 @@ def _load_cifar10(cache: Path) -> DataSet:
         parts = [CIFAR10(str(cache), train=train, download=True) for train in (True, False)]
     except (OSError, RuntimeError) as error:
         raise DataError(
-            f"CIFAR-10 is not in {cache} and cannot be downloaded ({error}); give a folder of images"
+            f"CIFAR-10 is not in {cache} and cannot be downloaded ({error}); "
+            "give a folder of images"
         ) from error
     train, test = (
         Split(torch.from_numpy(p.data).permute(0, 3, 1, 2).contiguous(), torch.tensor(p.targets))

@@ -1,4 +1,4 @@
-"""What a run is done on: device, precision, versions."""
+"""What a run is done on: precision, hardware, versions."""
 
 from __future__ import annotations
 
@@ -10,13 +10,6 @@ import numpy as np
 import torch
 
 from service import __version__
-
-
-def choose_device(name: str) -> torch.device:
-    """Turn `auto` into the GPU if there is one, else the CPU."""
-    if name != "auto":
-        return torch.device(name)
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def autocast_dtype(device: torch.device) -> torch.dtype:

@@ -43,14 +43,14 @@ class Muon(Optimizer):
             for weight in group["params"]:
                 if weight.grad is not None:
                     weight.mul_(1 - group["lr"] * group["weight_decay"])
-                    self._update(weight, group["lr"], group["momentum"])
+                    self._update(weight, weight.grad, group["lr"], group["momentum"])
 
-    def _update(self, weight: Tensor, lr: float, momentum: float) -> None:
+    def _update(self, weight: Tensor, gradient: Tensor, lr: float, momentum: float) -> None:
         state = self.state[weight]
         if not state:
             state["average"] = torch.zeros_like(weight)
-        average = state["average"].lerp_(weight.grad, 1 - momentum)
-        direction = weight.grad.lerp(average, momentum).reshape(len(weight), -1)
+        average = state["average"].lerp_(gradient, 1 - momentum)
+        direction = gradient.lerp(average, momentum).reshape(len(weight), -1)
         rows, columns = direction.shape
         scale = max(1.0, rows / columns) ** 0.5
         update = orthogonalize(direction).reshape(weight.shape)
@@ -69,7 +69,8 @@ def orthogonalize(matrix: Tensor, steps: int = 5) -> Tensor:
     for _ in range(steps):
         gram = x @ x.T
         x = 3.4445 * x + (-4.7750 * gram + 2.0315 * gram @ gram) @ x
-    return (x.T if is_tall else x).to(matrix.dtype)
+    result: Tensor = (x.T if is_tall else x).to(matrix.dtype)
+    return result
 
 
 def make_optimizers(model: nn.Module, recipe: Recipe) -> list[Optimizer]:

@@ -6,6 +6,7 @@ import sys
 from types import TracebackType
 from typing import Protocol
 
+import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
@@ -62,7 +63,7 @@ class LineView:
         self._seconds.append(record["seconds"])
         mean_s = sum(self._seconds) / len(self._seconds)
         left_s = mean_s * (self._epochs - record["epoch"])
-        print(f"{_describe(record, self._epochs)}, {left_s / 60:.0f} min left", file=sys.stderr)
+        typer.echo(f"{_describe(record, self._epochs)}, {left_s / 60:.0f} min left", err=True)
 
 
 class BarView:

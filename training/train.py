@@ -63,7 +63,7 @@ class Trainer:
         self.train, self.validation = train.to(device), validation.to(device)
         torch.manual_seed(seed)
         model = build(ARCHITECTURE, len(data.class_names)).to(device)
-        self.model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.model = model.to(memory_format=torch.channels_last)
         self.average = copy.deepcopy(self.model).eval().requires_grad_(False)
         self.optimizers = make_optimizers(self.model, recipe)
         self._highest_rates = [[g["lr"] for g in o.param_groups] for o in self.optimizers]
@@ -162,7 +162,7 @@ class Trainer:
         loss = functional.cross_entropy(logits.float(), batch.labels, label_smoothing=smoothing)
         for optimizer in self.optimizers:
             optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         for optimizer in self.optimizers:
             optimizer.step()
         self._update_average()
@@ -177,7 +177,8 @@ class Trainer:
     @torch.no_grad()
     def _update_average(self) -> None:
         if self.recipe.average_decay:
-            average, current = list(self.average.parameters()), list(self.model.parameters())
+            average: list[Tensor] = list(self.average.parameters())
+            current: list[Tensor] = list(self.model.parameters())
             torch._foreach_lerp_(average, current, 1 - self.recipe.average_decay)
 
     def _measure_epoch(self, training_loss: float, seconds: float) -> Record:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
 from service.errors import BundleError
 
@@ -62,6 +62,23 @@ class ModelCard(_Frozen):
         if min(self.std) <= 0:
             raise ValueError("std must be above 0")
         return self
+
+
+def check_name(name: str) -> None:
+    """Refuse what cannot be a model's name.
+
+    Raises
+    ------
+    BundleError
+        It has other than lower-case letters, digits, dots, dashes and underscores.
+    """
+    try:
+        TypeAdapter(ModelName).validate_python(name)
+    except ValidationError:
+        raise BundleError(
+            f"{name!r} cannot be a model's name: use up to 64 of a-z, 0-9, '.', '_' and '-', "
+            "and begin with a letter or a digit"
+        ) from None
 
 
 def read_card(folder: Path) -> ModelCard:

@@ -1,0 +1,190 @@
+"""Bundles: what is written is read again, and nothing that is broken is."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from service.errors import BundleError
+from service.models.architectures import MiniVGG
+from service.models.bundles import WEIGHTS_FILE, read_bundle, write_bundle
+from service.models.card import CARD_FILE, ModelCard
+from service.models.registry import find_bundle, find_card, shipped_models
+from service.settings import DEFAULT_MODEL
+
+
+@pytest.fixture
+def written(tmp_path: Path, card: ModelCard) -> Path:
+    """A bundle of random weights."""
+    torch.manual_seed(0)
+    write_bundle(tmp_path / "bundle", card, MiniVGG())
+    return tmp_path / "bundle"
+
+
+def rehash(folder: Path) -> None:
+    """Make the card describe whatever the weights' file is now."""
+    digest = hashlib.sha256((folder / WEIGHTS_FILE).read_bytes()).hexdigest()
+    change_card(folder, sha256=digest)
+
+
+def change_card(folder: Path, **changes: Any) -> None:
+    fields = json.loads((folder / CARD_FILE).read_text()) | changes
+    (folder / CARD_FILE).write_text(json.dumps(fields))
+
+
+def change_weights(folder: Path, change: Callable[[dict[str, Tensor]], None]) -> None:
+    weights = load_file(folder / WEIGHTS_FILE)
+    change(weights)
+    save_file(weights, folder / WEIGHTS_FILE)
+    rehash(folder)
+
+
+def test_what_is_written_is_read_again(tmp_path: Path, card: ModelCard) -> None:
+    model = MiniVGG()
+    written = write_bundle(tmp_path, card, model)
+    bundle = read_bundle(tmp_path)
+    assert bundle.card == written
+    assert written.sha256 == hashlib.sha256((tmp_path / WEIGHTS_FILE).read_bytes()).hexdigest()
+    for name, tensor in model.state_dict().items():
+        assert torch.equal(bundle.model.state_dict()[name], tensor)
+
+
+def test_a_model_that_was_read_is_in_evaluation_mode_without_gradients(written: Path) -> None:
+    model = read_bundle(written).model
+    assert not any(module.training for module in model.modules())
+    assert not any(parameter.requires_grad for parameter in model.parameters())
+
+
+def test_the_hash_holds_against_a_single_flipped_bit(written: Path) -> None:
+    content = bytearray((written / WEIGHTS_FILE).read_bytes())
+    content[len(content) // 2] ^= 1
+    (written / WEIGHTS_FILE).write_bytes(content)
+    with pytest.raises(BundleError, match="sha256"):
+        read_bundle(written)
+
+
+def test_a_missing_folder_is_named(tmp_path: Path) -> None:
+    with pytest.raises(BundleError, match=r"nowhere.*not a folder"):
+        read_bundle(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("name", [WEIGHTS_FILE, CARD_FILE])
+def test_a_missing_file_is_named(written: Path, name: str) -> None:
+    (written / name).unlink()
+    with pytest.raises(BundleError, match=f"has no {name}"):
+        read_bundle(written)
+
+
+def drop(name: str) -> Callable[[dict[str, Tensor]], None]:
+    return lambda weights: weights.__delitem__(name)
+
+
+def put(name: str, tensor: Tensor) -> Callable[[dict[str, Tensor]], None]:
+    return lambda weights: weights.__setitem__(name, tensor)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        pytest.param(drop("features.0.bias"), r"missing \['features.0.bias'\]", id="missing"),
+        pytest.param(put("extra", torch.zeros(1)), r"not known \['extra'\]", id="extra"),
+        pytest.param(
+            put("features.0.bias", torch.zeros(31)), r"features.0.bias.*31.*32", id="shape"
+        ),
+        pytest.param(
+            put("features.0.bias", torch.zeros(32, dtype=torch.float64)), "float64", id="dtype"
+        ),
+    ],
+)
+def test_weights_that_do_not_fit_are_refused(
+    written: Path, change: Callable[[dict[str, Tensor]], None], message: str
+) -> None:
+    change_weights(written, change)
+    with pytest.raises(BundleError, match=message):
+        read_bundle(written)
+
+
+class Bomb:
+    """Leaves a trace when it is unpickled."""
+
+    def __init__(self, trace: Path) -> None:
+        self.trace = trace
+
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+        return (Path.touch, (self.trace,))
+
+
+@pytest.mark.parametrize("save", [pickle.dump, torch.save], ids=["pickle", "torch"])
+def test_a_pickle_is_refused_and_never_unpickled(
+    written: Path, tmp_path: Path, save: Callable[..., None]
+) -> None:
+    trace = tmp_path / "trace"
+    with (written / WEIGHTS_FILE).open("wb") as file:
+        save(Bomb(trace), file)
+    rehash(written)
+    with pytest.raises(BundleError, match="not a safetensors file"):
+        read_bundle(written)
+    assert not trace.exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"architecture": "resnet9000"}, "resnet9000.*minivgg"),
+        ({"labels": ["cat", "dog"]}, "classifier.7"),
+        ({"labels": ["cat", "cat"]}, "labels must be different"),
+        ({"std": [0.2, 0, 0.2]}, "std must be above 0"),
+        ({"sha256": "abc"}, "sha256"),
+        ({"name": "../up"}, "name"),
+        ({"surprise": 1}, "surprise"),
+        ({"input_size": [0, 32]}, "input_size"),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+def test_a_card_that_cannot_be_is_refused(
+    written: Path, changes: dict[str, Any], message: str
+) -> None:
+    change_card(written, **changes)
+    with pytest.raises(BundleError, match=message):
+        read_bundle(written)
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff\xfe", b"null"])
+def test_a_card_that_is_no_json_object_is_refused(written: Path, content: bytes) -> None:
+    (written / CARD_FILE).write_bytes(content)
+    with pytest.raises(BundleError, match="not a valid card"):
+        read_bundle(written)
+
+
+@pytest.mark.parametrize("length", [0, 4, 100, 100_000])
+def test_truncated_weights_are_refused(written: Path, length: int) -> None:
+    (written / WEIGHTS_FILE).write_bytes((written / WEIGHTS_FILE).read_bytes()[:length])
+    rehash(written)
+    with pytest.raises(BundleError, match="not a safetensors file"):
+        read_bundle(written)
+
+
+def test_the_default_model_ships_and_is_found_by_name_and_by_path(written: Path) -> None:
+    assert DEFAULT_MODEL in shipped_models()
+    assert find_card(DEFAULT_MODEL).name == DEFAULT_MODEL
+    assert find_bundle(str(written)) == written
+
+
+def test_an_unknown_model_is_refused_with_those_that_ship() -> None:
+    with pytest.raises(BundleError, match=DEFAULT_MODEL):
+        find_bundle("no-such-model")
+
+
+def test_the_shipped_model_is_as_good_as_promised(card: ModelCard) -> None:
+    assert card.accuracy["test"].n == 10_000
+    assert card.accuracy["test"].accuracy >= 0.84
+    assert card.provenance.data == "CIFAR-10, JPEG q75"
