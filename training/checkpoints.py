@@ -56,12 +56,14 @@ def open_run(run: Path, *, resume: bool) -> None:
     Raises
     ------
     CheckpointError
-        The folder cannot be made, or it holds a run that is not to be resumed.
+        The folder cannot be made, holds a run that is not to be resumed, or none to resume.
     """
     try:
         run.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise CheckpointError(f"the folder {run} cannot be made: {error.strerror}") from error
+    if resume and not _checkpoints(run):
+        raise CheckpointError(f"{run} has no checkpoint to resume from; start without --resume")
     if not resume and _checkpoints(run):
         raise CheckpointError(f"{run} holds a run already; add --resume, or choose another folder")
 

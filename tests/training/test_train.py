@@ -1,0 +1,281 @@
+"""Whole runs on a small data set: files, resuming bit for bit, interruption, the command line."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+from typer.testing import CliRunner
+
+from service.errors import ServiceError
+from service.models.bundles import read_bundle
+from tests.training.folders import write_folder
+from training import __main__ as command_line
+from training.checkpoints import CheckpointError, open_run, read_last_checkpoint
+from training.config import RECIPES, Recipe
+from training.data import DataSet, load_data
+from training.progress import BarView, LineView, make_progress
+from training.train import Trainer
+
+CPU = torch.device("cpu")
+RUNNER = CliRunner()
+
+
+def small(recipe: Recipe, epochs: int = 3) -> Recipe:
+    return replace(recipe, epochs=epochs, batch_size=8, validation_images=8)
+
+
+SMALL = {name: small(recipe) for name, recipe in RECIPES.items()}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("images")
+    write_folder(root / "train", per_class=20)
+    write_folder(root / "test", per_class=5)
+    return root
+
+
+@pytest.fixture(scope="module")
+def data(folder: Path) -> DataSet:
+    return load_data(str(folder), folder)
+
+
+@pytest.fixture(params=SMALL)
+def recipe(request: pytest.FixtureRequest) -> Recipe:
+    return SMALL[request.param]
+
+
+def interrupt_in_epoch(trainer: Trainer, monkeypatch: pytest.MonkeyPatch, epoch: int) -> None:
+    """Press Ctrl-C in the second step of an epoch."""
+    train_step, n_steps = trainer._train_step, 0
+
+    def step(*arguments: object) -> torch.Tensor:
+        nonlocal n_steps
+        n_steps += 1
+        if n_steps == epoch * trainer.steps_per_epoch + 2:
+            raise KeyboardInterrupt
+        return train_step(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(trainer, "_train_step", step)
+
+
+def test_a_resumed_run_equals_one_that_was_never_interrupted(
+    recipe: Recipe, data: DataSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    straight = Trainer(recipe, data, CPU, seed=1)
+    straight.fit(tmp_path / "straight")
+
+    stopped = Trainer(recipe, data, CPU, seed=1)
+    interrupt_in_epoch(stopped, monkeypatch, epoch=1)
+    with pytest.raises(KeyboardInterrupt):
+        stopped.fit(tmp_path / "stopped")
+    torch.manual_seed(99)  # whatever happened in between must not matter
+    resumed = Trainer(recipe, data, CPU, seed=1)
+    resumed.resume(tmp_path / "stopped")
+    assert resumed.epoch == 1
+    resumed.fit(tmp_path / "stopped")
+
+    for kind in ("model", "average"):
+        expected = getattr(straight, kind).state_dict()
+        for name, tensor in getattr(resumed, kind).state_dict().items():
+            assert torch.equal(tensor, expected[name]), (kind, name)
+    losses = [[r["training_loss"] for r in t.history] for t in (straight, resumed)]
+    assert losses[0] == losses[1]
+
+
+def test_another_seed_gives_other_weights(data: DataSet, tmp_path: Path) -> None:
+    runs = [Trainer(small(RECIPES["tutorial"], epochs=1), data, CPU, seed) for seed in (1, 2)]
+    for number, run in enumerate(runs):
+        run.fit(tmp_path / str(number))
+    first, second = (run.result.state_dict()["features.0.weight"] for run in runs)
+    assert not torch.equal(first, second)
+
+
+def test_training_lowers_the_loss(recipe: Recipe, data: DataSet, tmp_path: Path) -> None:
+    longer = replace(recipe, epochs=6)
+    trainer = Trainer(longer, data, CPU, seed=0)
+    trainer.fit(tmp_path)
+    assert trainer.history[-1]["training_loss"] < trainer.history[0]["training_loss"]
+
+
+def test_dropout_behind_convolutions_is_off_where_the_recipe_says_so(
+    recipe: Recipe, data: DataSet, tmp_path: Path
+) -> None:
+    trainer = Trainer(replace(recipe, epochs=1), data, CPU, seed=0)
+    trainer.fit(tmp_path)
+    features, classifier = trainer.model.features, trainer.model.classifier
+    assert features[2].training == recipe.feature_dropout  # type: ignore[index, union-attr]
+    assert classifier[3].training  # type: ignore[index, union-attr]
+
+
+def test_a_run_writes_history_curves_and_a_bundle(
+    recipe: Recipe, data: DataSet, tmp_path: Path
+) -> None:
+    trainer = Trainer(recipe, data, CPU, seed=0)
+    trainer.fit(tmp_path)
+    card = trainer.finish(tmp_path / "bundle", "small", "random pixels")
+    history = json.loads((tmp_path / "history.json").read_text())
+    assert [record["epoch"] for record in history] == [1, 2, 3]
+    assert all(record["images_per_s"] > 0 for record in history)
+    with Image.open(tmp_path / "curves.png") as curves:
+        assert curves.size[0] > 500
+    bundle = read_bundle(tmp_path / "bundle")
+    assert bundle.card == card
+    assert (card.accuracy["validation"].n, card.accuracy["test"].n) == (8, 10)
+    assert card.provenance.recipe["name"] == recipe.name
+    assert card.provenance.data == "random pixels"
+    assert card.provenance.images_per_s > 0
+    for name, tensor in trainer.result.state_dict().items():
+        assert torch.equal(bundle.model.state_dict()[name], tensor)
+
+
+def test_only_the_last_checkpoints_are_kept(data: DataSet, tmp_path: Path) -> None:
+    Trainer(SMALL["tutorial"], data, CPU, seed=0).fit(tmp_path)
+    names = sorted(path.name for path in (tmp_path / "checkpoints").iterdir())
+    assert names == ["epoch-002.pt", "epoch-003.pt"]
+
+
+def test_a_checkpoint_that_cannot_be_written_leaves_the_one_before(
+    data: DataSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Trainer(small(RECIPES["tutorial"], epochs=1), data, CPU, seed=0).fit(tmp_path)
+    trainer = Trainer(small(RECIPES["tutorial"], epochs=1), data, CPU, seed=0)
+
+    def fail(content: object, path: Path) -> None:
+        path.write_bytes(b"half of it")
+        raise OSError("the disk is full")
+
+    monkeypatch.setattr("training.checkpoints.torch.save", fail)
+    with pytest.raises(OSError, match="full"):
+        trainer.fit(tmp_path)
+    assert read_last_checkpoint(tmp_path, CPU).epoch == 1
+
+
+@pytest.mark.parametrize(
+    "change", [lambda t: replace(t, batch_size=4), lambda t: replace(t, learning_rate=1.0)]
+)
+def test_a_checkpoint_of_another_recipe_is_refused(
+    change: Callable[[Recipe], Recipe], data: DataSet, tmp_path: Path
+) -> None:
+    recipe = small(RECIPES["tutorial"], epochs=1)
+    Trainer(recipe, data, CPU, seed=0).fit(tmp_path)
+    with pytest.raises(CheckpointError, match="another recipe or seed"):
+        Trainer(change(recipe), data, CPU, seed=0).resume(tmp_path)
+    with pytest.raises(CheckpointError, match="another recipe or seed"):
+        Trainer(recipe, data, CPU, seed=1).resume(tmp_path)
+
+
+def test_a_truncated_checkpoint_is_refused(data: DataSet, tmp_path: Path) -> None:
+    Trainer(small(RECIPES["tutorial"], epochs=1), data, CPU, seed=0).fit(tmp_path)
+    (path,) = (tmp_path / "checkpoints").iterdir()
+    path.write_bytes(path.read_bytes()[:1000])
+    with pytest.raises(CheckpointError, match="cannot be read"):
+        read_last_checkpoint(tmp_path, CPU)
+
+
+def test_a_finished_run_is_not_overwritten(data: DataSet, tmp_path: Path) -> None:
+    Trainer(small(RECIPES["tutorial"], epochs=1), data, CPU, seed=0).fit(tmp_path)
+    with pytest.raises(CheckpointError, match="--resume"):
+        open_run(tmp_path, resume=False)
+    open_run(tmp_path, resume=True)
+
+
+def test_without_a_terminal_there_is_a_line_for_each_epoch(
+    data: DataSet, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Trainer(SMALL["tutorial"], data, CPU, seed=0).fit(tmp_path)
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.split(":")[0] for line in lines] == ["epoch 1/3", "epoch 2/3", "epoch 3/3"]
+    assert all(word in lines[0] for word in ("loss", "accuracy", "images/s", "min left"))
+
+
+def test_in_a_terminal_there_is_a_bar(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert isinstance(make_progress(2, 5, 0), LineView)
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    assert isinstance(make_progress(2, 5, 0), BarView)
+
+
+def test_the_command_line_trains_and_evaluates_and_reports(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(command_line, "RECIPES", SMALL)
+    run, images = str(tmp_path / "run"), ["--data", str(folder)]
+    for arguments in (
+        ["train", *images, "--out", run, "--recipe", "tutorial", "--name", "small"],
+        ["evaluate", f"{run}/bundle", *images, "--out", f"{run}/evaluation"],
+        ["report", f"{run}/bundle", *images, "--out", f"{run}/report"],
+    ):
+        result = RUNNER.invoke(command_line.app, arguments)
+        assert result.exit_code == 0, result.output
+    assert (tmp_path / "run" / "evaluation" / "confusion.png").is_file()
+    assert (tmp_path / "run" / "report" / "class-dog.png").is_file()
+
+
+def test_ctrl_c_keeps_the_last_epoch_and_resume_goes_on(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(command_line, "RECIPES", SMALL)
+    make = command_line.Trainer
+
+    def interrupted(recipe: Recipe, data: DataSet, device: torch.device, seed: int) -> Trainer:
+        trainer = make(recipe, data, device, seed)
+        interrupt_in_epoch(trainer, monkeypatch, epoch=1)
+        return trainer
+
+    monkeypatch.setattr(command_line, "Trainer", interrupted)
+    arguments = ["train", "--data", str(folder), "--out", str(tmp_path), "--recipe", "tutorial"]
+    stopped = RUNNER.invoke(command_line.app, arguments)
+    assert stopped.exit_code == 130
+    assert "1 epochs are kept" in stopped.output
+    monkeypatch.setattr(command_line, "Trainer", make)
+    resumed = RUNNER.invoke(command_line.app, [*arguments, "--resume"])
+    assert resumed.exit_code == 0, resumed.output
+    assert read_last_checkpoint(tmp_path, CPU).epoch == 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--data", "/nowhere"], "no folder /nowhere"),
+        (["--data", "{folder}", "--device", "abacus"], "abacus"),
+        (["--data", "{folder}", "--recipe", "soup"], "strong"),
+        (["--data", "{folder}", "--name", "No Name"], "No Name"),
+        (["--data", "{folder}", "--resume"], "no checkpoint"),
+        (["--data", "{folder}", "--out", "{file}"], "cannot be made"),
+    ],
+)
+def test_wrong_input_is_one_sentence_and_exit_code_2(
+    arguments: list[str], words: str, folder: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    places = {"folder": folder, "file": tmp_path / "file"}
+    given = ["--out", str(tmp_path / "run"), *(a.format(**places) for a in arguments)]
+    done = subprocess.run(
+        [sys.executable, "-m", "training", "train", *given],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "COLUMNS": "200"},
+    )
+    assert done.returncode == 2, done.stderr
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("command", ["train", "evaluate", "report"])
+def test_help_shows_an_example(command: str) -> None:
+    shown = RUNNER.invoke(command_line.app, [command, "--help"]).output
+    assert f"Example: python -m training {command}" in shown
+
+
+def test_errors_of_training_are_errors_of_the_service() -> None:
+    assert issubclass(CheckpointError, ServiceError)
