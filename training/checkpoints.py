@@ -63,7 +63,7 @@ def open_run(run: Path, *, resume: bool) -> None:
     except OSError as error:
         raise CheckpointError(f"the folder {run} cannot be made: {error.strerror}") from error
     if resume and not _checkpoints(run):
-        raise CheckpointError(f"{run} has no checkpoint to resume from; start without --resume")
+        raise _no_checkpoint(run)
     if not resume and _checkpoints(run):
         raise CheckpointError(f"{run} holds a run already; add --resume, or choose another folder")
 
@@ -91,11 +91,15 @@ def read_last_checkpoint(run: Path, device: torch.device) -> Checkpoint:
     """
     paths = _checkpoints(run)
     if not paths:
-        raise CheckpointError(f"{run} has no checkpoint to resume from; start without --resume")
+        raise _no_checkpoint(run)
     try:
         return Checkpoint(**torch.load(paths[-1], map_location=device, weights_only=True))
     except Exception as error:
         raise CheckpointError(f"{paths[-1]} cannot be read: {error}") from error
+
+
+def _no_checkpoint(run: Path) -> CheckpointError:
+    return CheckpointError(f"{run} has no checkpoint to resume from; start without --resume")
 
 
 def _checkpoints(run: Path) -> list[Path]:

@@ -224,19 +224,17 @@ def test_ctrl_c_keeps_the_last_epoch_and_resume_goes_on(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(command_line, "RECIPES", SMALL)
-    make = command_line.Trainer
-
     def interrupted(recipe: Recipe, data: DataSet, device: torch.device, seed: int) -> Trainer:
-        trainer = make(recipe, data, device, seed)
+        trainer = Trainer(recipe, data, device, seed)
         interrupt_in_epoch(trainer, monkeypatch, epoch=1)
         return trainer
 
-    monkeypatch.setattr(command_line, "Trainer", interrupted)
+    monkeypatch.setattr("training.__main__.Trainer", interrupted)
     arguments = ["train", "--data", str(folder), "--out", str(tmp_path), "--recipe", "tutorial"]
     stopped = RUNNER.invoke(command_line.app, arguments)
     assert stopped.exit_code == 130
     assert "1 epochs are kept" in stopped.output
-    monkeypatch.setattr(command_line, "Trainer", make)
+    monkeypatch.setattr("training.__main__.Trainer", Trainer)
     resumed = RUNNER.invoke(command_line.app, [*arguments, "--resume"])
     assert resumed.exit_code == 0, resumed.output
     assert read_last_checkpoint(tmp_path, CPU).epoch == 3
