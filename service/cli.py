@@ -53,7 +53,9 @@ def main(
 @app.command()
 def serve(
     host: Annotated[str, typer.Option(help="Address to listen on")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port to listen on; 0 for a free one")] = 8000,
+    port: Annotated[
+        int, typer.Option(help="Port to listen on; 0 for a free one", min=0, max=65535)
+    ] = 8000,
     model: Model = None,
     device: Device = None,
 ) -> None:

@@ -54,7 +54,7 @@ def serve(settings: Settings, host: str, port: int) -> None:
         loaded.append(services)
         if services.queue.state is State.BROKEN:
             server.should_exit = True
-        else:
+        elif services.queue.state is State.READY:  # not where a signal came meanwhile
             typer.echo(_greeting(services, address), err=True)
 
     app = create_app(settings, on_loaded)
@@ -71,7 +71,7 @@ def _listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         return socket.create_server((host, port), family=family, backlog=2048)
-    except (OSError, OverflowError) as error:
+    except OSError as error:
         raise ListenError(
             f"cannot listen on {host}:{port} ({error}); choose another --host or --port"
         ) from error

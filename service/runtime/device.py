@@ -24,8 +24,8 @@ def open_device(name: str) -> torch.device:
         name = "cuda" if torch.cuda.is_available() else "cpu"
     try:
         device = torch.device(name)
-        torch.zeros(1, device=device)
-    except (RuntimeError, AssertionError) as error:
+        torch.zeros(1, device=device).item()  # some devices have no values, only shapes
+    except (RuntimeError, AssertionError, ImportError) as error:
         raise BundleError(f"the device {name!r} cannot be used; give `auto` or `cpu`") from error
     torch.backends.cuda.matmul.allow_tf32 = False  # relevance must equal the reference's
     torch.backends.cudnn.allow_tf32 = False

@@ -65,15 +65,20 @@ class Engine:
         return [Prediction(row) for row in logits.cpu().numpy()]
 
     def explain(self, jobs: Sequence[ExplainJob]) -> list[Explanation]:
-        """Explain a batch of images, all with the method of the first; targets may differ.
+        """Explain a batch of images, all with the same method; targets may differ.
 
         Raises
         ------
+        ValueError
+            The methods differ.
         OptionError
             A contrast is the class that is explained.
         RelevanceError
             The method gave relevance that is not finite.
         """
+        method = jobs[0].method
+        if any(job.method != method for job in jobs):
+            raise ValueError("a batch has one method: explain the others in another batch")
         images = self._normalize([job.pixels for job in jobs])
         chosen: list[tuple[int, float]] = []
 
@@ -84,7 +89,7 @@ class Engine:
             chosen.extend(zip(targets, sums, strict=True))
             return relevance
 
-        logits, relevance = self._explainer.explain(images, start, jobs[0].method)
+        logits, relevance = self._explainer.explain(images, start, method)
         if not bool(torch.isfinite(relevance).all()):
             raise RelevanceError(
                 "the relevance is not finite with these parameters; "

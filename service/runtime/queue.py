@@ -156,6 +156,8 @@ class DeviceQueue:
             if self.state is not State.READY:
                 raise NotReady(_NOT_READY[self.state], headers={"Retry-After": "1"})
             if len(self._items) >= self._size:
+                self._drop_abandoned()
+            if len(self._items) >= self._size:
                 wait_s = max(1, math.ceil(len(self._items) * self._mean_compute_s))
                 raise QueueFull(
                     f"{len(self._items)} requests are waiting already; try again in {wait_s} s",
@@ -163,6 +165,9 @@ class DeviceQueue:
                 )
             self._items.append(item)
             self._changed.notify()
+
+    def _drop_abandoned(self) -> None:
+        self._items = deque(item for item in self._items if not item.future.done())
 
     def _work(self) -> None:
         try:
@@ -174,7 +179,7 @@ class DeviceQueue:
         with self._changed:
             if self.state is State.STARTING:
                 self.state = State.READY
-        self._on_loaded()
+        self._tell()
         while (item := self._next()) is not None:
             self._run(engine, item)
 
@@ -211,7 +216,13 @@ class DeviceQueue:
             logger.error("the model cannot be loaded", exc_info=error)
             self.failure = BundleError(f"the model cannot be loaded: {error}")
         self.state = State.BROKEN
-        self._on_loaded()
+        self._tell()
+
+    def _tell(self) -> None:
+        try:
+            self._on_loaded()
+        except Exception:  # of whoever wants to know; the device serves without it
+            logger.exception("the news that loading has ended could not be told")
 
 
 _NOT_READY = {
