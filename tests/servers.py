@@ -38,10 +38,13 @@ class RunningServer:
 
 
 @contextmanager
-def running_server(
-    folder: Path, settings: Mapping[str, str] | None = None, command: tuple[str, ...] = COMMAND
+def started_server(
+    folder: Path,
+    settings: Mapping[str, str] | None = None,
+    command: tuple[str, ...] = COMMAND,
+    cwd: Path | None = None,
 ) -> Iterator[RunningServer]:
-    """Start a server, wait until it is ready, and end it."""
+    """Start a server, wait until its port is open, and end it."""
     output = folder / "server.log"
     with output.open("wb") as stream:
         process = subprocess.Popen(
@@ -49,24 +52,48 @@ def running_server(
             stdout=stream,
             stderr=stream,
             env={**os.environ, **(settings or {})},
+            cwd=cwd,
             start_new_session=True,  # so that what it has started can be ended with it
         )
     try:
-        yield RunningServer(_wait_until_ready(process, output), process, output)
+        yield RunningServer(_wait_until_open(process, output), process, output)
     finally:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait(STOP_LIMIT_S)
 
 
-def _wait_until_ready(process: subprocess.Popen[bytes], output: Path) -> str:
+@contextmanager
+def running_server(
+    folder: Path,
+    settings: Mapping[str, str] | None = None,
+    command: tuple[str, ...] = COMMAND,
+    cwd: Path | None = None,
+) -> Iterator[RunningServer]:
+    """Start a server, wait until it is ready, and end it."""
+    with started_server(folder, settings, command, cwd) as server:
+        wait_until_ready(server)
+        yield server
+
+
+def wait_until_ready(server: RunningServer) -> None:
+    """Wait until a server that was started takes requests."""
+    limit = time.monotonic() + START_LIMIT_S
+    while time.monotonic() < limit and server.process.poll() is None:
+        if _is_ready(server.url):
+            return
+        time.sleep(0.05)
+    raise RuntimeError(f"the server did not become ready:\n{server.read_output()}")
+
+
+def _wait_until_open(process: subprocess.Popen[bytes], output: Path) -> str:
     limit = time.monotonic() + START_LIMIT_S
     while time.monotonic() < limit and process.poll() is None:
         url = _announced_url(output.read_text(encoding="utf-8"))
-        if url and _is_ready(url):
+        if url:
             return url
         time.sleep(0.05)
-    raise RuntimeError(f"the server did not become ready:\n{output.read_text(encoding='utf-8')}")
+    raise RuntimeError(f"the server did not start:\n{output.read_text(encoding='utf-8')}")
 
 
 def _announced_url(text: str) -> str | None:

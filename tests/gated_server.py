@@ -1,0 +1,55 @@
+"""The server, with a device thread that waits where a test wants it to: for files in a folder.
+
+`python gated_server.py FOLDER serve ...`: loading waits for the file `load` and each job for the
+file `run`; a job that has begun makes the file `running`.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+
+from service import app
+from service.runtime.jobs import Job, Result
+from service.runtime.queue import JobRunner
+from service.settings import Settings
+
+
+class GatedRunner:
+    """Runs each job when the gate is open."""
+
+    def __init__(self, inner: JobRunner, folder: Path) -> None:
+        self.inner, self.folder = inner, folder
+        self.device_name = inner.device_name
+
+    def run(self, job: Job) -> Result:
+        """Do one job."""
+        (self.folder / "running").touch()
+        wait_for(self.folder / "run")
+        return self.inner.run(job)
+
+
+def wait_for(gate: Path) -> None:
+    """Wait until a file is there."""
+    while not gate.exists():
+        time.sleep(0.02)
+
+
+def main() -> None:
+    """Run the command line, with gates."""
+    folder = Path(sys.argv.pop(1))
+    load = app._load_engine
+
+    def load_gated(settings: Settings) -> JobRunner:
+        wait_for(folder / "load")
+        return GatedRunner(load(settings), folder)
+
+    app._load_engine = load_gated
+    from service.cli import run
+
+    run()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,183 @@
+"""Imports point one way, and what has to start quickly does not load what is slow."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+# What each part may import, besides itself. A name of a module allows that module only.
+ALLOWED: dict[str, set[str]] = {
+    "service.errors": set(),
+    "service.methods": {"service.errors"},
+    "service.settings": {"service.errors"},
+    "service.models": {"service.errors"},
+    "service.imaging": {"service.errors"},
+    "service.lrp": {"service.errors", "service.methods", "service.models"},
+    "service.runtime": {"service.errors", "service.methods", "service.lrp", "service.models"},
+    "service.api": {
+        "service.errors",
+        "service.methods",
+        "service.settings",
+        "service.imaging",
+        # of these only what needs no torch
+        "service.models.card",
+        "service.models.registry",
+        "service.runtime.jobs",
+        "service.runtime.queue",
+    },
+    "service.app": {
+        "service",  # its version
+        "service.api",
+        "service.errors",
+        "service.models.registry",
+        "service.runtime",
+        "service.settings",
+    },
+    "service.server": {
+        "service",
+        "service.api",
+        "service.app",
+        "service.errors",
+        "service.runtime",
+        "service.settings",
+    },
+    "service.offline": {
+        "service.api",
+        "service.errors",
+        "service.imaging",
+        "service.runtime",
+        "service.settings",
+    },
+    "service.cli": {
+        "service",
+        "service.errors",
+        "service.models.registry",
+        "service.offline",
+        "service.server",
+        "service.settings",
+    },
+    "training": {
+        "service",
+        "service.errors",
+        "service.imaging",
+        "service.lrp",
+        "service.methods",
+        "service.models",
+        "service.runtime",
+    },
+}
+
+
+def modules() -> dict[str, Path]:
+    files = (path for top in ("service", "training") for path in sorted((ROOT / top).rglob("*.py")))
+    return {name_of(path): path for path in files}
+
+
+def name_of(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(part for part in parts if part != "__init__")
+
+
+MODULES = modules()
+
+
+def imports_of(name: str) -> Iterator[str]:
+    """Our modules that a module imports anywhere in it, functions included."""
+    for node in ast.walk(ast.parse(MODULES[name].read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            joined = [f"{node.module}.{alias.name}" for alias in node.names]
+            found = [one if one in MODULES else node.module for one in joined]
+        else:
+            continue
+        yield from (one for one in found if one.split(".")[0] in ("service", "training"))
+
+
+def part_of(name: str) -> str | None:
+    """The longest entry of the table that a module is in."""
+    parts = [part for part in ALLOWED if name == part or name.startswith(f"{part}.")]
+    return max(parts, key=len, default=None)
+
+
+def is_allowed(name: str, imported: str) -> bool:
+    part = part_of(name)
+    if part is None or part == part_of(imported):
+        return True
+    return any(
+        imported == one or (one != "service" and imported.startswith(f"{one}."))
+        for one in ALLOWED[part]
+    )
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_a_module_imports_only_what_its_part_may(name: str) -> None:
+    assert [one for one in imports_of(name) if not is_allowed(name, one)] == []
+
+
+def test_every_module_is_in_the_table() -> None:
+    assert [name for name in MODULES if part_of(name) is None] == ["service"]
+
+
+def test_no_import_goes_in_a_circle() -> None:
+    graph = {name: set(imports_of(name)) - {name} for name in MODULES}
+    assert len(list(TopologicalSorter(graph).static_order())) == len(MODULES)
+
+
+def test_the_service_never_imports_the_training() -> None:
+    wrong = [
+        (name, one)
+        for name in MODULES
+        for one in imports_of(name)
+        if name.startswith("service") and one.startswith("training")
+    ]
+    assert wrong == []
+
+
+def in_package(*packages: str) -> list[str]:
+    return [m for m in MODULES if any(m == p or m.startswith(f"{p}.") for p in packages)]
+
+
+# Prints each module of the first argument after whose import one of the second is loaded.
+CODE = """
+import importlib, sys
+modules, unwanted = (argument.split(",") for argument in sys.argv[1:])
+for module in modules:
+    importlib.import_module(module)
+    loaded = [name for name in unwanted if name in sys.modules]
+    if loaded:
+        print(module, "loads", *loaded)
+        break
+"""
+
+
+@pytest.mark.parametrize(
+    ("importers", "unwanted"),
+    [
+        (in_package("service.api", "service.imaging"), "torch,zennit,torchvision"),
+        (in_package("service.lrp", "service.models"), "fastapi,starlette,uvicorn"),
+        (["service.runtime.queue", "service.runtime.jobs"], "torch,fastapi,starlette"),
+        (["service.methods", "service.errors", "service.settings"], "torch,fastapi,PIL"),
+        (["service.app", "service.server"], "torch"),
+        (["service.cli"], "torch,fastapi,PIL,numpy"),
+    ],
+    ids=["api", "lrp", "queue", "leaves", "app", "cli"],
+)
+def test_what_is_imported_loads_nothing_slow(importers: list[str], unwanted: str) -> None:
+    assert importers
+    done = subprocess.run(
+        [sys.executable, "-c", CODE, ",".join(importers), unwanted],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == ""

@@ -1,0 +1,326 @@
+"""The server as a process: how it starts, what it says, what its settings do, how it ends."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from os import environ
+from pathlib import Path
+
+import httpx
+import pytest
+from PIL import Image
+
+from service.models.card import ModelCard
+from service.models.registry import find_bundle
+from service.settings import DEFAULT_MODEL, PREFIX, Settings
+from tests import gated_server
+from tests.servers import (
+    COMMAND,
+    RunningServer,
+    started_server,
+    wait_until_ready,
+)
+
+LIMIT_S = 60.0
+
+
+class Gates:
+    """Lets a server load, and run jobs, when a test says so."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.command = (sys.executable, "-P", gated_server.__file__, str(folder), *COMMAND[-3:])
+
+    def open(self, *names: str) -> None:
+        for name in names:
+            (self.folder / name).touch()
+
+    def close(self, *names: str) -> None:
+        for name in names:
+            (self.folder / name).unlink(missing_ok=True)
+
+    def wait_until_running(self) -> None:
+        wait_until((self.folder / "running").exists)
+
+
+def wait_until(condition: object) -> None:
+    assert callable(condition)
+    limit = time.monotonic() + LIMIT_S
+    while not condition():
+        assert time.monotonic() < limit, "it did not happen"
+        time.sleep(0.02)
+
+
+@contextmanager
+def gated(
+    folder: Path, *is_open: str, settings: Mapping[str, str] | None = None
+) -> Iterator[tuple[RunningServer, Gates]]:
+    gates = Gates(folder)
+    gates.open(*is_open)
+    with started_server(folder, settings, gates.command) as server:
+        if "load" in is_open:
+            wait_until_ready(server)
+        yield server, gates
+
+
+def post(server: RunningServer, image: bytes, path: str = "/predict") -> httpx.Response:
+    return httpx.post(f"{server.url}{path}", files={"image": image}, timeout=LIMIT_S)
+
+
+def run_to_the_end(
+    settings: Mapping[str, str], *arguments: str
+) -> subprocess.CompletedProcess[str]:
+    """A server that is expected to end by itself."""
+    return subprocess.run(
+        [*COMMAND, *arguments],
+        env={**environ, **settings},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=LIMIT_S,
+    )
+
+
+def assert_one_sentence(done: subprocess.CompletedProcess[str], *said: str) -> None:
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    (line,) = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    for text in said:
+        assert text in line
+
+
+# Start
+
+
+def test_the_port_is_open_while_the_model_loads(tmp_path: Path, cat: Path) -> None:
+    with gated(tmp_path, "run") as (server, gates):
+        assert httpx.get(f"{server.url}/healthz").status_code == 200
+        ready = httpx.get(f"{server.url}/readyz")
+        assert (ready.status_code, ready.json()) == (503, {"status": "starting"})
+        answer = post(server, cat.read_bytes())
+        assert answer.status_code == 503
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert answer.headers["retry-after"] == "1"
+        assert "being loaded" in answer.json()["detail"]
+        assert "ready:" not in server.read_output()
+        gates.open("load")
+        wait_until_ready(server)
+        assert post(server, cat.read_bytes()).status_code == 200
+
+
+def test_what_is_printed_says_where_what_how_good_and_how_to_try_it(
+    server: RunningServer, card: ModelCard
+) -> None:
+    printed = server.read_output()
+    assert f"listens on {server.url}; loading the model" in printed
+    measured = card.accuracy["test"]
+    ready = next(line for line in printed.splitlines() if line.startswith("ready: "))
+    assert ready.startswith(f"ready: {card.name} on ")
+    assert any(device in ready for device in ("on cpu (", "on cuda"))
+    assert ready.endswith(f"accuracy {measured.accuracy:.2%} of {measured.n} test images")
+    assert f"curl -F image=@cat.jpg {server.url}/explain" in printed
+    assert f"{server.url}/docs" in printed
+
+
+def test_how_to_try_it_works(server: RunningServer, cat: Path) -> None:
+    printed = server.read_output()
+    command = next(line for line in printed.splitlines() if "try:" in line).split("try:")[1]
+    curl = command.strip().replace("cat.jpg", str(cat)).split()
+    if shutil.which("curl") is None:
+        pytest.skip("there is no curl")
+    done = subprocess.run([*curl, "-sf"], capture_output=True, check=True, timeout=LIMIT_S)
+    assert json.loads(done.stdout)["heatmap"]
+
+
+# End
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda n: n.name)
+def test_a_signal_ends_it_with_0_after_the_requests_that_were_accepted(
+    tmp_path: Path, cat: Path, number: signal.Signals
+) -> None:
+    with gated(tmp_path, "load") as (server, gates), ThreadPoolExecutor() as pool:
+        accepted = pool.submit(post, server, cat.read_bytes(), "/explain")
+        gates.wait_until_running()
+        server.process.send_signal(number)
+        wait_until(lambda: not is_listening(server.url))
+        assert server.process.poll() is None
+        gates.open("run")
+        answer = accepted.result(LIMIT_S)
+        assert answer.status_code == 200
+        assert answer.json()["heatmap"]
+        assert server.process.wait(LIMIT_S) == 0
+        assert "Traceback" not in server.read_output()
+
+
+def is_listening(url: str) -> bool:
+    host, port = url.removeprefix("http://").split(":")
+    try:
+        socket.create_connection((host, int(port)), timeout=5).close()
+    except ConnectionError:
+        return False
+    return True
+
+
+def test_a_signal_while_it_loads_ends_it_with_0_and_it_never_is_ready(tmp_path: Path) -> None:
+    with gated(tmp_path) as (server, gates):
+        wait_until(lambda: "startup complete" in server.read_output())
+        server.process.send_signal(signal.SIGTERM)
+        wait_until(lambda: not is_listening(server.url))
+        gates.open("load")
+        assert server.process.wait(LIMIT_S) == 0
+        assert "ready:" not in server.read_output()
+
+
+# What is wrong is said in one sentence, and the exit status is 2
+
+
+def test_a_port_that_is_taken() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        done = run_to_the_end({}, "--port", str(port))
+    assert_one_sentence(done, f"127.0.0.1:{port}", "choose another --host or --port")
+
+
+def test_a_bundle_with_one_byte_that_is_not_what_it_was(tmp_path: Path) -> None:
+    bundle = copy_bundle(tmp_path)
+    weights = bundle / "model.safetensors"
+    content = bytearray(weights.read_bytes())
+    content[-1] ^= 1
+    weights.write_bytes(content)
+    done = run_to_the_end({f"{PREFIX}MODEL": str(bundle)})
+    assert_one_sentence(done, str(weights), "sha256")
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"MODEL": "no-such-model"}, ("'no-such-model'", DEFAULT_MODEL)),
+        ({"QUEUE_SIZE": "many"}, ("LRPSERVE_QUEUE_SIZE is wrong",)),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else None,
+)
+def test_a_setting_that_cannot_be_used(settings: dict[str, str], said: tuple[str, ...]) -> None:
+    done = run_to_the_end({PREFIX + name: value for name, value in settings.items()})
+    assert_one_sentence(done, *said)
+
+
+# What the settings do
+
+
+def copy_bundle(folder: Path, name: str = "my-own") -> Path:
+    """The shipped bundle under another name."""
+    bundle = folder / "bundle"
+    shutil.copytree(find_bundle(DEFAULT_MODEL), bundle)
+    card = json.loads((bundle / "model.json").read_text(encoding="utf-8"))
+    (bundle / "model.json").write_text(json.dumps(card | {"name": name}), encoding="utf-8")
+    return bundle
+
+
+@pytest.fixture(scope="module")
+def configured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[RunningServer, Gates]]:
+    """A server with a value of our own for every setting."""
+    folder = tmp_path_factory.mktemp("configured")
+    settings = {
+        "MODEL": str(copy_bundle(folder)),
+        "DEVICE": "cpu",
+        "MAX_BODY_BYTES": "20000",
+        "MAX_PIXELS": "1024",
+        "QUEUE_SIZE": "1",
+        "DEADLINE_S": "2.5",
+        "CORS_ORIGINS": "https://page.example, https://other.example",
+    }
+    assert {name.lower() for name in settings} == Settings.model_fields.keys()
+    named = {PREFIX + name: value for name, value in settings.items()}
+    with gated(folder, "load", "run", settings=named) as pair:
+        yield pair
+
+
+@pytest.fixture
+def limited(configured: tuple[RunningServer, Gates]) -> RunningServer:
+    return configured[0]
+
+
+def encoded(tmp_path: Path, side: int) -> bytes:
+    path = tmp_path / "image.png"
+    Image.new("RGB", (side, side)).save(path)
+    return path.read_bytes()
+
+
+def test_model_is_the_bundle_that_is_served(limited: RunningServer, cat: Path) -> None:
+    assert post(limited, cat.read_bytes()).json()["model"] == "my-own"
+
+
+def test_device_is_where_it_runs(limited: RunningServer) -> None:
+    assert "ready: my-own on cpu (" in limited.read_output()
+
+
+def test_max_body_bytes_is_what_a_body_may_have(limited: RunningServer) -> None:
+    url, headers = f"{limited.url}/predict", {"Content-Type": "image/png"}
+    for size, status in ((20_000, 400), (20_001, 413)):
+        assert httpx.post(url, content=bytes(size), headers=headers).status_code == status
+
+
+def test_max_pixels_is_what_an_image_may_have(limited: RunningServer, tmp_path: Path) -> None:
+    assert post(limited, encoded(tmp_path, 32)).status_code == 200
+    refused = post(limited, encoded(tmp_path, 33))
+    assert refused.status_code == 413
+    assert "at most 1024" in refused.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("origin", "is_allowed"),
+    [
+        ("https://page.example", True),
+        ("https://other.example", True),
+        ("https://elsewhere.example", False),
+    ],
+)
+def test_cors_origins_are_the_pages_that_may_ask(
+    limited: RunningServer, origin: str, is_allowed: bool
+) -> None:
+    answer = httpx.get(f"{limited.url}/models", headers={"Origin": origin})
+    allowed = answer.headers.get("access-control-allow-origin")
+    assert allowed == (origin if is_allowed else None)
+
+
+def test_without_cors_origins_no_page_may_ask(server: RunningServer) -> None:
+    answer = httpx.get(f"{server.url}/models", headers={"Origin": "https://page.example"})
+    assert "access-control-allow-origin" not in answer.headers
+
+
+def test_queue_size_and_deadline_s_bound_what_waits(
+    configured: tuple[RunningServer, Gates], cat: Path
+) -> None:
+    server, gates = configured
+    image = cat.read_bytes()
+    gates.close("run", "running")
+    with ThreadPoolExecutor() as pool:
+        started_at = time.monotonic()
+        running = pool.submit(post, server, image)
+        gates.wait_until_running()
+        others = [pool.submit(post, server, image) for _ in range(2)]
+        answers = sorted(
+            (future.result(LIMIT_S) for future in (running, *others)), key=lambda a: a.status_code
+        )
+        waited_s = time.monotonic() - started_at
+    assert [answer.status_code for answer in answers] == [429, 504, 504]
+    assert int(answers[0].headers["retry-after"]) >= 1
+    assert waited_s >= 2.5
+    assert "within 2.5 s" in answers[1].json()["detail"]
+    gates.open("run")
+    assert post(server, image).status_code == 200
+
+
+def test_every_setting_has_a_test_of_its_effect() -> None:
+    tests = " ".join(name for name in globals() if name.startswith("test_"))
+    assert [name for name in Settings.model_fields if name not in tests] == []
