@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import pytest
 from playwright.sync_api import Browser, sync_playwright
+
+from tests.tools import find_tool
 
 FLAGS = (
     "--no-sandbox",  # tests run as root where there is no one else
@@ -24,16 +23,6 @@ FLAGS = (
 def open_browser() -> Iterator[Browser]:
     """Start Chromium; skips where there is none, but fails in CI."""
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=_find_chromium(), args=[*FLAGS])
+        browser = playwright.chromium.launch(executable_path=find_tool("chromium"), args=[*FLAGS])
         yield browser
         browser.close()
-
-
-def _find_chromium() -> str:
-    found = shutil.which("chromium")
-    if found is not None:
-        return found
-    message = "Chromium is not installed (Debian's package chromium): browser tests cannot run"
-    if os.environ.get("CI"):
-        pytest.fail(message)
-    pytest.skip(message)

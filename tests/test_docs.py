@@ -20,6 +20,7 @@ from service.imaging.colormaps import COLORMAPS
 from service.methods import ATTRIBUTORS, COMPOSITES
 from service.settings import PREFIX, Settings
 from tests.servers import RunningServer, running_server
+from tests.tools import find_tool
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -61,6 +62,8 @@ def folder(tmp_path: Path, cat: Path) -> Path:
 
 
 def run(command: str, folder: Path, url: str = "") -> str:
+    if command.startswith("curl"):
+        find_tool("curl")
     adapted = command.replace(f"localhost:{README_PORT}", url.removeprefix("http://"))
     adapted = adapted.replace(".venv/bin/", f"{Path(sys.executable).parent}/")
     done = subprocess.run(

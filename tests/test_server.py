@@ -29,6 +29,7 @@ from tests.servers import (
     started_server,
     wait_until_ready,
 )
+from tests.tools import find_tool
 
 LIMIT_S = 60.0
 
@@ -135,8 +136,7 @@ def test_how_to_try_it_works(server: RunningServer, cat: Path) -> None:
     printed = server.read_output()
     command = next(line for line in printed.splitlines() if "try:" in line).split("try:")[1]
     curl = command.strip().replace("cat.jpg", str(cat)).split()
-    if shutil.which("curl") is None:
-        pytest.skip("there is no curl")
+    find_tool("curl")
     done = subprocess.run([*curl, "-sf"], capture_output=True, check=True, timeout=LIMIT_S)
     assert json.loads(done.stdout)["heatmap"]
 

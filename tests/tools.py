@@ -1,0 +1,19 @@
+"""Programs of the system that some tests need."""
+
+from __future__ import annotations
+
+import os
+import shutil
+
+import pytest
+
+
+def find_tool(name: str) -> str:
+    """The path of a program; the test is skipped where it is missing, but fails in CI."""
+    found = shutil.which(name)
+    if found is not None:
+        return found
+    message = f"{name} is not installed (Debian's package {name}): this test cannot run"
+    if os.environ.get("CI"):
+        pytest.fail(message)
+    pytest.skip(message)
