@@ -58,14 +58,15 @@ def open_run(run: Path, *, resume: bool) -> None:
     CheckpointError
         The folder cannot be made, holds a run that is not to be resumed, or none to resume.
     """
-    try:
-        run.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise CheckpointError(f"the folder {run} cannot be made: {error.strerror}") from error
     if resume and not _checkpoints(run):
         raise _no_checkpoint(run)
     if not resume and _checkpoints(run):
         raise CheckpointError(f"{run} holds a run already; add --resume, or choose another folder")
+    folder = run / "checkpoints"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CheckpointError(f"the folder {folder} cannot be made: {error.strerror}") from error
 
 
 def write_checkpoint(run: Path, checkpoint: Checkpoint) -> Path:
@@ -95,7 +96,10 @@ def read_last_checkpoint(run: Path, device: torch.device) -> Checkpoint:
     try:
         return Checkpoint(**torch.load(paths[-1], map_location=device, weights_only=True))
     except Exception as error:
-        raise CheckpointError(f"{paths[-1]} cannot be read: {error}") from error
+        reason = str(error).partition("\n")[0]
+        raise CheckpointError(
+            f"{paths[-1]} cannot be read ({reason}); remove it to resume from the one before"
+        ) from error
 
 
 def _no_checkpoint(run: Path) -> CheckpointError:

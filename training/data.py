@@ -75,7 +75,7 @@ def load_data(source: str, cache: Path, size: tuple[int, int] = (32, 32)) -> Dat
     Raises
     ------
     DataError
-        There is no data at `source`, or it has no classes.
+        There is no data at `source`, an image is broken, or there are fewer than two classes.
     """
     if source == CIFAR10_SOURCE:
         return _load_cifar10(cache)
@@ -103,7 +103,13 @@ def hold_out(split: Split, n: int, seed: int) -> tuple[Split, Split]:
 
 
 def channel_statistics(split: Split) -> tuple[Channels, Channels]:
-    """Mean and standard deviation of each channel, of values in [0, 1], to four digits."""
+    """Mean and standard deviation of each channel, of values in [0, 1], to four digits.
+
+    Raises
+    ------
+    DataError
+        A channel is the same everywhere, so that it cannot be normalized.
+    """
     counts = [
         torch.bincount(split.images[:, c].flatten(), minlength=256).double() for c in range(3)
     ]
@@ -113,7 +119,10 @@ def channel_statistics(split: Split) -> tuple[Channels, Channels]:
         float((n * (values - mean) ** 2).sum() / n.sum())
         for n, mean in zip(counts, means, strict=True)
     ]
-    return _channels(means), _channels([variance**0.5 for variance in variances])
+    spreads = _channels([variance**0.5 for variance in variances])
+    if min(spreads) == 0:
+        raise DataError("a colour channel has the same value in all training images")
+    return _channels(means), spreads
 
 
 def _channels(values: list[float]) -> Channels:
@@ -141,9 +150,14 @@ def _load_folder(root: Path, size: tuple[int, int]) -> tuple[Split, tuple[str, .
         folder = ImageFolder(str(root))
     except FileNotFoundError as error:
         raise DataError(f"{root} has no class folders with images in them") from error
+    if len(folder.classes) < 2:
+        raise DataError(f"{root} has one class folder, {folder.classes[0]}; give two or more")
 
     def load_one(path: str) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
-        picture = decode(Path(path).read_bytes(), _MAX_PIXELS)
+        try:
+            picture = decode(Path(path).read_bytes(), _MAX_PIXELS)
+        except (OSError, ServiceError) as error:
+            raise DataError(f"{path} cannot be read: {error}") from error
         return fit_image(picture, size, "crop", _PAD_FILL).pixels
 
     with ThreadPoolExecutor() as pool:

@@ -103,12 +103,15 @@ class Trainer:
         Raises
         ------
         CheckpointError
-            There is none, or it is of another recipe or seed.
+            There is none, or it is of another recipe, seed or number of classes.
         """
         checkpoint = read_last_checkpoint(run, self.device)
         if (checkpoint.recipe, checkpoint.seed) != (asdict(self.recipe), self.seed):
             raise CheckpointError(f"the checkpoint in {run} is of another recipe or seed")
-        self.model.load_state_dict(checkpoint.model)
+        try:
+            self.model.load_state_dict(checkpoint.model)
+        except RuntimeError as error:
+            raise CheckpointError(f"the checkpoint in {run} is of data of other classes") from error
         self.average.load_state_dict(checkpoint.average)
         for optimizer, state in zip(self.optimizers, checkpoint.optimizers, strict=True):
             optimizer.load_state_dict(state)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 from service.errors import BundleError
@@ -26,8 +27,9 @@ def find_bundle(model: str) -> Path:
     shipped = shipped_models()
     if model in shipped:
         return shipped[model]
-    if Path(model).is_dir():
-        return Path(model)
+    with suppress(OSError):  # longer than a name of a file can be
+        if model and Path(model).is_dir():  # an empty path would be the present folder
+            return Path(model)
     names = ", ".join(shipped) or "none"
     raise BundleError(
         f"there is no model {model!r}: it is neither a folder nor one that ships ({names})"

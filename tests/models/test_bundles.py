@@ -145,6 +145,10 @@ def test_a_pickle_is_refused_and_never_unpickled(
         ({"std": [0.2, 0, 0.2]}, "std must be above 0"),
         ({"sha256": "abc"}, "sha256"),
         ({"name": "../up"}, "name"),
+        ({"mean": [0.5, 0.5]}, "mean"),
+        ({"mean": [0.5, 0.5, float("nan")]}, "mean"),
+        ({"accuracy": {"test": {"accuracy": 1.5, "n": 10}}}, "accuracy.test.accuracy"),
+        ({"provenance": {}}, "provenance.recipe: Field required"),
         ({"surprise": 1}, "surprise"),
         ({"input_size": [0, 32]}, "input_size"),
     ],
@@ -179,9 +183,10 @@ def test_the_default_model_ships_and_is_found_by_name_and_by_path(written: Path)
     assert find_bundle(str(written)) == written
 
 
-def test_an_unknown_model_is_refused_with_those_that_ship() -> None:
+@pytest.mark.parametrize("name", ["no-such-model", "a" * 5000], ids=["name", "long"])
+def test_an_unknown_model_is_refused_with_those_that_ship(name: str) -> None:
     with pytest.raises(BundleError, match=DEFAULT_MODEL):
-        find_bundle("no-such-model")
+        find_bundle(name)
 
 
 def test_the_shipped_model_is_as_good_as_promised(card: ModelCard) -> None:

@@ -55,11 +55,21 @@ def test_a_crop_is_a_window_of_the_reflected_image(images: Tensor) -> None:
     assert len(places) > 15
 
 
+def test_a_crop_can_be_mirrored_too(images: Tensor) -> None:
+    cropped = augmented(images, CROP)
+    both = augmented(images, replace(CROP, flip=True))
+    is_same = (both == cropped).all((1, 2, 3))
+    is_mirrored = (both == cropped.flip(3)).all((1, 2, 3))
+    assert (is_same | is_mirrored).all()
+    assert 16 < int(is_mirrored.sum()) < 48
+
+
 @pytest.mark.parametrize("recipe", [FLIP, CROP], ids=["flip", "crop"])
 def test_the_generator_decides(images: Tensor, recipe: Recipe) -> None:
     assert torch.equal(augmented(images, recipe, 1), augmented(images, recipe, 1))
     assert not torch.equal(augmented(images, recipe, 1), augmented(images, recipe, 2))
     assert augmented(images, recipe).dtype == torch.uint8
+    assert augmented(images, recipe).shape == images.shape
 
 
 def test_normalized_images_are_what_the_service_feeds_the_network(images: Tensor) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import shutil
 from pathlib import Path
 
@@ -73,6 +74,54 @@ def test_cifar10_that_cannot_be_downloaded_is_an_error(
         load_data("cifar10", tmp_path)
 
 
+def test_cifar10_that_is_there_is_read_as_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "cifar-10-batches-py"
+    folder.mkdir()
+    rows = np.random.default_rng(0).integers(0, 256, (5, 3 * 32 * 32), dtype=np.uint8)
+    files = {
+        "train": {"data": rows[:3], "labels": [0, 1, 1]},
+        "test": {"data": rows[3:], "labels": [1, 0]},
+        "names": {"label_names": ["cat", "dog"]},
+    }
+    for name, content in files.items():
+        (folder / name).write_bytes(pickle.dumps(content))
+    monkeypatch.setattr("training.data.CIFAR10.train_list", [("train", None)])
+    monkeypatch.setattr("training.data.CIFAR10.test_list", [("test", None)])
+    meta = {"filename": "names", "key": "label_names", "md5": None}
+    monkeypatch.setattr("training.data.CIFAR10.meta", meta)
+
+    data = load_data("cifar10", tmp_path)
+    assert data.class_names == ("cat", "dog")
+    assert data.description == "CIFAR-10"
+    # a row of the original is the red plane, the green and the blue, each line by line
+    assert (data.train.images.numpy() == rows[:3].reshape(3, 3, 32, 32)).all()
+    assert (data.test.images.numpy() == rows[3:].reshape(2, 3, 32, 32)).all()
+    assert (data.train.labels.tolist(), data.test.labels.tolist()) == ([0, 1, 1], [1, 0])
+
+
+def test_a_single_class_is_an_error(tmp_path: Path) -> None:
+    write_folder(tmp_path / "flat", per_class=2)
+    shutil.rmtree(tmp_path / "flat" / "dog")
+    with pytest.raises(DataError, match="one class folder, cat"):
+        load_data(str(tmp_path / "flat"), tmp_path)
+
+
+def test_a_train_folder_without_a_test_folder_is_an_error(tmp_path: Path) -> None:
+    write_folder(tmp_path / "train", per_class=2)
+    with pytest.raises(DataError, match="one class folder, train"):
+        load_data(str(tmp_path), tmp_path)
+
+
+@pytest.mark.parametrize("content", [b"", b"not an image"], ids=["empty", "text"])
+def test_a_broken_image_is_named(tmp_path: Path, content: bytes) -> None:
+    write_folder(tmp_path / "flat", per_class=2)
+    (tmp_path / "flat" / "dog" / "1.png").write_bytes(content)
+    with pytest.raises(DataError, match=r"dog/1\.png cannot be read"):
+        load_data(str(tmp_path / "flat"), tmp_path)
+
+
 @pytest.fixture
 def split() -> Split:
     generator = torch.Generator().manual_seed(0)
@@ -102,3 +151,9 @@ def test_statistics_are_those_of_numpy(split: Split) -> None:
     values = split.images.numpy() / 255
     np.testing.assert_allclose(mean, values.mean((0, 2, 3)), atol=5e-5)
     np.testing.assert_allclose(std, values.std((0, 2, 3)), atol=5e-5)
+
+
+def test_images_without_any_contrast_are_an_error(split: Split) -> None:
+    flat = Split(torch.full_like(split.images, 7), split.labels)
+    with pytest.raises(DataError, match="same value"):
+        channel_statistics(flat)

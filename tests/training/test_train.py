@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -171,12 +172,35 @@ def test_a_checkpoint_of_another_recipe_is_refused(
         Trainer(recipe, data, CPU, seed=1).resume(tmp_path)
 
 
-def test_a_truncated_checkpoint_is_refused(data: DataSet, tmp_path: Path) -> None:
-    Trainer(small(RECIPES["tutorial"], epochs=1), data, CPU, seed=0).fit(tmp_path)
-    (path,) = (tmp_path / "checkpoints").iterdir()
-    path.write_bytes(path.read_bytes()[:1000])
-    with pytest.raises(CheckpointError, match="cannot be read"):
+def test_a_truncated_checkpoint_is_refused_and_the_one_before_still_serves(
+    data: DataSet, tmp_path: Path
+) -> None:
+    Trainer(small(RECIPES["tutorial"], epochs=2), data, CPU, seed=0).fit(tmp_path)
+    last = tmp_path / "checkpoints" / "epoch-002.pt"
+    last.write_bytes(last.read_bytes()[:1000])
+    with pytest.raises(CheckpointError, match=r"epoch-002\.pt cannot be read .*remove it"):
         read_last_checkpoint(tmp_path, CPU)
+    last.unlink()
+    assert read_last_checkpoint(tmp_path, CPU).epoch == 1
+
+
+class Trap:
+    """Leaves a trace when it is unpickled."""
+
+    def __init__(self, trace: Path) -> None:
+        self.trace = trace
+
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+        return (Path.touch, (self.trace,))
+
+
+def test_a_checkpoint_runs_no_code_of_its_own(tmp_path: Path) -> None:
+    open_run(tmp_path, resume=False)
+    torch.save(Trap(tmp_path / "trace"), tmp_path / "checkpoints" / "epoch-001.pt")
+    with pytest.raises(CheckpointError, match="cannot be read") as refused:
+        read_last_checkpoint(tmp_path, CPU)
+    assert "\n" not in refused.value.detail
+    assert not (tmp_path / "trace").exists()
 
 
 def test_a_finished_run_is_not_overwritten(data: DataSet, tmp_path: Path) -> None:
@@ -184,6 +208,26 @@ def test_a_finished_run_is_not_overwritten(data: DataSet, tmp_path: Path) -> Non
     with pytest.raises(CheckpointError, match="--resume"):
         open_run(tmp_path, resume=False)
     open_run(tmp_path, resume=True)
+
+
+def test_a_folder_that_cannot_hold_checkpoints_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "checkpoints").touch()
+    with pytest.raises(CheckpointError, match="cannot be made"):
+        open_run(tmp_path, resume=False)
+
+
+def test_nothing_is_made_where_there_is_nothing_to_resume(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="no checkpoint"):
+        open_run(tmp_path / "mistyped", resume=True)
+    assert not (tmp_path / "mistyped").exists()
+
+
+def test_a_checkpoint_of_other_classes_is_refused(data: DataSet, tmp_path: Path) -> None:
+    recipe = small(RECIPES["tutorial"], epochs=1)
+    Trainer(recipe, data, CPU, seed=0).fit(tmp_path)
+    other = replace(data, class_names=(*data.class_names, "horse"))
+    with pytest.raises(CheckpointError, match="other classes"):
+        Trainer(recipe, other, CPU, seed=0).resume(tmp_path)
 
 
 def test_without_a_terminal_there_is_a_line_for_each_epoch(
@@ -201,6 +245,20 @@ def test_in_a_terminal_there_is_a_bar(monkeypatch: pytest.MonkeyPatch) -> None:
     assert isinstance(make_progress(2, 5, 0), BarView)
 
 
+def test_the_bar_shows_loss_accuracy_and_time_left(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "120")
+    figures = ("training_loss", "validation_loss", "validation_accuracy", "images_per_s")
+    with BarView(epochs=4, steps_per_epoch=1, first_epoch=2) as bar:
+        bar.step(0.625)
+        bar.epoch({"epoch": 3, "seconds": 1.0, **dict.fromkeys(figures, 0.5)})
+    shown = capsys.readouterr().err
+    assert "epoch 3/4: training loss 0.5000" in shown  # the line above the bar
+    for words in ("epoch 4/4", "loss 0.625", "accuracy 50.0%", "left"):
+        assert words in shown.splitlines()[-1]
+
+
 def test_the_command_line_trains_and_evaluates_and_reports(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -215,6 +273,17 @@ def test_the_command_line_trains_and_evaluates_and_reports(
         assert result.exit_code == 0, result.output
     assert (tmp_path / "run" / "evaluation" / "confusion.png").is_file()
     assert (tmp_path / "run" / "report" / "class-dog.png").is_file()
+
+
+def test_a_run_is_not_overwritten_by_a_second_command(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(command_line, "RECIPES", {"tutorial": small(RECIPES["tutorial"], 1)})
+    arguments = ["train", "--data", str(folder), "--out", str(tmp_path), "--recipe", "tutorial"]
+    assert RUNNER.invoke(command_line.app, arguments).exit_code == 0
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    assert isinstance(RUNNER.invoke(command_line.app, arguments).exception, CheckpointError)
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
 
 
 def test_ctrl_c_keeps_the_last_epoch_and_resume_goes_on(
