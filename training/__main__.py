@@ -44,7 +44,9 @@ def train(
     recipe: Annotated[str, typer.Option(help=f"One of: {', '.join(RECIPES)}")] = "strong",
     name: Annotated[str, typer.Option(help="Name of the model")] = "minivgg-cifar10",
     describe: Annotated[str, typer.Option(help="What the data is, for the model's card")] = "",
-    seed: Annotated[int, typer.Option(help="Of weights, split and all chance")] = 0,
+    seed: Annotated[
+        int, typer.Option(min=0, max=2**32 - 1, help="Of weights, split and all chance")
+    ] = 0,
     device: Annotated[str, typer.Option(help="`auto`, `cpu` or `cuda:0`")] = "auto",
     resume: Annotated[bool, typer.Option(help="Continue from the last checkpoint")] = False,
 ) -> None:
@@ -64,7 +66,8 @@ def train(
     try:
         trainer.fit(out)
     except KeyboardInterrupt:
-        typer.echo(f"stopped; {trainer.epoch} epochs are kept in {out}: add --resume", err=True)
+        kept = f"{trainer.epoch} epochs are kept in {out}: add --resume"
+        typer.echo(f"stopped; {kept if trainer.epoch else 'no epoch was finished'}", err=True)
         raise typer.Exit(130) from None
     card = trainer.finish(out / "bundle", name, describe or loaded.description)
     for split, measured in card.accuracy.items():

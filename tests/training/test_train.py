@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -96,6 +97,14 @@ def test_another_seed_gives_other_weights(data: DataSet, tmp_path: Path) -> None
         run.fit(tmp_path / str(number))
     first, second = (run.result.state_dict()["features.0.weight"] for run in runs)
     assert not torch.equal(first, second)
+
+
+def test_each_epoch_draws_anew(data: DataSet, tmp_path: Path) -> None:
+    # the weights stay as they are: only order, flips and dropout can change the loss
+    still = replace(small(RECIPES["tutorial"], epochs=2), learning_rate=0.0)
+    trainer = Trainer(still, data, CPU, seed=0)
+    trainer.fit(tmp_path)
+    assert trainer.history[0]["training_loss"] != trainer.history[1]["training_loss"]
 
 
 def test_training_lowers_the_loss(recipe: Recipe, data: DataSet, tmp_path: Path) -> None:
@@ -255,8 +264,9 @@ def test_the_bar_shows_loss_accuracy_and_time_left(
         bar.epoch({"epoch": 3, "seconds": 1.0, **dict.fromkeys(figures, 0.5)})
     shown = capsys.readouterr().err
     assert "epoch 3/4: training loss 0.5000" in shown  # the line above the bar
-    for words in ("epoch 4/4", "loss 0.625", "accuracy 50.0%", "left"):
-        assert words in shown.splitlines()[-1]
+    bar_line = shown.splitlines()[-1]
+    assert all(words in bar_line for words in ("epoch 4/4", "loss 0.625", "accuracy 50.0%"))
+    assert re.search(r"left +[-\d]+:", bar_line)
 
 
 def test_the_command_line_trains_and_evaluates_and_reports(
@@ -313,6 +323,7 @@ def test_ctrl_c_keeps_the_last_epoch_and_resume_goes_on(
         (["--data", "/nowhere"], "no folder /nowhere"),
         (["--data", "{folder}", "--device", "abacus"], "abacus"),
         (["--data", "{folder}", "--recipe", "soup"], "strong"),
+        (["--data", "{folder}", "--seed", "10000000000000000000"], "seed"),
         (["--data", "{folder}", "--name", "No Name"], "No Name"),
         (["--data", "{folder}", "--resume"], "no checkpoint"),
         (["--data", "{folder}", "--out", "{file}"], "cannot be made"),
