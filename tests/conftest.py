@@ -19,6 +19,8 @@ from tests.servers import RunningServer, running_server
 
 SAMPLES = Path(__file__).parent / "samples"
 
+torch.set_num_threads(1)  # the networks are small, and the servers under test need the other core
+
 
 @pytest.fixture(autouse=True, scope="session")
 def clean_environment() -> None:

@@ -87,7 +87,8 @@ def choose_images(bundle: Bundle, split: Split) -> Iterator[Choice]:
 def explain_images(engine: Engine, split: Split, indices: list[int]) -> list[Example]:
     """Explain the predicted class of some images with the default method."""
     images = [_pixels(split, index) for index in indices]
-    explanations = engine.explain([ExplainJob(pixels, Method()) for pixels in images])
+    name = engine.card.name
+    explanations = engine.explain([ExplainJob(pixels, name, Method()) for pixels in images])
     return [
         _example(engine.card, split, index, pixels, explanation)
         for index, pixels, explanation in zip(indices, images, explanations, strict=True)
@@ -102,14 +103,15 @@ def _example(
     explanation: Explanation,
 ) -> Example:
     probabilities = torch.from_numpy(explanation.logits).softmax(0)
+    (found,) = explanation.attributions
     return Example(
         pixels=pixels,
-        relevance=explanation.relevance.sum(0),
+        relevance=found.relevance.sum(0),
         number=index,
         true_label=card.labels[int(split.labels[index])],
-        predicted_label=card.labels[explanation.target],
-        probability=float(probabilities[explanation.target]),
-        conservation=float(explanation.relevance.sum(dtype=np.float64)) / explanation.start,
+        predicted_label=card.labels[found.target],
+        probability=float(probabilities[found.target]),
+        conservation=float(found.relevance.sum(dtype=np.float64)) / found.start,
     )
 
 

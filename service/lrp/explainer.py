@@ -1,78 +1,243 @@
-"""Compute relevance: a resident attributor per method on an explaining twin of a network."""
+"""Compute relevance: the twin of each method, or zennit where there is none."""
 
 from __future__ import annotations
 
 import copy
+import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
 
-from torch import Tensor, nn
-from zennit.attribution import Gradient
+import torch
+from torch import Tensor, fx, nn
 
-from service.lrp.composites import make_composite
-from service.methods import Method
+from service.errors import OptionError
+from service.lrp.assign import Rules, assign_rules, unruled
+from service.lrp.attributors import integrated_gradients, occlusion, smooth_grad
+from service.lrp.gradient import Found, LayerGradient
+from service.lrp.network import Network, names_of
+from service.lrp.oracle import make_oracle, zennit_composite
+from service.lrp.starts import Start
+from service.lrp.twin import Box, NoTwinError, make_twin, with_taps
+from service.lrp.weights import ModifiedWeights
+from service.methods import COMPOSITES, INPUT, Method
 
-ENGINE = "zennit"
-MAX_ATTRIBUTORS = 32  # an attributor holds rules, no weights; more methods at once are not usual
+EngineName = Literal["twin", "zennit"]
+MAX_TWINS = 64  # without modified weights a twin is small
+MAX_TWIN_BYTES = 1 << 30
+UNTRACED = "(code that cannot be traced)"
+
+
+@dataclass(frozen=True, eq=False)
+class Way:
+    """How a method is computed on a network: an attributor, and what is known about it.
+
+    Attributes
+    ----------
+    gradient : LayerGradient
+        Of the twin, or of zennit.
+    engine : {"twin", "zennit"}
+        Which of them it is.
+    taps : tuple of str
+        Names of the layers at which relevance is counted.
+    unruled : tuple of str
+        Layers and functions that pass a plain gradient though the method has rules.
+    weights : dict of int to int
+        Sizes in bytes of the modified weights, by their addresses.
+    """
+
+    gradient: LayerGradient
+    engine: EngineName
+    taps: tuple[str, ...]
+    unruled: tuple[str, ...]
+    weights: dict[int, int]
+
+
+@dataclass(frozen=True, eq=False)
+class Attributions:
+    """What was found for a batch, and how; see `Found` for the tensors."""
+
+    found: Found
+    engine: EngineName
+    taps: tuple[str, ...]
+    unruled: tuple[str, ...]
+
+    @property
+    def logits(self) -> Tensor:
+        """Shape (N, num_classes)."""
+        return self.found.logits
+
+    @property
+    def relevances(self) -> list[Tensor]:
+        """One of shape (N, ...) for each start."""
+        return self.found.relevances
 
 
 class Explainer:
-    """Explains one network. Not thread-safe: zennit swaps parameters while it runs.
-
-    The network that is explained is a copy that shares the storage of the original's weights, so
-    that nothing zennit does to the copy's modules can be seen by predictions.
+    """Explains one network. Methods whose engine is the twin can run on any number of threads.
 
     Parameters
     ----------
     model : nn.Module
         In evaluation mode. Its weights must not change afterwards.
+    box : tuple of 2 Tensor, optional
+        The lowest and the highest value of the network's input, shape (1, C, 1, 1); 0 and 1 by
+        default.
+    is_traced : bool
+        False for a network whose graph is known not to compute what the network does.
     """
 
-    def __init__(self, model: nn.Module) -> None:
-        self._model = share_weights(model)
-        self._attributors: OrderedDict[Method, Gradient] = OrderedDict()
+    def __init__(self, model: nn.Module, box: Box | None = None, *, is_traced: bool = True) -> None:
+        self.network = Network(model, is_traced=is_traced)
+        one = next(model.parameters()).new_ones(1, 1, 1, 1)
+        self._box = box or (torch.zeros_like(one), one)
+        self._baselines = {
+            "mean": torch.zeros_like(self._box[0]),
+            "black": self._box[0],
+            "white": self._box[1],
+        }
+        self._weights = ModifiedWeights()
+        self._ways: OrderedDict[tuple[object, ...], Way] = OrderedDict()
+        self._lock = threading.Lock()
 
-    def explain(
-        self, images: Tensor, start: Callable[[Tensor], Tensor], method: Method
-    ) -> tuple[Tensor, Tensor]:
-        """Propagate relevance from the output to the input.
+    def predict(self, images: Tensor) -> Tensor:
+        """Compute logits, shape (N, num_classes), of images, shape (N, C, H, W)."""
+        with torch.no_grad():
+            logits: Tensor = self.network.module(images)
+        return logits
+
+    def explain(self, images: Tensor, starts: Sequence[Start], method: Method) -> Attributions:
+        """Propagate relevance from the logits to the input, or to a layer.
 
         Parameters
         ----------
         images : Tensor
-            Normalized images, shape (N, 3, H, W).
-        start : callable
-            Turns the logits, shape (N, num_classes), into the relevance to start from, likewise.
+            Normalized images, shape (N, C, H, W).
+        starts : sequence of Start
+            Rounds of targets: one for each image in each.
         method : Method
-            The attributor and the rules.
+            The attributor, the rules and the layer.
 
-        Returns
-        -------
-        logits : Tensor
-            Shape (N, num_classes).
-        relevance : Tensor
-            Of the input, shape (N, 3, H, W).
+        Raises
+        ------
+        OptionError
+            The rules or the layer do not fit the network.
         """
-        # zennit registers its hooks for the call only: while they stay registered, each call
-        # leaves handles and activations behind
-        with self._attributor(method) as attributor:
-            logits, relevance = attributor(images, start)
-        return logits.detach(), relevance.detach()
+        way = self.way(method)
+        found = self._attribute(way.gradient, images, starts, method)
+        return Attributions(found, way.engine, way.taps, way.unruled)
 
-    def _attributor(self, method: Method) -> Gradient:
-        if method not in self._attributors:
-            self._attributors[method] = Gradient(self._model, make_composite(method))
-        self._attributors.move_to_end(method)
-        if len(self._attributors) > MAX_ATTRIBUTORS:
-            self._attributors.popitem(last=False)
-        return self._attributors[method]
+    def _attribute(
+        self, gradient: LayerGradient, images: Tensor, starts: Sequence[Start], method: Method
+    ) -> Found:
+        if method.attributor == "smooth_grad":
+            return smooth_grad(gradient.find, images, starts, method)
+        if method.attributor == "integrated_gradients":
+            baseline = self._baselines[str(method["baseline"])].expand_as(images[:1])
+            return integrated_gradients(
+                gradient.find, self.predict, images, baseline, starts, method
+            )
+        if method.attributor == "occlusion":
+            hidden = self._baselines["mean"].expand_as(images[:1])
+            return occlusion(self.predict, images, hidden, starts, method)
+        return gradient.find(images, starts)
+
+    def way(self, method: Method) -> Way:
+        """Find how a method is computed, and make its twin if it is new."""
+        key = (method.composite, method.rules, method.layer)
+        with self._lock:
+            if key not in self._ways:
+                self._ways[key] = self._make_way(method)
+            self._ways.move_to_end(key)
+            self._drop_ways()
+            return self._ways[key]
+
+    def to_double(self) -> Explainer:
+        """Copy the network into double precision, and explain that."""
+        low, high = self._box
+        return Explainer(
+            copy.deepcopy(self.network.module).double(),
+            (low.double(), high.double()),
+            is_traced=self.network.graph is not None,
+        )
+
+    def oracle(self, method: Method) -> Way:
+        """Make what the twin of a method has to equal. Not thread-safe: zennit swaps parameters."""
+        graph = self.network.graph
+        return self._zennit_way(method, None if graph is None else assign_rules(graph, method))
+
+    @property
+    def twin_bytes(self) -> int:
+        """Bytes of the modified weights that are held, beyond the network's own."""
+        sizes: dict[int, int] = {}
+        for way in self._ways.values():
+            sizes |= way.weights
+        return sum(sizes.values())
+
+    def _drop_ways(self) -> None:
+        """Forget the least recently used, but never the last one."""
+        while len(self._ways) > 1 and (
+            len(self._ways) > MAX_TWINS or self.twin_bytes > MAX_TWIN_BYTES
+        ):
+            self._ways.popitem(last=False)
+
+    def _make_way(self, method: Method) -> Way:
+        taps = self.network.taps(method.layer)
+        graph = self.network.graph
+        if graph is None:
+            self._check_untraced(method)
+            return self._zennit_way(method, None)
+        rules = assign_rules(graph, method)
+        try:
+            twin = make_twin(graph, rules, self._weights, self._box)
+        except NoTwinError:
+            return self._zennit_way(method, rules)
+        options = {"at_tap": method.layer != INPUT, "counts": method.conserves}
+        return Way(
+            LayerGradient(with_taps(twin, taps), None, **options),
+            "twin",
+            names_of(taps),
+            unruled(graph, rules, method),
+            weights_of(twin),
+        )
+
+    def _check_untraced(self, method: Method) -> None:
+        if not method.is_named:
+            raise OptionError.of(
+                "composite",
+                f"must be one of: {', '.join(COMPOSITES)}; this network has no layers that rules "
+                f"can be given to, as it cannot be traced: {self.network.why_untraceable}",
+            )
+
+    def _zennit_way(self, method: Method, rules: Rules | None) -> Way:
+        taps = self.network.taps(method.layer)
+        composite = zennit_composite(method, rules, self._box)
+        oracle = make_oracle(self.network.module)
+        tapped = with_taps(oracle, taps) if isinstance(oracle, fx.GraphModule) else Untapped(oracle)
+        gradient = LayerGradient(
+            tapped, composite, at_tap=method.layer != INPUT, counts=method.conserves
+        )
+        graph = self.network.graph
+        names = (UNTRACED,) if graph is None else unruled(graph, rules or {}, method)
+        return Way(gradient, "zennit", names_of(taps), names, {})
 
 
-def share_weights(model: nn.Module) -> nn.Module:
-    """Copy a network's modules, but not its weights: both have the same storage."""
-    twin = copy.deepcopy(model)
-    twin.load_state_dict(model.state_dict(), assign=True)
-    for module in twin.modules():
-        if isinstance(module, nn.ReLU):
-            module.inplace = False  # an in-place ReLU overwrites what a hook in front of it saved
-    return twin.eval().requires_grad_(False)
+class Untapped(nn.Module):
+    """A network that cannot be traced, with no taps."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, images: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """Compute logits."""
+        return self.model(images), ()
+
+
+def weights_of(twin: nn.Module) -> dict[int, int]:
+    """Sizes in bytes of the modified weights of a twin, by their addresses."""
+    own = {parameter.data_ptr() for parameter in twin.parameters()}
+    held = (value for module in twin.modules() for value in vars(module).values())
+    tensors = [value for value in held if isinstance(value, Tensor)]
+    return {t.data_ptr(): t.nbytes for t in tensors if t.data_ptr() not in own}

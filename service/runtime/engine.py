@@ -2,19 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from numpy.typing import NDArray
+from torch import Tensor
 
-from service.errors import OptionError, RelevanceError
-from service.lrp.explainer import ENGINE, Explainer
-from service.methods import Method
+from service.errors import BundleError, OptionError, RelevanceError
+from service.lrp import selftest
+from service.lrp.canonize import difference
+from service.lrp.explainer import Attributions, Explainer
+from service.lrp.selftest import Check
+from service.lrp.starts import Start
+from service.methods import Method, Rules, parse_rules
 from service.models.bundles import Bundle
-from service.models.card import ModelCard
 from service.runtime.device import describe_device
-from service.runtime.jobs import ExplainJob, Explanation, Job, Prediction, Result
+from service.runtime.jobs import (
+    Attribution,
+    ExplainJob,
+    Explanation,
+    Floats,
+    Job,
+    LayerInfo,
+    LayerRelevance,
+    Prediction,
+    Result,
+)
+from service.runtime.transfer import to_device, to_host
+
+logger = logging.getLogger(__name__)
+
+MAX_CANONIZED_DIFFERENCE = 1e-4  # of outputs in float32; in float64 it is 1e-15
 
 
 class Engine:
@@ -29,13 +49,28 @@ class Engine:
     """
 
     def __init__(self, bundle: Bundle, device: torch.device) -> None:
-        self.card: ModelCard = bundle.card
+        self.card = bundle.card
         self.device = device
         self.device_name = describe_device(device)
-        self._model: nn.Module = bundle.model.to(device)
-        self._explainer = Explainer(self._model)
+        self.own_composites: Mapping[str, Rules] = {
+            name: parse_rules(entries) for name, entries in self.card.composites.items()
+        }
         self._mean = torch.tensor(self.card.mean, device=device).view(1, 3, 1, 1)
         self._std = torch.tensor(self.card.std, device=device).view(1, 3, 1, 1)
+        self._samples = selftest.sample_images(self.card.input_size, 2).numpy()
+        images = self._normalize(self._samples)
+        self.explainer = self._make_explainer(bundle, images)
+        layers = self.explainer.network.describe_layers(images)
+        self.layers = tuple(LayerInfo(one.name, one.kind, one.shape) for one in layers)
+
+    def _make_explainer(self, bundle: Bundle, images: Tensor) -> Explainer:
+        model = bundle.model.to(self.device)
+        box = ((0 - self._mean) / self._std, (1 - self._mean) / self._std)
+        explainer = Explainer(model, box)
+        if difference(model, explainer.network.module, images) <= MAX_CANONIZED_DIFFERENCE:
+            return explainer
+        logger.warning("%s: its graph does not compute what its code does", self.card.name)
+        return Explainer(model, box, is_traced=False)
 
     def run(self, job: Job) -> Result:
         """Do one job.
@@ -43,7 +78,7 @@ class Engine:
         Raises
         ------
         OptionError
-            The contrast is the class that is explained.
+            The contrast is the class that is explained, or the method does not fit the network.
         RelevanceError
             The method gave relevance that is not finite.
         """
@@ -52,17 +87,31 @@ class Engine:
         return self.predict([job.pixels])[0]
 
     def warm_up(self) -> None:
-        """Run each operation once, so that the first request does not pay for first use."""
-        height, width = self.card.input_size
-        pixels = np.zeros((height, width, 3), dtype=np.uint8)
-        self.predict([pixels])
-        self.explain([ExplainJob(pixels, method=Method())])
+        """Run each operation once, and check the default method against zennit.
 
-    def predict(self, images: Sequence[np.ndarray]) -> list[Prediction]:
+        Raises
+        ------
+        BundleError
+            The relevance is not what it should be.
+        """
+        self.predict(list(self._samples))
+        found = selftest.check(self.explainer, self._normalize(self._samples[:1]), Method())
+        if not found.passed:
+            raise BundleError(
+                f"the model {self.card.name} fails its self-test: its relevance differs from the "
+                f"reference by {found.difference:.1e} of the largest, more than {found.limit:g}; "
+                f"`lrpserve verify {self.card.name}` shows all of it"
+            )
+
+    def verify(self) -> list[Check]:
+        """Check every composite in float64 and float32 against zennit."""
+        images = self._normalize(self._samples)
+        return list(selftest.verify(self.explainer, images, self.own_composites))
+
+    def predict(self, images: Sequence[NDArray[np.uint8]]) -> list[Prediction]:
         """Predict a batch of uint8 images, each of shape (H, W, 3)."""
-        with torch.no_grad():
-            logits = self._model(self._normalize(images))
-        return [Prediction(row) for row in logits.cpu().numpy()]
+        (logits,) = to_host(self.explainer.predict(self._normalize(np.stack(images))))
+        return [Prediction(row) for row in logits]
 
     def explain(self, jobs: Sequence[ExplainJob]) -> list[Explanation]:
         """Explain a batch of images, all with the same method; targets may differ.
@@ -72,54 +121,70 @@ class Engine:
         ValueError
             The methods differ.
         OptionError
-            A contrast is the class that is explained.
+            A contrast is the class that is explained, or the method does not fit the network.
         RelevanceError
             The method gave relevance that is not finite.
         """
         method = jobs[0].method
         if any(job.method != method for job in jobs):
             raise ValueError("a batch has one method: explain the others in another batch")
-        images = self._normalize([job.pixels for job in jobs])
-        chosen: list[tuple[int, float]] = []
+        images = self._normalize(np.stack([job.pixels for job in jobs]))
+        answer = self.explainer.explain(images, make_starts(jobs, self.device), method)
+        return unpack(jobs, answer)
 
-        def start(logits: Tensor) -> Tensor:
-            targets = _targets(jobs, logits)
-            relevance = _start_relevance(jobs, targets, logits)
-            sums = relevance.double().sum(1).tolist()
-            chosen.extend(zip(targets, sums, strict=True))
-            return relevance
-
-        logits, relevance = self._explainer.explain(images, start, method)
-        if not bool(torch.isfinite(relevance).all()):
-            raise RelevanceError(
-                "the relevance is not finite with these parameters; "
-                "raise epsilon or stabilizer, or leave them out"
-            )
-        rows = zip(logits.cpu().numpy(), relevance.cpu().numpy(), chosen, strict=True)
-        return [
-            Explanation(row_logits, target, row_relevance, start=start_sum, engine=ENGINE)
-            for row_logits, row_relevance, (target, start_sum) in rows
-        ]
-
-    def _normalize(self, images: Sequence[np.ndarray]) -> Tensor:
-        batch = torch.from_numpy(np.stack(images)).to(self.device)
-        scaled = batch.permute(0, 3, 1, 2).float() / 255
-        return ((scaled - self._mean) / self._std).contiguous()
+    def _normalize(self, pixels: NDArray[np.uint8]) -> Tensor:
+        batch = to_device(pixels, self.device).permute(0, 3, 1, 2)
+        scaled = (batch.float() / 255 - self._mean) / self._std
+        is_on_cpu = self.device.type == "cpu"
+        layout = torch.channels_last if is_on_cpu else torch.contiguous_format
+        return scaled.contiguous(memory_format=layout)
 
 
-def _targets(jobs: Sequence[ExplainJob], logits: Tensor) -> list[int]:
-    predicted = logits.argmax(1).tolist()
-    return [predicted[row] if job.target is None else job.target for row, job in enumerate(jobs)]
+def make_starts(jobs: Sequence[ExplainJob], device: torch.device) -> list[Start]:
+    """One start for each round of targets; a job with fewer targets repeats its last."""
+    contrasts = torch.tensor([-1 if job.contrast is None else job.contrast for job in jobs])
+    is_logit = torch.tensor([job.start == "logit" for job in jobs])
+    rounds = []
+    for index in range(max(len(job.targets) for job in jobs)):
+        chosen = [job.targets[min(index, len(job.targets) - 1)] for job in jobs]
+        targets = torch.tensor([-1 if target is None else target for target in chosen])
+        rounds.append(Start(targets.to(device), contrasts.to(device), is_logit.to(device)))
+    return rounds
 
 
-def _start_relevance(jobs: Sequence[ExplainJob], targets: Sequence[int], logits: Tensor) -> Tensor:
-    """Relevance of each logit to start from: +1 at the target, -1 at the contrast, else 0."""
-    signs = torch.zeros_like(logits)
-    is_logit = torch.tensor([job.start == "logit" for job in jobs], device=logits.device)
-    for row, (job, target) in enumerate(zip(jobs, targets, strict=True)):
-        signs[row, target] = 1
-        if job.contrast == target:
-            raise OptionError.of("contrast", "is the class that is explained; give another class")
-        if job.contrast is not None:
-            signs[row, job.contrast] = -1
-    return torch.where(is_logit[:, None], signs * logits, signs)
+def unpack(jobs: Sequence[ExplainJob], answer: Attributions) -> list[Explanation]:
+    """Turn a batch's tensors into explanations, with one copy from the device."""
+    found = answer.found
+    n = len(found.starts)
+    targets = [start.targets for start in found.starts]
+    columns = (*targets, *found.totals, *found.sums, *found.relevances)
+    logits, *host = to_host(found.logits, *columns)
+    of_round = [host[index::n] for index in range(n)]
+    return [
+        Explanation(
+            logits[row],
+            tuple(
+                _unpack_one(job, answer.taps, [column[row] for column in of_round[index]])
+                for index in range(len(job.targets))
+            ),
+            answer.engine,
+            answer.unruled,
+        )
+        for row, job in enumerate(jobs)
+    ]
+
+
+def _unpack_one(job: ExplainJob, taps: Sequence[str], values: Sequence[Floats]) -> Attribution:
+    target, total, sums, relevance = values
+    if job.contrast == int(target):
+        raise OptionError.of("contrast", "is the class that is explained; give another class")
+    if not np.isfinite(relevance).all():
+        raise RelevanceError(
+            "the relevance is not finite with these parameters; "
+            "raise epsilon or stabilizer, or leave them out"
+        )
+    by_layer = None
+    if job.method.conserves and len(sums):
+        pairs = zip(taps, sums.tolist(), strict=True)
+        by_layer = tuple(LayerRelevance(layer, arrived) for layer, arrived in pairs)
+    return Attribution(int(target), relevance, float(total), by_layer)

@@ -15,9 +15,18 @@ Floats = NDArray[np.float32]
 
 @dataclass(frozen=True, eq=False)
 class PredictJob:
-    """Predict one image: uint8 RGB of shape (H, W, 3), of the size that the network takes."""
+    """Predict one image.
+
+    Attributes
+    ----------
+    pixels : NDArray[uint8]
+        RGB, shape (H, W, 3), of the size that the network takes.
+    model : str
+        Name of the model.
+    """
 
     pixels: Pixels
+    model: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,21 +35,22 @@ class ExplainJob:
 
     Attributes
     ----------
-    pixels : NDArray[uint8]
+    pixels, model
         As in `PredictJob`.
     method : Method
-        The attributor and the rules.
-    target : int or None
-        Index of the class to explain; None for the predicted one.
+        The attributor, the rules and the layer.
+    targets : tuple of (int or None)
+        Indices of the classes to explain; None for the predicted one.
     contrast : int or None
-        Index of the class to explain `target` against.
+        Index of the class to explain each target against.
     start : {"one_hot", "logit"}
         Relevance at the target: 1, or the logit.
     """
 
     pixels: Pixels
+    model: str
     method: Method
-    target: int | None = None
+    targets: tuple[int | None, ...] = (None,)
     contrast: int | None = None
     start: Start = "one_hot"
 
@@ -52,29 +62,81 @@ class Prediction:
     logits: Floats
 
 
+@dataclass(frozen=True)
+class LayerRelevance:
+    """How much relevance arrived at the output of a layer, or at the input."""
+
+    layer: str
+    arrived: float
+
+
+@dataclass(frozen=True, eq=False)
+class Attribution:
+    """The relevance for one target.
+
+    Attributes
+    ----------
+    target : int
+        Index of the class that was explained.
+    relevance : NDArray[float32]
+        Shape (C, H, W); (C,) or another at a layer without space.
+    start : float
+        The relevance that was there to be handed on.
+    by_layer : tuple of LayerRelevance or None
+        From the output to the layer that was asked for, at those that every path crosses; None
+        where the method does not conserve.
+    """
+
+    target: int
+    relevance: Floats
+    start: float
+    by_layer: tuple[LayerRelevance, ...] | None
+
+
 @dataclass(frozen=True, eq=False)
 class Explanation:
-    """The relevance of an image's pixels.
+    """The relevance of an image, or of what a layer makes of it.
 
     Attributes
     ----------
     logits : NDArray[float32]
         Shape (num_classes,).
-    target : int
-        Index of the class that was explained.
-    relevance : NDArray[float32]
-        Shape (3, H, W).
-    start : float
-        Sum of the relevance at the output.
-    engine : str
+    attributions : tuple of Attribution
+        One for each target.
+    engine : {"twin", "zennit"}
         The implementation of the rules that ran.
+    unruled : tuple of str
+        Layers and functions that pass a plain gradient though the method has rules.
     """
 
     logits: Floats
-    target: int
-    relevance: Floats
-    start: float
+    attributions: tuple[Attribution, ...]
     engine: str
+    unruled: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class LayerInfo:
+    """A layer whose relevance can be asked for.
+
+    Attributes
+    ----------
+    name : str
+        One per use: the second use of `relu` is `relu#2`. The image is `input`.
+    kind : str
+        The class of its module.
+    shape : tuple of int
+        Of its output, without the batch.
+    """
+
+    name: str
+    kind: str
+    shape: tuple[int, ...]
+
+    @property
+    def has_space(self) -> bool:
+        """Whether there are rows and columns, so that its relevance can be shown as a picture."""
+        return len(self.shape) == 3
 
 
 Job = PredictJob | ExplainJob

@@ -1,28 +1,61 @@
-"""Load an engine: device, bundle, warm-up. Imports torch, so import it where that may take time."""
+"""Load engines: device, bundles, self-test. Imports torch, so import it where it may take time."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
 from service.models.bundles import read_bundle
-from service.models.registry import find_bundle
-from service.runtime.device import open_device
+from service.runtime.device import describe_device, open_device
 from service.runtime.engine import Engine
+from service.runtime.jobs import Job, LayerInfo, Result
 
 
-def load_engine(model: str, device: str) -> Engine:
-    """Load and warm up an engine.
+class Engines:
+    """An engine for each model, on one device. Used by one thread only.
 
     Parameters
     ----------
-    model : str
-        Name of a bundle that ships, or the path of a bundle's folder.
+    engines : mapping of str to Engine
+        By the model's name.
+    """
+
+    def __init__(self, engines: Mapping[str, Engine], device_name: str) -> None:
+        self.engines, self.device_name = engines, device_name
+
+    @property
+    def layers(self) -> Mapping[str, tuple[LayerInfo, ...]]:
+        """The layers whose relevance can be asked for, by the model's name."""
+        return {name: engine.layers for name, engine in self.engines.items()}
+
+    def run(self, job: Job) -> Result:
+        """Do one job with the model that it names."""
+        return self.engines[job.model].run(job)
+
+
+def load_engines(
+    models: Mapping[str, Path], device: str, architectures: Sequence[str] = ()
+) -> Engines:
+    """Load models, and check each against the reference.
+
+    Parameters
+    ----------
+    models : mapping of str to Path
+        Folders of bundles by the models' names.
     device : str
         `auto`, or a device as torch names it.
+    architectures : sequence of str
+        Modules of the user's own that an architecture may name.
 
     Raises
     ------
     BundleError
-        The bundle or the device cannot be used.
+        A bundle or the device cannot be used, or a model fails its self-test.
     """
-    engine = Engine(read_bundle(find_bundle(model)), open_device(device))
-    engine.warm_up()
-    return engine
+    opened = open_device(device)
+    engines = {}
+    for name, folder in models.items():
+        engine = Engine(read_bundle(folder, architectures), opened)
+        engine.warm_up()
+        engines[name] = engine
+    return Engines(engines, describe_device(opened))

@@ -19,7 +19,7 @@ import math
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Generic, Protocol, TypeVar, overload
@@ -32,7 +32,15 @@ from service.errors import (
     QueueFull,
     ServiceError,
 )
-from service.runtime.jobs import ExplainJob, Explanation, Job, Prediction, PredictJob, Result
+from service.runtime.jobs import (
+    ExplainJob,
+    Explanation,
+    Job,
+    LayerInfo,
+    Prediction,
+    PredictJob,
+    Result,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -46,10 +54,17 @@ class State(Enum):
     BROKEN = "broken"
 
 
+Layers = Mapping[str, tuple[LayerInfo, ...]]
+
+
 class JobRunner(Protocol):
-    """What the device thread runs: an engine."""
+    """What the device thread runs: engines."""
 
     device_name: str
+
+    @property
+    def layers(self) -> Layers:
+        """The layers of each model, by its name."""
 
     def run(self, job: Job) -> Result:
         """Do one job."""
@@ -106,6 +121,7 @@ class DeviceQueue:
         self.state = State.STARTING
         self.failure: ServiceError | None = None
         self.device_name = "no device"
+        self.layers: Layers = {}  # of each model, by its name; known when it is ready
 
     def start(self) -> None:
         """Start the thread, which loads the engine first."""
@@ -175,7 +191,7 @@ class DeviceQueue:
         except Exception as error:  # noqa: BLE001  whatever it is, the service says that it is broken
             self._fail(error)
             return
-        self.device_name = engine.device_name
+        self.device_name, self.layers = engine.device_name, engine.layers
         with self._changed:
             if self.state is State.STARTING:
                 self.state = State.READY

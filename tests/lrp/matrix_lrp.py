@@ -2,117 +2,157 @@
 
 It shares no code with the service, nor with the library that the service stands on, so an error
 that those two share shows here. Activations are flat vectors (channels, rows, columns in C order),
-a convolution is unrolled into the matrix that it is, and each rule is its equation:
-
-- epsilon: Bach et al. 2015, PLOS ONE 10(7):e0130140, equation 58
-- z+ (alpha 1, beta 0): there, equation 60; where inputs may be negative, it is the positive
-  *contributions* that count, not the positive weights
-- flat: Lapuschkin et al. 2019, Nature Communications 10:1096, equation 8
-- a ReLU passes relevance on; a max-pooling gives it to the winner
+a convolution is unrolled into the matrix that it is, an average pool is one too, and the rules
+(`tests.lrp.matrix_rules`) are equations of matrices. A max-pooling gives its relevance to the
+winner; of several, to the first.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
-Rule = Literal["epsilon", "zplus", "flat", "gradient"]
+from tests.lrp import matrix_rules
+from tests.lrp.matrix_rules import Affine, Floats, Rule
 
-
-@dataclass(frozen=True)
-class Affine:
-    """`z = matrix @ a + bias`; `mask` is 1 where an input is connected to an output."""
-
-    matrix: Floats
-    bias: Floats
-    mask: Floats
-    rule: Rule
+Pair = tuple[int, int]
 
 
 @dataclass(frozen=True)
 class ReLU:
     """`max(z, 0)`."""
 
-    rule: Literal["pass", "gradient"]
+    rule: Rule
 
 
 @dataclass(frozen=True)
 class MaxPool:
-    """The largest of each group of inputs: `groups` has shape (outputs, inputs per group)."""
+    """The largest of each window of inputs: `windows` has shape (outputs, inputs), 1 where inside.
 
-    groups: NDArray[np.int64]
+    What a padding adds is in no window, so it never wins.
+    """
 
-
-Layer = Affine | ReLU | MaxPool
+    windows: Floats
 
 
 @dataclass(frozen=True)
-class Parameters:
-    """Of the rules."""
+class Sum:
+    """The sum of branches that start from the same input; one without layers is a skip."""
 
-    epsilon: float
-    stabilizer: float
-    zero_bias: bool
+    branches: tuple[tuple[Layer, ...], ...]
+    rule: Rule
 
 
-def dense(weight: Floats, bias: Floats, rule: Rule) -> Affine:
+Layer = Affine | ReLU | MaxPool | Sum
+
+
+@dataclass(frozen=True)
+class Sliding:
+    """How a kernel moves over an input of `size`; pairs are (vertical, horizontal)."""
+
+    size: Pair
+    stride: Pair = (1, 1)
+    padding: Pair = (0, 0)
+    dilation: Pair = (1, 1)
+    groups: int = 1
+
+    def n_steps(self, kernel: Pair) -> Pair:
+        """Height and width of the output."""
+        height, width = (
+            (size + 2 * padding - dilation * (side - 1) - 1) // stride + 1
+            for size, padding, dilation, side, stride in zip(
+                self.size, self.padding, self.dilation, kernel, self.stride, strict=True
+            )
+        )
+        return height, width
+
+    def pixel(self, step: Pair, offset: Pair) -> Pair | None:
+        """The pixel under a place of the kernel, None where that lies in the padding."""
+        row, column = (
+            step[axis] * self.stride[axis] - self.padding[axis] + offset[axis] * self.dilation[axis]
+            for axis in range(2)
+        )
+        is_inside = 0 <= row < self.size[0] and 0 <= column < self.size[1]
+        return (row, column) if is_inside else None
+
+
+def dense(weight: Floats, bias: Floats | None, rule: Rule) -> Affine:
     """A linear layer."""
+    bias = np.zeros(len(weight)) if bias is None else bias
     return Affine(weight, bias, np.ones_like(weight), rule)
 
 
-def convolution(
-    weight: Floats, bias: Floats, size: tuple[int, int], padding: int, rule: Rule
-) -> Affine:
-    """A convolution of stride 1 over an input of `size`, unrolled."""
-    matrix = _unroll(weight, size, padding)
-    n_positions = matrix.shape[0] // weight.shape[0]
-    mask = _unroll(np.ones_like(weight), size, padding)
+def convolution(weight: Floats, bias: Floats | None, sliding: Sliding, rule: Rule) -> Affine:
+    """A convolution, unrolled; `weight` has shape (outputs, inputs per group, height, width)."""
+    matrix = _unroll(weight, sliding)
+    bias = np.zeros(len(weight)) if bias is None else bias
+    n_positions = len(matrix) // len(weight)
+    mask = _unroll(np.ones_like(weight), sliding)
     return Affine(matrix, np.repeat(bias, n_positions), mask, rule)
 
 
-def _unroll(weight: Floats, size: tuple[int, int], padding: int) -> Floats:
-    n_out, n_in, kernel_height, kernel_width = weight.shape
-    height, width = size
-    out_height = height + 2 * padding - kernel_height + 1
-    out_width = width + 2 * padding - kernel_width + 1
-    matrix = np.zeros((n_out, out_height, out_width, n_in, height, width))
-    for y, x in np.ndindex(out_height, out_width):
-        for ky, kx in np.ndindex(kernel_height, kernel_width):
-            row, column = y + ky - padding, x + kx - padding
-            if 0 <= row < height and 0 <= column < width:
-                matrix[:, y, x, :, row, column] = weight[:, :, ky, kx]
-    return matrix.reshape(n_out * out_height * out_width, n_in * height * width)
+def average_pool(n_channels: int, kernel: Pair, sliding: Sliding, rule: Rule) -> Affine:
+    """Average-pooling; what a padding adds counts as zeros, as in torch."""
+    mask = _windows(n_channels, kernel, sliding)
+    matrix = mask / (kernel[0] * kernel[1])
+    return Affine(matrix, np.zeros(len(matrix)), mask, rule)
 
 
-def max_pool(shape: tuple[int, int, int], side: int) -> MaxPool:
-    """Max-pooling of windows of `side` without overlap, over (channels, height, width)."""
-    channels, height, width = shape
-    indices = np.arange(channels * height * width).reshape(
-        channels, height // side, side, width // side, side
+def batch_norm(scale: Floats, shift: Floats, size: Pair, rule: Rule) -> Affine:
+    """A batch norm of a trained network: `scale * a + shift` in each channel."""
+    matrix = np.diag(np.repeat(scale, size[0] * size[1]))
+    return Affine(matrix, np.repeat(shift, size[0] * size[1]), np.eye(len(matrix)), rule)
+
+
+def max_pool(n_channels: int, kernel: Pair, sliding: Sliding) -> MaxPool:
+    """Max-pooling."""
+    return MaxPool(_windows(n_channels, kernel, sliding))
+
+
+def _windows(n_channels: int, kernel: Pair, sliding: Sliding) -> Floats:
+    return _unroll(
+        np.ones((n_channels, 1, *kernel)),
+        Sliding(sliding.size, sliding.stride, sliding.padding, sliding.dilation, groups=n_channels),
     )
-    return MaxPool(indices.transpose(0, 1, 3, 2, 4).reshape(-1, side * side))
+
+
+def _unroll(weight: Floats, sliding: Sliding) -> Floats:
+    n_out, n_in_group, *sides = weight.shape
+    n_out_group, n_in = n_out // sliding.groups, n_in_group * sliding.groups
+    kernel = (sides[0], sides[1])
+    steps = sliding.n_steps(kernel)
+    matrix = np.zeros((n_out, *steps, n_in, *sliding.size))
+    for group, y, x, ky, kx in np.ndindex(sliding.groups, *steps, *kernel):
+        outs = slice(group * n_out_group, (group + 1) * n_out_group)
+        ins = slice(group * n_in_group, (group + 1) * n_in_group)
+        pixel = sliding.pixel((y, x), (ky, kx))
+        if pixel is not None:
+            matrix[outs, y, x, ins, *pixel] = weight[outs, :, ky, kx]
+    return matrix.reshape(n_out * steps[0] * steps[1], -1)
 
 
 def propagate(
-    layers: Sequence[Layer],
-    image: Floats,
-    start: Callable[[Floats], Floats],
-    parameters: Parameters,
+    layers: Sequence[Layer], image: Floats, start: Callable[[Floats], Floats]
 ) -> tuple[Floats, Floats]:
     """The logits of an image, and the relevance of its pixels (flat vectors)."""
-    activations = [image]
+    logits = _run(layers, image)
+    return logits, _hand_back(layers, image, start(logits))
+
+
+def _run(layers: Sequence[Layer], a: Floats) -> Floats:
     for layer in layers:
-        activations.append(_forward(layer, activations[-1]))
-    logits = activations.pop()
-    relevance = start(logits)
-    for layer, activation in zip(reversed(layers), reversed(activations), strict=True):
-        relevance = _backward(layer, activation, relevance, parameters)
-    return logits, relevance
+        a = _forward(layer, a)
+    return a
+
+
+def _hand_back(layers: Sequence[Layer], a: Floats, relevance: Floats) -> Floats:
+    """The relevance of the input `a` of layers, given that of the output of the last."""
+    if not layers:
+        return relevance
+    first, *others = layers
+    return _backward(first, a, _hand_back(others, _forward(first, a), relevance))
 
 
 def _forward(layer: Layer, a: Floats) -> Floats:
@@ -120,45 +160,32 @@ def _forward(layer: Layer, a: Floats) -> Floats:
         return layer.matrix @ a + layer.bias
     if isinstance(layer, ReLU):
         return np.maximum(a, 0)
-    largest: Floats = a[layer.groups].max(axis=1)
-    return largest
+    combined: Floats = (
+        _outputs(layer, a).sum(axis=0) if isinstance(layer, Sum) else _inside(layer, a).max(axis=1)
+    )
+    return combined
 
 
-def _backward(layer: Layer, a: Floats, relevance: Floats, parameters: Parameters) -> Floats:
+def _backward(layer: Layer, a: Floats, relevance: Floats) -> Floats:
     if isinstance(layer, Affine):
-        return _RULES[layer.rule](layer, a, relevance, parameters)
+        return matrix_rules.affine(layer, a, relevance)
     if isinstance(layer, ReLU):
-        return relevance if layer.rule == "pass" else relevance * (a > 0)
+        return matrix_rules.relu(layer.rule, a, relevance)
     arrived = np.zeros_like(a)
-    winners = layer.groups[np.arange(len(layer.groups)), a[layer.groups].argmax(axis=1)]
-    arrived[winners] = relevance
+    if isinstance(layer, Sum):
+        shares = matrix_rules.total(layer.rule, _outputs(layer, a), relevance)
+        for branch, share in zip(layer.branches, shares, strict=True):
+            arrived += _hand_back(branch, a, share)
+        return arrived
+    winners = _inside(layer, a).argmax(axis=1)
+    np.add.at(arrived, winners, relevance)  # a pixel may win in several windows
     return arrived
 
 
-def _epsilon(layer: Affine, a: Floats, relevance: Floats, parameters: Parameters) -> Floats:
-    contributions = layer.matrix * a
-    z = contributions.sum(axis=1) + (0 if parameters.zero_bias else layer.bias)
-    return contributions.T @ (relevance / _stabilized(z, parameters.epsilon))
+def _outputs(layer: Sum, a: Floats) -> Floats:
+    return np.array([_run(branch, a) for branch in layer.branches])
 
 
-def _zplus(layer: Affine, a: Floats, relevance: Floats, parameters: Parameters) -> Floats:
-    contributions = np.maximum(layer.matrix * a, 0)
-    bias = 0 if parameters.zero_bias else np.maximum(layer.bias, 0)
-    z = contributions.sum(axis=1) + bias
-    return contributions.T @ (relevance / _stabilized(z, parameters.stabilizer))
-
-
-def _flat(layer: Affine, a: Floats, relevance: Floats, parameters: Parameters) -> Floats:
-    z = layer.mask.sum(axis=1)
-    return layer.mask.T @ (relevance / _stabilized(z, parameters.stabilizer))
-
-
-def _gradient(layer: Affine, a: Floats, relevance: Floats, parameters: Parameters) -> Floats:
-    return layer.matrix.T @ relevance
-
-
-_RULES = {"epsilon": _epsilon, "zplus": _zplus, "flat": _flat, "gradient": _gradient}
-
-
-def _stabilized(z: Floats, epsilon: float) -> Floats:
-    return z + epsilon * np.where(z >= 0, 1.0, -1.0)
+def _inside(layer: MaxPool, a: Floats) -> Floats:
+    inside: Floats = np.where(layer.windows > 0, a, -np.inf)
+    return inside

@@ -13,11 +13,20 @@ from service.errors import BundleError, OptionError, RelevanceError
 from service.methods import COMPOSITES, Method, make_method
 from service.models.bundles import read_bundle
 from service.models.registry import find_bundle
+from service.runtime import engine as engine_module
 from service.runtime.engine import Engine
-from service.runtime.jobs import ExplainJob, Explanation, Prediction, PredictJob
-from service.runtime.load import load_engine
-from service.settings import DEFAULT_MODEL
+from service.runtime.jobs import (
+    Attribution,
+    ExplainJob,
+    Explanation,
+    LayerInfo,
+    Prediction,
+    PredictJob,
+)
+from service.runtime.load import load_engines
 from tests.network_input import Pixels, read_pixels
+
+MODEL = "minivgg-cifar10"
 
 
 @pytest.fixture(scope="module")
@@ -31,8 +40,8 @@ def method(request: pytest.FixtureRequest) -> Method:
 
 
 def mixed_jobs(images: list[Pixels], method: Method) -> list[ExplainJob]:
-    jobs = [ExplainJob(image, method, target=n) for n, image in enumerate(images)]
-    jobs[1] = replace(jobs[1], target=None)
+    jobs = [ExplainJob(image, MODEL, method, (n,)) for n, image in enumerate(images)]
+    jobs[1] = replace(jobs[1], targets=(None,))
     jobs[2] = replace(jobs[2], contrast=7)
     jobs[3] = replace(jobs[3], start="logit")
     jobs[4] = replace(jobs[4], start="logit", contrast=0)
@@ -45,6 +54,12 @@ def explain_alone(engine: Engine, job: ExplainJob) -> Explanation:
     return found
 
 
+def only(explanation: Explanation) -> Attribution:
+    """What was found for the one target."""
+    (found,) = explanation.attributions
+    return found
+
+
 def test_an_explanation_in_a_batch_equals_the_one_alone(
     engine: Engine, images: list[Pixels], method: Method
 ) -> None:
@@ -52,14 +67,15 @@ def test_an_explanation_in_a_batch_equals_the_one_alone(
     deviations = []
     for job, together in zip(jobs, engine.explain(jobs), strict=True):
         alone = explain_alone(engine, job)
-        difference = np.abs(together.relevance - alone.relevance).max()
-        deviations.append(difference / np.abs(alone.relevance).max())
+        one, other = only(together), only(alone)
+        difference = np.abs(one.relevance - other.relevance).max()
+        deviations.append(difference / np.abs(other.relevance).max())
         np.testing.assert_allclose(together.logits, alone.logits, rtol=0, atol=1e-5)
-        assert together.target == alone.target
-        assert together.start == pytest.approx(alone.start, abs=1e-5)
+        assert one.target == other.target
+        assert one.start == pytest.approx(other.start, abs=1e-5)
     assert np.median(deviations) < 1e-5
-    if method.conserves:  # a plain gradient jumps where rounding moves a unit across zero
-        assert max(deviations) < 1e-4
+    # rounding may move a unit across zero, or another pixel to the top of a max-pool
+    assert sum(deviation > 1e-5 for deviation in deviations) <= 1
 
 
 def test_a_prediction_in_a_batch_equals_the_one_alone(engine: Engine, images: list[Pixels]) -> None:
@@ -71,11 +87,12 @@ def test_a_prediction_in_a_batch_equals_the_one_alone(engine: Engine, images: li
 def test_the_same_job_twice_gives_the_same_bytes(
     engine: Engine, images: list[Pixels], method: Method
 ) -> None:
-    job = ExplainJob(images[0], method, target=3)
+    job = ExplainJob(images[0], MODEL, method, (3,))
     first = explain_alone(engine, job)
-    explain_alone(engine, ExplainJob(images[1], make_method("epsilon_plus", "gradient", {})))
+    other = make_method("epsilon_plus", "gradient", {})
+    explain_alone(engine, ExplainJob(images[1], MODEL, other))
     second = explain_alone(engine, job)
-    assert first.relevance.tobytes() == second.relevance.tobytes()
+    assert only(first).relevance.tobytes() == only(second).relevance.tobytes()
     assert first.logits.tobytes() == second.logits.tobytes()
 
 
@@ -83,35 +100,38 @@ def test_explaining_predicts_what_predicting_predicts(
     engine: Engine, images: list[Pixels], method: Method
 ) -> None:
     for image in images:
-        predicted = engine.run(PredictJob(image))
+        predicted = engine.run(PredictJob(image, MODEL))
         assert isinstance(predicted, Prediction)
-        explained = explain_alone(engine, ExplainJob(image, method))
+        explained = explain_alone(engine, ExplainJob(image, MODEL, method))
         np.testing.assert_allclose(explained.logits, predicted.logits, rtol=0, atol=1e-6)
 
 
 def test_results_have_the_shapes_and_types_that_are_promised(
     engine: Engine, images: list[Pixels], method: Method
 ) -> None:
-    explained = explain_alone(engine, ExplainJob(images[0], method))
+    explained = explain_alone(engine, ExplainJob(images[0], MODEL, method))
     assert explained.logits.shape == (10,)
-    assert explained.relevance.shape == (3, 32, 32)
-    assert {explained.logits.dtype, explained.relevance.dtype} == {np.dtype("float32")}
+    assert only(explained).relevance.shape == (3, 32, 32)
+    assert {explained.logits.dtype, only(explained).relevance.dtype} == {np.dtype("float32")}
+    assert explained.engine == "twin"
 
 
 def test_without_a_target_the_predicted_class_is_explained(
     engine: Engine, images: list[Pixels]
 ) -> None:
     for image in images:
-        explained = explain_alone(engine, ExplainJob(image, Method()))
-        assert explained.target == explained.logits.argmax()
-        named = explain_alone(engine, ExplainJob(image, Method(), target=explained.target))
-        assert named.relevance.tobytes() == explained.relevance.tobytes()
+        explained = explain_alone(engine, ExplainJob(image, MODEL, Method()))
+        found = only(explained)
+        assert found.target == explained.logits.argmax()
+        job = ExplainJob(image, MODEL, Method(), (found.target,))
+        named = only(explain_alone(engine, job))
+        assert named.relevance.tobytes() == found.relevance.tobytes()
 
 
 def test_the_start_is_one_the_logit_or_their_difference(
     engine: Engine, images: list[Pixels]
 ) -> None:
-    job = ExplainJob(images[0], Method(), target=4)
+    job = ExplainJob(images[0], MODEL, Method(), (4,))
     logits = explain_alone(engine, job).logits
     starts = {
         1.0: job,
@@ -120,74 +140,148 @@ def test_the_start_is_one_the_logit_or_their_difference(
         logits[4] - logits[6]: replace(job, contrast=6, start="logit"),
     }
     for start, asked in starts.items():
-        assert explain_alone(engine, asked).start == pytest.approx(start, abs=1e-6)
+        assert only(explain_alone(engine, asked)).start == pytest.approx(start, abs=1e-6)
 
 
 def test_a_contrast_is_the_relevance_of_one_class_less_that_of_the_other(
     engine: Engine, images: list[Pixels], method: Method
 ) -> None:
-    job = ExplainJob(images[0], method, target=4)
-    one = explain_alone(engine, job).relevance
-    other = explain_alone(engine, replace(job, target=6)).relevance
-    both = explain_alone(engine, replace(job, contrast=6)).relevance
-    limit = 1e-5 * np.abs(both).max()
+    job = ExplainJob(images[0], MODEL, method, (4,))
+    one = only(explain_alone(engine, job)).relevance
+    other = only(explain_alone(engine, replace(job, targets=(6,)))).relevance
+    both = only(explain_alone(engine, replace(job, contrast=6))).relevance
+    if method.composite in ("deconvnet", "guided_backprop"):
+        pytest.skip("these keep the positive part on the way: they are not linear")
+    limit = 1e-5 * np.abs(one).max()
     np.testing.assert_allclose(both, one - other, rtol=0, atol=limit)
 
 
 def test_a_class_is_not_explained_against_itself(engine: Engine, images: list[Pixels]) -> None:
-    predicted = explain_alone(engine, ExplainJob(images[0], Method())).target
+    predicted = only(explain_alone(engine, ExplainJob(images[0], MODEL, Method()))).target
     for target in (predicted, None):
         with pytest.raises(OptionError, match="contrast: is the class that is explained"):
-            engine.run(ExplainJob(images[0], Method(), target=target, contrast=predicted))
+            engine.run(ExplainJob(images[0], MODEL, Method(), (target,), contrast=predicted))
 
 
 def test_a_batch_of_several_methods_is_refused(engine: Engine, images: list[Pixels]) -> None:
     methods = [make_method(name, "gradient", {}) for name in ("epsilon_plus", "none")]
-    jobs = [ExplainJob(images[0], method) for method in methods]
+    jobs = [ExplainJob(images[0], MODEL, method) for method in methods]
     with pytest.raises(ValueError, match="one method"):
         engine.explain(jobs)
 
 
 def test_relevance_that_is_not_finite_is_refused(images: list[Pixels]) -> None:
-    bundle = read_bundle(find_bundle(DEFAULT_MODEL))
+    bundle = read_bundle(find_bundle(MODEL))
     bundle.model.get_parameter("classifier.7.bias").fill_(float("inf"))
     broken = Engine(bundle, torch.device("cpu"))
     with pytest.raises(RelevanceError, match="not finite"):
-        broken.run(ExplainJob(images[0], Method(), start="logit", target=0))
-
-
-def test_warming_up_runs_both_operations() -> None:
-    class Counting(Engine):
-        done: tuple[str, ...] = ()
-
-        def predict(self, images: object) -> list[Prediction]:
-            self.done += ("predict",)
-            return super().predict(images)  # type: ignore[arg-type]
-
-        def explain(self, jobs: object) -> list[Explanation]:
-            self.done += ("explain",)
-            return super().explain(jobs)  # type: ignore[arg-type]
-
-    counting = Counting(read_bundle(find_bundle(DEFAULT_MODEL)), torch.device("cpu"))
-    counting.warm_up()
-    assert set(counting.done) == {"predict", "explain"}
+        broken.run(ExplainJob(images[0], MODEL, Method(), (0,), start="logit"))
 
 
 def test_the_image_is_normalized_as_the_card_says(engine: Engine, images: list[Pixels]) -> None:
     mean, std = np.array(engine.card.mean), np.array(engine.card.std)
     wanted = ((images[0] / 255 - mean) / std).transpose(2, 0, 1)
-    np.testing.assert_allclose(engine._normalize(images[:1])[0].numpy(), wanted, atol=1e-6)
+    np.testing.assert_allclose(
+        engine._normalize(np.stack(images[:1]))[0].numpy(), wanted, atol=1e-6
+    )
 
 
-def test_an_engine_is_loaded_by_the_name_or_the_folder_of_its_model(images: list[Pixels]) -> None:
-    by_name = load_engine(DEFAULT_MODEL, "cpu")
-    by_folder = load_engine(str(find_bundle(DEFAULT_MODEL)), "cpu")
-    one, other = (found.predict(images[:1])[0].logits for found in (by_name, by_folder))
-    assert one.tobytes() == other.tobytes()
-    assert by_name.device_name.startswith("cpu (")
+def test_several_targets_are_answered_in_their_order(engine: Engine, images: list[Pixels]) -> None:
+    together = explain_alone(engine, ExplainJob(images[0], MODEL, Method(), (4, 0, 9)))
+    assert [found.target for found in together.attributions] == [4, 0, 9]
+    for found in together.attributions:
+        alone = explain_alone(engine, ExplainJob(images[0], MODEL, Method(), (found.target,)))
+        assert found.relevance.tobytes() == only(alone).relevance.tobytes()
 
 
-@pytest.mark.parametrize(("model", "device"), [("no-such-model", "cpu"), (DEFAULT_MODEL, "abacus")])
-def test_a_model_or_a_device_that_is_not_there_is_one_error(model: str, device: str) -> None:
+def test_jobs_of_a_batch_may_have_different_numbers_of_targets(
+    engine: Engine, images: list[Pixels]
+) -> None:
+    targets: list[tuple[int | None, ...]] = [(None,), (1, 2, 3), (5, 4)]
+    jobs = [ExplainJob(images[n], MODEL, Method(), one) for n, one in enumerate(targets)]
+    found = [[one.target for one in each.attributions] for each in engine.explain(jobs)]
+    predicted = int(engine.predict([images[0]])[0].logits.argmax())
+    assert found == [[predicted], [1, 2, 3], [5, 4]]
+
+
+def test_relevance_is_counted_from_the_output_to_the_layer(
+    engine: Engine, images: list[Pixels]
+) -> None:
+    found = only(explain_alone(engine, ExplainJob(images[0], MODEL, Method())))
+    assert found.by_layer is not None
+    assert [one.layer for one in found.by_layer] == BY_LAYER
+    assert found.by_layer[0].arrived == pytest.approx(found.start)
+    method = make_method("epsilon_plus_flat", "gradient", {}, layer="features.6")
+    inside = only(explain_alone(engine, ExplainJob(images[0], MODEL, method)))
+    assert inside.by_layer is not None
+    assert [one.layer for one in inside.by_layer] == BY_LAYER[: BY_LAYER.index("features.6") + 1]
+    assert inside.by_layer[-1].arrived == pytest.approx(inside.relevance.sum(), rel=1e-5)
+    wanted = {one.layer: one.arrived for one in found.by_layer}
+    assert inside.by_layer[-1].arrived == pytest.approx(wanted["features.6"], rel=1e-5)
+
+
+BY_LAYER = [
+    "classifier.7",
+    "classifier.4",
+    "classifier.1",
+    "features.11",
+    "features.9",
+    "features.6",
+    "features.5",
+    "features.3",
+    "features.0",
+]
+
+
+def test_what_does_not_conserve_is_not_counted(engine: Engine, images: list[Pixels]) -> None:
+    for method in (make_method("none", "gradient", {}), make_method(None, "occlusion", {})):
+        assert only(explain_alone(engine, ExplainJob(images[0], MODEL, method))).by_layer is None
+
+
+def test_every_layer_that_is_listed_can_be_asked_for(engine: Engine, images: list[Pixels]) -> None:
+    assert engine.layers[0].name == "classifier.7"
+    assert engine.layers[-1] == LayerInfo("input", "Image", (3, 32, 32))
+    for layer in engine.layers:
+        method = make_method("epsilon_plus", "gradient", {}, layer=layer.name)
+        found = only(explain_alone(engine, ExplainJob(images[0], MODEL, method)))
+        assert found.relevance.shape == layer.shape
+        assert layer.has_space == (found.relevance.ndim == 3)
+
+
+def test_a_layer_that_is_not_there_is_named(engine: Engine, images: list[Pixels]) -> None:
+    method = make_method("epsilon_plus", "gradient", {}, layer="features.99")
+    with pytest.raises(OptionError, match=r"layer: must be one of: input, features\.0, "):
+        engine.run(ExplainJob(images[0], MODEL, method))
+
+
+def test_warming_up_needs_no_image_and_changes_nothing(
+    engine: Engine, images: list[Pixels]
+) -> None:
+    before = engine.predict(images[:1])[0].logits.tobytes()
+    engine.warm_up()
+    assert engine.predict(images[:1])[0].logits.tobytes() == before
+
+
+def test_engines_are_loaded_by_name_from_their_folders(images: list[Pixels]) -> None:
+    engines = load_engines({MODEL: find_bundle(MODEL)}, "cpu")
+    found = engines.run(PredictJob(images[0], MODEL))
+    assert isinstance(found, Prediction)
+    assert engines.device_name.startswith("cpu (")
+    assert engines.layers[MODEL][-1].name == "input"
+
+
+def test_a_bundle_or_a_device_that_is_not_there_is_one_error(tmp_path: Path) -> None:
     with pytest.raises(BundleError):
-        load_engine(model, device)
+        load_engines({MODEL: tmp_path}, "cpu")
+    with pytest.raises(BundleError):
+        load_engines({MODEL: find_bundle(MODEL)}, "abacus")
+
+
+def test_a_network_whose_graph_computes_something_else_is_explained_as_it_is(
+    monkeypatch: pytest.MonkeyPatch, images: list[Pixels]
+) -> None:
+    monkeypatch.setattr(engine_module, "difference", lambda *_: 0.5)
+    careful = Engine(read_bundle(find_bundle(MODEL)), torch.device("cpu"))
+    found = explain_alone(careful, ExplainJob(images[0], MODEL, Method()))
+    assert found.engine == "zennit"
+    assert [layer.name for layer in careful.layers] == ["input"]

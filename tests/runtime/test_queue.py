@@ -20,14 +20,14 @@ from service.errors import (
     QueueFull,
     ServiceError,
 )
-from service.runtime.jobs import Job, Prediction, PredictJob
-from service.runtime.queue import DeviceQueue, Done, State
+from service.runtime.jobs import Job, LayerInfo, Prediction, PredictJob
+from service.runtime.queue import DeviceQueue, Done, Layers, State
 
 LIMIT_S = 10.0
 
 
 def job(number: int) -> PredictJob:
-    return PredictJob(np.full((1, 1, 3), number, np.uint8))
+    return PredictJob(np.full((1, 1, 3), number, np.uint8), "a model")
 
 
 def number_of(job: Job) -> int:
@@ -40,6 +40,7 @@ class Runner:
     device_name = "a device"
 
     def __init__(self) -> None:
+        self.layers: Layers = {"a model": (LayerInfo("input", "Image", (3, 1, 1)),)}
         self.done: list[int] = []
         self.threads: set[int] = set()
         self.errors: dict[int, BaseException] = {}
@@ -416,12 +417,13 @@ def test_jobs_are_refused_until_the_engine_is_loaded(runner: Runner) -> None:
         with pytest.raises(NotReady, match="being loaded") as refused:
             await queue.submit(job(1))
         assert refused.value.headers["Retry-After"] == "1"
-        states = [queue.state]
+        states, before = [queue.state], queue.layers
         gate.set()
         assert await asyncio.to_thread(loaded.wait, LIMIT_S)
         states.append(queue.state)
         assert states == [State.STARTING, State.READY]
         assert queue.device_name == "a device"
+        assert (before, queue.layers) == ({}, runner.layers)
         assert result_of(await queue.submit(job(1))) == 1
 
     run(scenario())

@@ -65,7 +65,8 @@ def test_the_input_has_the_relevance_that_the_engine_gives(
     shipped_bundle: Bundle, engine: Engine, pixels: np.ndarray
 ) -> None:
     found = layers_of(shipped_bundle, pixels, Method())[-1]
-    expected = engine.explain([ExplainJob(pixels, Method())])[0].relevance.sum(0)
+    (explanation,) = engine.explain([ExplainJob(pixels, engine.card.name, Method())])
+    expected = explanation.attributions[0].relevance.sum(0)
     assert found.map is not None
     np.testing.assert_allclose(found.map, expected, atol=1e-5 * np.abs(expected).max())
 

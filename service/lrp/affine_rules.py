@@ -1,0 +1,306 @@
+"""The rules of convolutions and linear layers.
+
+`x` is the layer's input, `w` its weight, `b` its bias, `z` a denominator, `s = R / z` with the
+relevance `R` of the output. `+` and `-` mark positive and negative parts. Each rule is written
+down as in zennit, which it equals; what it saves is said beside it. What an input that cannot be
+negative saves is all that has to do with `x-`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from service.lrp.affine import AffineMap
+from service.lrp.propagate import RuleModule, stabilize
+from service.lrp.weights import ModifiedWeights, negative, positive
+
+
+@dataclass(frozen=True)
+class Place:
+    """What is known about the place of a layer in its network.
+
+    Attributes
+    ----------
+    affine : AffineMap
+        The layer's map.
+    weights : ModifiedWeights
+        Where modified weights come from.
+    is_non_negative : bool
+        Whether its input cannot be negative.
+    vanishes_below_zero : bool
+        Whether outputs that are not above zero get no relevance.
+    box : tuple of 2 Tensor
+        The lowest and the highest value of the network's input, shape (1, C, 1, 1).
+    """
+
+    affine: AffineMap
+    weights: ModifiedWeights
+    is_non_negative: bool
+    vanishes_below_zero: bool
+    box: tuple[Tensor, Tensor]
+
+
+class AffineRule(RuleModule):
+    """A rule of an affine layer.
+
+    Parameters
+    ----------
+    layer : nn.Module
+        With `weight` and `bias`, which are shared.
+    place : Place
+        Of the layer.
+    values : mapping
+        The rule's parameters by name.
+    """
+
+    def __init__(self, layer: nn.Module, place: Place, values: Mapping[str, Any]) -> None:
+        super().__init__()
+        self._layer, self.place, self.affine = layer, place, place.affine
+        self.stabilizer = float(values.get("stabilizer", 0.0))
+        self.has_zero_bias = bool(values.get("zero_bias", False))
+
+    @property
+    def weight(self) -> Tensor:
+        """The layer's own."""
+        weight: Tensor = self._layer.weight  # type: ignore[assignment]
+        return weight
+
+    @property
+    def bias(self) -> Tensor | None:
+        """The layer's own."""
+        bias: Tensor | None = self._layer.bias  # type: ignore[assignment]
+        return bias
+
+    @property
+    def rule_bias(self) -> Tensor | None:
+        """The bias that takes part in the rule."""
+        return None if self.has_zero_bias else self.bias
+
+    def output(self, x: Tensor) -> Tensor:
+        """Compute `w x + b`."""
+        return self.affine.push(x, self.weight, self.bias)
+
+    def modified(self, name: str, modify: Callable[[Tensor], Tensor]) -> Tensor:
+        """Modify the weight, or share what was made of it before."""
+        return self.place.weights.make(self.weight, name, modify)
+
+    def modified_bias(self, name: str, modify: Callable[[Tensor], Tensor]) -> Tensor | None:
+        """Modify the bias that takes part in the rule, likewise."""
+        bias = self.rule_bias
+        return None if bias is None else self.place.weights.make(bias, name, modify)
+
+    def parts(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Split an input into its positive and its negative part."""
+        return x.clamp(min=0), x.clamp(max=0)
+
+
+class Epsilon(AffineRule):
+    """`R_x = x w^T(R / (z + epsilon sign z))` with `z = w x + b`, which the forward pass has."""
+
+    saves_output = True
+
+    def __init__(self, layer: nn.Module, place: Place, values: Mapping[str, Any]) -> None:
+        super().__init__(layer, place, values)
+        self.epsilon = float(values.get("epsilon", self.stabilizer))  # `norm` has a stabilizer
+
+    def relevance(self, arrived: Tensor, x: Tensor, *outputs: Tensor) -> Tensor:
+        """Hand relevance on."""
+        z = self.affine.push(x, self.weight, None) if self.has_zero_bias else outputs[0]
+        s = arrived / stabilize(z, self.epsilon)
+        return self.affine.pull(s, self.weight, x).mul_(x)
+
+
+class ZPlus(AffineRule):
+    """`R_x = x+ w+^T s + x- w-^T s` with `z = w+ x+ + w- x- + b+`."""
+
+    def __init__(self, layer: nn.Module, place: Place, values: Mapping[str, Any]) -> None:
+        super().__init__(layer, place, values)
+        self.positive = self.modified("positive", positive)
+        if not place.is_non_negative:
+            self.negative = self.modified("negative", negative)
+        self.positive_bias = self.modified_bias("positive", positive)
+
+    def relevance(self, arrived: Tensor, x: Tensor, *outputs: Tensor) -> Tensor:
+        """Hand relevance on; `z` cannot be negative, so its sign is known."""
+        if self.place.is_non_negative:
+            z = self.affine.push(x, self.positive, self.positive_bias).add_(self.stabilizer)
+            s = torch.div(arrived, z, out=z)
+            return self.affine.pull(s, self.positive, x).mul_(x)
+        above, below = self.parts(x)
+        z = self.affine.push(above, self.positive, self.positive_bias)
+        z += self.affine.push(below, self.negative, None)
+        s = arrived / z.add_(self.stabilizer)
+        found = self.affine.pull(s, self.positive, x).mul_(above)
+        return found.addcmul_(self.affine.pull(s, self.negative, x), below)
+
+
+class AlphaBeta(AffineRule):
+    """`alpha` times the share of positive contributions, less `beta` times that of negative ones.
+
+    `R_x = x+ (alpha w+^T s+ - beta w-^T s-) + x- (alpha w-^T s+ - beta w+^T s-)` with
+    `z+ = w+ x+ + w- x- + b+` and `z- = w- x+ + w+ x- + b-`. As `z+ + z-` is the output, which the
+    forward pass has, an input that cannot be negative needs `z+` alone.
+    """
+
+    saves_output = True
+
+    def __init__(self, layer: nn.Module, place: Place, values: Mapping[str, Any]) -> None:
+        super().__init__(layer, place, values)
+        self.alpha, self.beta = float(values["alpha"]), float(values["beta"])
+        self.positive = self.modified("positive", positive)
+        self.negative = self.modified("negative", negative)
+        self.positive_bias = self.modified_bias("positive", positive)
+        self.negative_bias = self.modified_bias("negative", negative)
+
+    def relevance(self, arrived: Tensor, x: Tensor, *outputs: Tensor) -> Tensor:
+        """Hand relevance on; the signs of `z+` and `z-` are known."""
+        if self.place.is_non_negative:
+            return self._of_non_negative(arrived, x, outputs[0])
+        above, below = self.parts(x)
+        plus = self._share(arrived, above, below, self.positive, self.negative, self.positive_bias)
+        found = plus.mul_(self.alpha)
+        minus = self._share(arrived, above, below, self.negative, self.positive, self.negative_bias)
+        return found.sub_(minus, alpha=self.beta)
+
+    def _share(
+        self,
+        arrived: Tensor,
+        above: Tensor,
+        below: Tensor,
+        to_above: Tensor,
+        to_below: Tensor,
+        bias: Tensor | None,
+    ) -> Tensor:
+        z = self.affine.push(above, to_above, bias)
+        z += self.affine.push(below, to_below, None)
+        s = arrived / z.add_(self.stabilizer if to_above is self.positive else -self.stabilizer)
+        found = self.affine.pull(s, to_above, above).mul_(above)
+        return found.addcmul_(self.affine.pull(s, to_below, below), below)
+
+    def _of_non_negative(self, arrived: Tensor, x: Tensor, output: Tensor) -> Tensor:
+        plus = self.affine.push(x, self.positive, self.positive_bias)
+        minus = output - plus
+        if self.has_zero_bias and self.bias is not None:
+            minus -= self.affine.as_bias(self.bias)
+        minus.clamp_(max=0).sub_(self.stabilizer)  # rounding may leave it above zero
+        s = torch.div(arrived, plus.add_(self.stabilizer), out=plus).mul_(self.alpha)
+        found = self.affine.pull(s, self.positive, x)
+        s = torch.div(arrived, minus, out=minus).mul_(-self.beta)
+        return found.add_(self.affine.pull(s, self.negative, x)).mul_(x)
+
+
+class Gamma(AffineRule):
+    """As epsilon, with positive weights favoured.
+
+    Where the output is positive, `w' = w + gamma w+` goes with `x+` and `w" = w + gamma w-` with
+    `x-`; where it is negative, the other way round; where it is zero, nothing is handed on.
+    Outputs that are not positive get no relevance where only a ReLU follows: that half vanishes.
+    """
+
+    saves_output = True
+
+    def __init__(self, layer: nn.Module, place: Place, values: Mapping[str, Any]) -> None:
+        super().__init__(layer, place, values)
+        gamma = float(values["gamma"])
+        self._halves = [1] if place.vanishes_below_zero else [1, -1]
+        has_both = len(self._halves) == 2 or not place.is_non_negative
+        favours: dict[int, Callable[[Tensor], Tensor]] = {
+            1: lambda w: w + gamma * positive(w),
+            -1: lambda w: w + gamma * negative(w),
+        }
+        names = {1: f"gamma {gamma} +", -1: f"gamma {gamma} -"}
+        self.favoured = self.modified(names[1], favours[1])
+        self.disfavoured = self.favoured  # and never used, where there is no other half
+        if has_both:
+            self.disfavoured = self.modified(names[-1], favours[-1])
+        self._favours = {1: self.favoured, -1: self.disfavoured}
+        self._biases = {
+            sign: self.modified_bias(names[sign], favours[sign]) for sign in self._halves
+        }
+
+    def relevance(self, arrived: Tensor, x: Tensor, *outputs: Tensor) -> Tensor:
+        """Hand relevance on."""
+        above, below = (x, None) if self.place.is_non_negative else self.parts(x)
+        halves = [self._half(sign, arrived, above, below, outputs[0]) for sign in self._halves]
+        return halves[0] if len(halves) == 1 else halves[0].add_(halves[1])
+
+    def _half(
+        self, sign: int, arrived: Tensor, above: Tensor, below: Tensor | None, output: Tensor
+    ) -> Tensor:
+        to_above, to_below = self._favours[sign], self._favours[-sign]
+        z = self.affine.push(above, to_above, self._biases[sign])
+        if below is not None:
+            z += self.affine.push(below, to_below, None)
+        is_half = output > 0 if sign > 0 else output < 0
+        s = torch.where(is_half, arrived / stabilize(z, self.stabilizer), 0.0)
+        found = self.affine.pull(s, to_above, above).mul_(above)
+        if below is not None:
+            found.addcmul_(self.affine.pull(s, to_below, below), below)
+        return found
+
+
+class ZBox(AffineRule):
+    """`R_x = x w^T s - low w+^T s - high w-^T s` with `z = w x - w+ low - w- high`.
+
+    The biases cancel: `b - b+ - b- = 0`. So the forward pass has the first term of `z`, and the
+    others are the same for all images.
+    """
+
+    saves_output = True
+
+    def __init__(self, layer: nn.Module, place: Place, values: Mapping[str, Any]) -> None:
+        super().__init__(layer, place, values)
+        self.positive = self.modified("positive", positive)
+        self.negative = self.modified("negative", negative)
+        self.low, self.high = place.box
+
+    def relevance(self, arrived: Tensor, x: Tensor, *outputs: Tensor) -> Tensor:
+        """Hand relevance on."""
+        low, high = (side.expand(1, *x.shape[1:]) for side in (self.low, self.high))
+        offset = self.affine.push(low, self.positive, self.bias)
+        offset += self.affine.push(high, self.negative, None)
+        s = arrived / stabilize(outputs[0] - offset, self.stabilizer)
+        found = self.affine.pull(s, self.weight, x).mul_(x)
+        found -= self.affine.pull(s, self.positive, x) * self.low
+        found -= self.affine.pull(s, self.negative, x) * self.high
+        return found
+
+
+class WSquare(AffineRule):
+    """`R_x = (w^2)^T s` with `z = w^2 1 + b^2`, the same for all images."""
+
+    def __init__(self, layer: nn.Module, place: Place, values: Mapping[str, Any]) -> None:
+        super().__init__(layer, place, values)
+        self.squared = self.modified("squared", torch.square)
+        self.squared_bias = self.modified_bias("squared", torch.square)
+
+    def relevance(self, arrived: Tensor, x: Tensor, *outputs: Tensor) -> Tensor:
+        """Hand relevance on."""
+        ones = torch.ones_like(x[:1])
+        z = self.affine.push(ones, self.squared, self.squared_bias) + self.stabilizer
+        return self.affine.pull(arrived / z, self.squared, x)
+
+
+class Flat(AffineRule):
+    """`R_x = 1^T (R / n)`, where `n` counts the inputs that an output is connected to."""
+
+    def relevance(self, arrived: Tensor, x: Tensor, *outputs: Tensor) -> Tensor:
+        """Hand relevance on."""
+        return self.affine.spread(arrived, self.weight, x, self.stabilizer)
+
+
+AFFINE_RULES: Mapping[str, type[AffineRule]] = {
+    "epsilon": Epsilon,
+    "norm": Epsilon,
+    "gamma": Gamma,
+    "zplus": ZPlus,
+    "alpha_beta": AlphaBeta,
+    "zbox": ZBox,
+    "wsquare": WSquare,
+    "flat": Flat,
+}

@@ -1,0 +1,45 @@
+"""Modules that stand for functions in a canonized network, and what a module passes on."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from zennit.types import Activation, AvgPool, BatchNorm, Convolution, Linear, MaxPool
+
+# a gradient through these hands relevance on as it should: to the winner, or to the same place
+TRANSPARENT = (
+    nn.Dropout,
+    nn.Dropout1d,
+    nn.Dropout2d,
+    nn.Dropout3d,
+    nn.AlphaDropout,
+    nn.Identity,
+    nn.Flatten,
+    nn.Unflatten,
+)
+RECTIFIERS = (nn.ReLU, nn.ReLU6)
+NON_NEGATIVE = (*RECTIFIERS, nn.Sigmoid, nn.Softplus, nn.Hardsigmoid, nn.Softmax)
+
+__all__ = [
+    "NON_NEGATIVE",
+    "RECTIFIERS",
+    "TRANSPARENT",
+    "Activation",
+    "AvgPool",
+    "BatchNorm",
+    "Convolution",
+    "Linear",
+    "MaxPool",
+    "Sum",
+]
+
+
+class Sum(nn.Module):
+    """The sum of two branches: a module, so that it can have a rule.
+
+    Without a rule, `x + f(x)` hands all of its relevance to each branch and so doubles it.
+    """
+
+    def forward(self, left: Tensor, right: Tensor) -> Tensor:
+        """Add two tensors whose shapes broadcast."""
+        return torch.add(left, right)

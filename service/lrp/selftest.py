@@ -1,0 +1,107 @@
+"""The twin against zennit on the network at hand: the proof that its numbers can be trusted."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from service.errors import OptionError
+from service.lrp.explainer import Explainer
+from service.lrp.starts import Start
+from service.methods import COMPOSITES, DEFAULT_ATTRIBUTOR, Method, Rules, make_method
+
+# largest difference, relative to the largest relevance
+LIMITS: Mapping[torch.dtype, float] = {torch.float64: 1e-9, torch.float32: 1e-4}
+
+
+@dataclass(frozen=True)
+class Check:
+    """How far the twin is from zennit.
+
+    Attributes
+    ----------
+    composite : str
+        With its defaults.
+    dtype : str
+        `float64` or `float32`.
+    engine : {"twin", "zennit"}
+        What ran; zennit is not far from itself. `-` for a composite that does not fit the network.
+    difference : float
+        The largest, relative to the largest relevance of an image.
+    limit : float
+        How large it may be.
+    """
+
+    composite: str
+    dtype: str
+    engine: str
+    difference: float
+    limit: float
+
+    @property
+    def passed(self) -> bool:
+        """Whether the difference is within the limit."""
+        return self.difference <= self.limit
+
+
+def check(explainer: Explainer, images: Tensor, method: Method) -> Check:
+    """Compare relevance of images, shape (N, C, H, W), for the predicted classes.
+
+    Raises
+    ------
+    OptionError
+        The method does not fit the network.
+    """
+    starts = [Start.predicted(len(images), images.device)]
+    found = explainer.explain(images, starts, method)
+    wanted = explainer.oracle(method).gradient.find(images, starts)
+    dtype = str(images.dtype).removeprefix("torch.")
+    apart = difference(found.relevances[0], wanted.relevances[0])
+    return Check(method.composite, dtype, found.engine, apart, LIMITS[images.dtype])
+
+
+def difference(found: Tensor, wanted: Tensor) -> float:
+    """Largest difference within an image, relative to its largest relevance; inf if not finite."""
+    apart = (found - wanted).abs().flatten(1).amax(1)
+    largest = wanted.abs().flatten(1).amax(1).clamp(min=torch.finfo(wanted.dtype).tiny)
+    share = float((apart / largest).max())
+    return float("inf") if math.isnan(share) else share
+
+
+def verify(explainer: Explainer, images: Tensor, own: Mapping[str, Rules]) -> Iterator[Check]:
+    """Check every composite, and those that a bundle brings, in both precisions.
+
+    Parameters
+    ----------
+    explainer : Explainer
+        In float32.
+    images : Tensor
+        Normalized, float32 of shape (N, C, H, W).
+    own : mapping of str to rules
+        Composites that the model's bundle brings.
+    """
+    for explainer_of_type, batch in _precisions(explainer, images):
+        for name in (*COMPOSITES, *own):
+            method = make_method(name, DEFAULT_ATTRIBUTOR, {}, own=own)
+            try:
+                yield check(explainer_of_type, batch, method)
+            except OptionError:  # such as a box for a network whose first layer is none
+                dtype = str(batch.dtype).removeprefix("torch.")
+                yield Check(name, dtype, "-", 0.0, LIMITS[batch.dtype])
+
+
+def _precisions(explainer: Explainer, images: Tensor) -> Iterator[tuple[Explainer, Tensor]]:
+    yield explainer.to_double(), images.double()
+    yield explainer, images
+
+
+def sample_images(size: Sequence[int], n: int) -> Tensor:
+    """Pixels of `n` images that are the same every time: smooth noise, uint8 (N, H, W, 3)."""
+    generator = torch.Generator().manual_seed(0)
+    coarse = torch.rand((n, 3, 8, 8), generator=generator)
+    smooth = torch.nn.functional.interpolate(coarse, size=tuple(size), mode="bilinear")
+    return (smooth * 255).round().to(torch.uint8).permute(0, 2, 3, 1).contiguous()

@@ -1,0 +1,56 @@
+"""Where relevance starts: at the logits of a target, or of a target against a contrast."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Start:
+    """One target for each image of a batch. Nothing here waits for the device.
+
+    Attributes
+    ----------
+    targets : Tensor
+        Index of the class to explain, int64 of shape (N,); -1 for the predicted one.
+    contrasts : Tensor
+        Index of the class to explain it against, likewise; -1 for none.
+    is_logit : Tensor
+        Whether the relevance to start from is the logit, not 1; bool of shape (N,).
+    """
+
+    targets: Tensor
+    contrasts: Tensor
+    is_logit: Tensor
+
+    @classmethod
+    def predicted(cls, n: int, device: torch.device | None = None) -> Start:
+        """Start from 1 at the predicted class of each of `n` images."""
+        nothing = torch.full((n,), -1, device=device)
+        return cls(nothing, nothing, torch.zeros(n, dtype=torch.bool, device=device))
+
+    def fix(self, logits: Tensor) -> Start:
+        """Put the predicted classes in, so that the targets do not depend on logits any more."""
+        return replace(self, targets=torch.where(self.targets < 0, logits.argmax(1), self.targets))
+
+    def repeat(self, n: int) -> Start:
+        """Repeat the whole batch `n` times."""
+        return Start(self.targets.repeat(n), self.contrasts.repeat(n), self.is_logit.repeat(n))
+
+    def signs(self, logits: Tensor) -> Tensor:
+        """+1 at the target and -1 at the contrast, shape (N, num_classes); 0 if they are one."""
+        signs = torch.zeros_like(logits).scatter_(1, self.fix(logits).targets[:, None], 1.0)
+        against = -(self.contrasts >= 0).to(logits)[:, None]
+        return signs.scatter_add_(1, self.contrasts.clamp(min=0)[:, None], against)
+
+    def relevance(self, logits: Tensor) -> Tensor:
+        """The relevance of each logit to start from, shape (N, num_classes)."""
+        signs = self.signs(logits)
+        return torch.where(self.is_logit[:, None], signs * logits, signs)
+
+    def score(self, logits: Tensor) -> Tensor:
+        """The logit of the target, less that of the contrast, shape (N,)."""
+        return (self.signs(logits) * logits).sum(1)

@@ -1,0 +1,45 @@
+"""What can be asked for: composites, rules, attributors, and their parameters. A leaf, as data.
+
+It drives the wire's schema, `/models`, the command line and the tests. `service.lrp` maps each
+rule and attributor to code; adding a composite is one entry in `service.methods.composites`.
+"""
+
+from service.methods.attributors import (
+    ATTRIBUTORS,
+    DEFAULT_ATTRIBUTOR,
+    MAX_WINDOWS,
+    STARTS,
+    Attributor,
+    Start,
+)
+from service.methods.composites import COMPOSITES, DEFAULT_COMPOSITE, PLAIN, Composite
+from service.methods.method import CUSTOM, INPUT, Method, Rules, all_parameters, make_method
+from service.methods.parameters import Kind, Parameter, Value
+from service.methods.rules import RULES, TYPES, Assignment, Rule, parse_rules
+
+__all__ = [
+    "ATTRIBUTORS",
+    "COMPOSITES",
+    "CUSTOM",
+    "DEFAULT_ATTRIBUTOR",
+    "DEFAULT_COMPOSITE",
+    "INPUT",
+    "MAX_WINDOWS",
+    "PLAIN",
+    "RULES",
+    "STARTS",
+    "TYPES",
+    "Assignment",
+    "Attributor",
+    "Composite",
+    "Kind",
+    "Method",
+    "Parameter",
+    "Rule",
+    "Rules",
+    "Start",
+    "Value",
+    "all_parameters",
+    "make_method",
+    "parse_rules",
+]

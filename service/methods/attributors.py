@@ -1,0 +1,116 @@
+"""The attributors: ways to use a (modified) gradient, or to do without."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Literal
+
+from service.errors import OptionError
+from service.methods.parameters import (
+    BASELINE,
+    N_SAMPLES,
+    N_STEPS,
+    NOISE_LEVEL,
+    SEED,
+    STRIDE,
+    WINDOW,
+    Parameter,
+    Value,
+)
+
+Start = Literal["one_hot", "logit"]
+STARTS: tuple[Start, ...] = ("one_hot", "logit")
+DEFAULT_ATTRIBUTOR = "gradient"
+MAX_WINDOWS = 1024
+
+
+@dataclass(frozen=True)
+class Attributor:
+    """A way to use the (modified) gradient.
+
+    Attributes
+    ----------
+    name, text, source : str
+        The wire's name, one sentence, and where it is from.
+    parameters : tuple of Parameter
+        What can be set.
+    is_modified : bool
+        Whether it goes with composites, layers and starts; else it is about the plain network,
+        its input and its logits.
+    """
+
+    name: str
+    text: str
+    source: str
+    parameters: tuple[Parameter, ...]
+    is_modified: bool
+
+
+ATTRIBUTORS: Mapping[str, Attributor] = MappingProxyType(
+    {
+        attributor.name: attributor
+        for attributor in (
+            Attributor(
+                DEFAULT_ATTRIBUTOR,
+                "One backward pass, modified by the composite's rules.",
+                "Bach et al. 2015, PLOS ONE 10(7):e0130140",
+                (),
+                is_modified=True,
+            ),
+            Attributor(
+                "smooth_grad",
+                "The mean over noisy copies of the image: what stays when the noise is gone.",
+                "Smilkov et al. 2017, arXiv:1706.03825",
+                (N_SAMPLES, NOISE_LEVEL, SEED),
+                is_modified=True,
+            ),
+            Attributor(
+                "integrated_gradients",
+                "The plain gradient along the way from a baseline to the image: its sum is the "
+                "difference of the logits.",
+                "Sundararajan et al. 2017, arXiv:1703.01365",
+                (N_STEPS, BASELINE),
+                is_modified=False,
+            ),
+            Attributor(
+                "occlusion",
+                "How far the logit falls when a square of the image is hidden behind the mean "
+                "colour; where squares overlap, their mean.",
+                "Zeiler and Fergus 2014, arXiv:1311.2901",
+                (WINDOW, STRIDE),
+                is_modified=False,
+            ),
+        )
+    }
+)
+
+
+def occlusion_grid(given: Mapping[str, Value], input_size: tuple[int, int]) -> dict[str, Value]:
+    """Complete window and stride, and bound the number of windows.
+
+    Parameters
+    ----------
+    given : mapping
+        Of `window` and `stride` those that were asked for.
+    input_size : tuple of 2 int
+        Height and width that the network takes, in pixels.
+
+    Raises
+    ------
+    OptionError
+        The stride leaves pixels out, or there are more than `MAX_WINDOWS` windows.
+    """
+    window = int(given.get("window", max(1, min(input_size) // 4)))
+    stride = int(given.get("stride", max(1, window // 2)))
+    if window > min(input_size):
+        raise OptionError.of("window", f"must be at most {min(input_size)}, the network's input")
+    if stride > window:
+        raise OptionError.of("stride", f"must be at most {window}, the window")
+    n_windows = -(-input_size[0] // stride) * -(-input_size[1] // stride)
+    if n_windows > MAX_WINDOWS:
+        raise OptionError.of(
+            "stride", f"{stride} makes {n_windows} windows; the limit is {MAX_WINDOWS}: raise it"
+        )
+    return {"window": window, "stride": stride}

@@ -1,0 +1,157 @@
+"""A method: a composite and an attributor with every parameter set, and a layer. Can be a key."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from service.errors import OptionError
+from service.methods.attributors import ATTRIBUTORS, DEFAULT_ATTRIBUTOR, occlusion_grid
+from service.methods.composites import COMPOSITES, DEFAULT_COMPOSITE, PLAIN
+from service.methods.parameters import Parameter, Value, check_names, complete
+from service.methods.rules import RULES, Assignment
+
+INPUT = "input"
+CUSTOM = "custom"
+Rules = tuple[Assignment, ...]
+Values = tuple[tuple[str, Value], ...]
+
+
+def _resolve(composite: str, values: Values) -> Rules:
+    return tuple(rule.resolve(dict(values)) for rule in COMPOSITES[composite].rules)
+
+
+_DEFAULTS = complete(COMPOSITES[DEFAULT_COMPOSITE].parameters, {})
+
+
+@dataclass(frozen=True)
+class Method:
+    """How an image is explained; the default is that of the service.
+
+    Attributes
+    ----------
+    composite : str
+        A key of `COMPOSITES`, the name of one that a bundle brings, or `custom`.
+    attributor : str
+        A key of `ATTRIBUTORS`.
+    parameters : tuple of (str, float, bool or str)
+        Every parameter that the composite and the attributor have, in their order.
+    rules : tuple of Assignment
+        The composite's rules with every value set.
+    layer : str
+        `input`, or the layer whose output's relevance is wanted.
+    """
+
+    composite: str = DEFAULT_COMPOSITE
+    attributor: str = DEFAULT_ATTRIBUTOR
+    parameters: Values = _DEFAULTS
+    rules: Rules = field(default=_resolve(DEFAULT_COMPOSITE, _DEFAULTS))
+    layer: str = INPUT
+
+    @property
+    def is_named(self) -> bool:
+        """Whether the composite is one of `COMPOSITES`."""
+        return self.composite in COMPOSITES
+
+    @property
+    def conserves(self) -> bool:
+        """Whether the sum of the relevance is meant to be that of the start."""
+        if not ATTRIBUTORS[self.attributor].is_modified:
+            return self.attributor == "integrated_gradients"
+        if self.is_named:
+            return COMPOSITES[self.composite].conserves
+        return all(RULES[assignment.rule].conserves for assignment in self.rules)
+
+    def __getitem__(self, name: str) -> Value:
+        return dict(self.parameters)[name]
+
+    def describe(self) -> dict[str, Any]:
+        """All of it by name, for a response."""
+        rules = [] if self.is_named else [("rules", [rule.describe() for rule in self.rules])]
+        return {
+            "attributor": self.attributor,
+            "composite": self.composite,
+            **dict(self.parameters),
+            **dict(rules),
+        }
+
+
+def all_parameters() -> dict[str, Parameter]:
+    """Every parameter that a request can set, by its name."""
+    of_composites = [parameter for one in COMPOSITES.values() for parameter in one.parameters]
+    of_attributors = [parameter for one in ATTRIBUTORS.values() for parameter in one.parameters]
+    return {parameter.name: parameter for parameter in (*of_composites, *of_attributors)}
+
+
+def make_method(
+    composite: str | Rules | None,
+    attributor: str,
+    given: Mapping[str, Value],
+    *,
+    input_size: tuple[int, int] = (32, 32),
+    layer: str = INPUT,
+    own: Mapping[str, Rules] | None = None,
+) -> Method:
+    """Complete a method with its defaults.
+
+    Parameters
+    ----------
+    composite : str, tuple of Assignment or None
+        A key of `COMPOSITES` or of `own`, rules, or None for the attributor's default.
+    attributor : str
+        A key of `ATTRIBUTORS`.
+    given : mapping of str to float, bool or str
+        Parameters that were asked for, within their bounds.
+    input_size : tuple of 2 int
+        Height and width that the network takes, in pixels.
+    layer : str
+        The layer whose relevance is wanted.
+    own : mapping of str to rules, optional
+        Composites that the model's bundle brings.
+
+    Raises
+    ------
+    OptionError
+        A parameter that neither the composite nor the attributor has, or a combination that does
+        not go together.
+    """
+    way = ATTRIBUTORS[attributor]
+    if composite is None:
+        composite = DEFAULT_COMPOSITE if way.is_modified else PLAIN
+    if not way.is_modified:
+        _check_plain(attributor, composite, layer)
+    named = COMPOSITES.get(composite) if isinstance(composite, str) else None
+    rules = _rules_of(composite, own or {}) if named is None else ()
+    has = named.parameters if named else ()
+    owner = f"the composite {composite if isinstance(composite, str) else CUSTOM}"
+    if way.parameters:
+        owner += f" with the attributor {attributor}"
+    check_names(owner, (*has, *way.parameters), given)
+    chosen = dict(given)
+    if attributor == "occlusion":
+        chosen |= occlusion_grid(given, input_size)
+    own_values, way_values = complete(has, chosen), complete(way.parameters, chosen)
+    method = Method("", attributor, (*own_values, *way_values), (), layer)
+    if named:
+        return replace(method, composite=named.name, rules=_resolve(named.name, own_values))
+    name = composite if isinstance(composite, str) else CUSTOM
+    return replace(method, composite=name, rules=rules)
+
+
+def _check_plain(attributor: str, composite: str | Rules, layer: str) -> None:
+    if composite != PLAIN:
+        raise OptionError.of(
+            "composite", f"must be {PLAIN} with {attributor}, which explains the plain network"
+        )
+    if layer != INPUT:
+        raise OptionError.of("layer", f"must be {INPUT} with {attributor}")
+
+
+def _rules_of(composite: str | Rules, own: Mapping[str, Rules]) -> Rules:
+    if not isinstance(composite, str):
+        return composite
+    if composite not in own:
+        names = ", ".join([*COMPOSITES, *own])
+        raise OptionError.of("composite", f"must be one of: {names}; or a list of rules")
+    return own[composite]

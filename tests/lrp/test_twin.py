@@ -1,0 +1,87 @@
+"""The twin equals zennit: on every architecture, in every corner, on networks nobody thought of."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from service.lrp.explainer import Explainer
+from service.lrp.selftest import difference
+from service.lrp.starts import Start
+from service.methods import Method
+from tests.lrp.methods import CORNERS, RULES_ALONE, name_of
+from tests.lrp.networks import (
+    SIDES,
+    architecture,
+    make_explainer,
+    make_images,
+    random_networks,
+)
+
+LIMITS = {torch.float64: 1e-9, torch.float32: 1e-4}
+EVERYTHING = (*CORNERS, *RULES_ALONE)
+
+
+def one_start() -> list[Start]:
+    """A class against another, from their logits: every output has a say."""
+    return [Start(torch.tensor([1]), torch.tensor([0]), torch.tensor([True]))]
+
+
+def apart(explainer: Explainer, images: Tensor, method: Method) -> float:
+    """The largest difference from zennit, relative to the largest relevance of an image."""
+    found = explainer.explain(images, one_start(), method)
+    assert found.engine == "twin"
+    wanted = explainer.oracle(method).gradient.find(images, one_start())
+    torch.testing.assert_close(found.logits, wanted.logits)
+    pairs = zip(found.relevances, wanted.relevances, strict=True)
+    return max(difference(one, other) for one, other in pairs)
+
+
+@pytest.fixture(params=SIDES, scope="module")
+def name(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(params=LIMITS, ids=str, scope="module")
+def dtype(request: pytest.FixtureRequest) -> torch.dtype:
+    found: torch.dtype = request.param
+    return found
+
+
+@pytest.fixture(scope="module")
+def explainer(name: str, dtype: torch.dtype) -> Explainer:
+    return make_explainer(architecture(name), dtype)
+
+
+@pytest.mark.parametrize("method", CORNERS, ids=name_of)
+def test_relevance_equals_zennit(
+    explainer: Explainer, name: str, dtype: torch.dtype, method: Method
+) -> None:
+    images = make_images(1, SIDES[name], dtype)
+    assert apart(explainer, images, method) <= LIMITS[dtype]
+
+
+@settings(
+    max_examples=60,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+@pytest.mark.parametrize("method", RULES_ALONE, ids=name_of)
+@pytest.mark.parametrize("name", ["minivgg", "resnet18"])
+def test_each_rule_alone_equals_zennits(name: str, method: Method) -> None:
+    explainer = make_explainer(architecture(name), torch.float64)
+    assert apart(explainer, make_images(1, SIDES[name], torch.float64), method) <= 1e-9
+
+
+@pytest.mark.filterwarnings("ignore:Using padding=.same. with even kernel lengths")
+@given(network=random_networks(), seed=st.integers(0, 99), data=st.data())
+def test_relevance_equals_zennit_on_any_small_network(
+    network: nn.Module, seed: int, data: st.DataObject
+) -> None:
+    explainer = make_explainer(network, torch.float64)
+    images = make_images(1, 20, torch.float64, seed)
+    for method in data.draw(st.lists(st.sampled_from(EVERYTHING), min_size=1, max_size=4)):
+        assert apart(explainer, images, method) <= 1e-9
