@@ -35,7 +35,13 @@ class FittedImage:
     box: Box
 
 
-def fit_image(picture: Image.Image, size: tuple[int, int], fit: Fit, fill: Color) -> FittedImage:
+def fit_image(
+    picture: Image.Image,
+    size: tuple[int, int],
+    fit: Fit,
+    fill: Color,
+    resize: int | None = None,
+) -> FittedImage:
     """Crop, stretch or pad a picture to a size, with antialiased bilinear resampling.
 
     Parameters
@@ -48,14 +54,19 @@ def fit_image(picture: Image.Image, size: tuple[int, int], fit: Fit, fill: Color
         `crop` cuts the centre out, `pad` adds bars of the colour `fill`.
     fill : tuple of 3 int
         RGB, 0 to 255.
+    resize : int or None
+        With `crop`, what the picture's shorter side is first brought to, in pixels, at least
+        both of `size`; without it, as much of the picture as fits is cut out.
     """
-    box = fit_box((picture.height, picture.width), size, fit)
+    box = fit_box((picture.height, picture.width), size, fit, resize)
     view = render_box(picture, box, size, fill)
     pixels = np.asarray(view, dtype=np.uint8)
     return FittedImage(np.ascontiguousarray(pixels), picture.width, picture.height, box)
 
 
-def fit_box(picture_size: tuple[int, int], size: tuple[int, int], fit: Fit) -> Box:
+def fit_box(
+    picture_size: tuple[int, int], size: tuple[int, int], fit: Fit, resize: int | None = None
+) -> Box:
     """Find the part of a picture that the network sees.
 
     Parameters
@@ -64,12 +75,16 @@ def fit_box(picture_size: tuple[int, int], size: tuple[int, int], fit: Fit) -> B
         Height and width, of the picture and of what the network takes.
     fit : {"crop", "stretch", "pad"}
         As in `fit_image`.
+    resize : int or None
+        As in `fit_image`.
     """
     height, width = picture_size
     if fit == "stretch":
         return (0, 0, width, height)
-    pick = min if fit == "crop" else max
-    scale = pick(width / size[1], height / size[0])
+    if fit == "crop" and resize is not None:
+        scale = min(width, height) / resize
+    else:
+        scale = (min if fit == "crop" else max)(width / size[1], height / size[0])
     box_width, box_height = max(1, round(size[1] * scale)), max(1, round(size[0] * scale))
     left, top = (width - box_width) // 2, (height - box_height) // 2
     return (left, top, left + box_width, top + box_height)

@@ -11,16 +11,19 @@ from PIL import Image
 from service.imaging.colormaps import CENTER, color_table
 
 Relevance = NDArray[np.float32]
+Frame = tuple[int, int]
 _OVERLAY_LIGHT = 0.35  # how far the grey picture under an overlay is moved towards white
 _OVERLAY_STRENGTH = 0.9  # how much of the picture the strongest relevance hides
 
 
 def own_bound(relevance: Relevance) -> float:
-    """The largest absolute relevance of a map, shape (H, W): what maps to full colour."""
+    """The largest absolute relevance, of any shape: what maps to full colour."""
     return float(np.abs(relevance).max())
 
 
-def heatmap_png(relevance: Relevance, bound: float, cmap: str, side: int) -> bytes:
+def heatmap_png(
+    relevance: Relevance, bound: float, cmap: str, side: int, frame: Frame | None = None
+) -> bytes:
     """Draw relevance as an 8-bit palette PNG.
 
     Parameters
@@ -33,15 +36,24 @@ def heatmap_png(relevance: Relevance, bound: float, cmap: str, side: int) -> byt
         A key of `COLORMAPS`.
     side : int
         The longer side of the picture, in pixels; pixels of the map become squares.
+    frame : tuple of 2 int, optional
+        Height and width of what the picture is to be as large as: of the image, where the map is
+        of a layer that is smaller; by default those of the map.
     """
     picture = Image.fromarray(color_indices(relevance, bound))
-    picture = picture.resize(_enlarged(relevance, side), Image.Resampling.NEAREST)
+    size = _enlarged(frame or relevance.shape, side)
+    picture = picture.resize(size, Image.Resampling.NEAREST)
     picture.putpalette(color_table(cmap).tobytes())
     return _png(picture)
 
 
 def overlay_png(
-    relevance: Relevance, bound: float, cmap: str, side: int, picture: Image.Image
+    relevance: Relevance,
+    bound: float,
+    cmap: str,
+    side: int,
+    picture: Image.Image,
+    frame: Frame | None = None,
 ) -> bytes:
     """Draw relevance over the grey picture that it belongs to, as an RGB PNG.
 
@@ -50,12 +62,12 @@ def overlay_png(
 
     Parameters
     ----------
-    relevance, bound, cmap, side
+    relevance, bound, cmap, side, frame
         As in `heatmap_png`.
     picture : Image.Image
-        What the network saw, in mode RGB and any size with the aspect ratio of the map.
+        What the network saw, in mode RGB and any size with the aspect ratio of the answer.
     """
-    size = _enlarged(relevance, side)
+    size = _enlarged(frame or relevance.shape, side)
     indices = Image.fromarray(color_indices(relevance, bound))
     smooth = np.asarray(indices.resize(size, Image.Resampling.BILINEAR))
     grey = np.asarray(picture.resize(size, Image.Resampling.BILINEAR).convert("L"), np.float32)
@@ -76,8 +88,8 @@ def color_indices(relevance: Relevance, bound: float) -> NDArray[np.uint8]:
     return (CENTER + np.rint(share * CENTER)).astype(np.uint8)
 
 
-def _enlarged(relevance: Relevance, side: int) -> tuple[int, int]:
-    height, width = relevance.shape
+def _enlarged(shape: tuple[int, ...], side: int) -> tuple[int, int]:
+    height, width = shape
     longer = max(height, width)
     return max(1, round(width * side / longer)), max(1, round(height * side / longer))
 

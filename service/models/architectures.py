@@ -1,13 +1,17 @@
-"""The network architectures that a bundle can name."""
+"""The network architectures that a bundle can name: ours, torchvision's, and the user's own."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from importlib import import_module
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from service.errors import BundleError
+
+Factory = Callable[[int], nn.Module]
 
 
 class MiniVGG(nn.Module):
@@ -66,32 +70,128 @@ class MiniVGG(nn.Module):
         return logits
 
 
-ARCHITECTURES: dict[str, Callable[[int], nn.Module]] = {"minivgg": MiniVGG}
+TORCHVISION = (
+    "alexnet",
+    *(f"vgg{depth}{norm}" for depth in (11, 13, 16, 19) for norm in ("", "_bn")),
+    *(f"resnet{depth}" for depth in (18, 34, 50, 101, 152)),
+)
 
 
-def build(architecture: str, num_classes: int) -> nn.Module:
+def _of_torchvision(name: str) -> Factory:
+    def make(num_classes: int) -> nn.Module:
+        from torchvision.models import get_model  # slow, and bundles of MiniVGG need none of it
+
+        model: nn.Module = get_model(name, weights=None, num_classes=num_classes)
+        return model
+
+    return make
+
+
+ARCHITECTURES: dict[str, Factory] = {
+    "minivgg": MiniVGG,
+    **{name: _of_torchvision(name) for name in TORCHVISION},
+}
+
+
+def build(architecture: str, num_classes: int, allowed_modules: Sequence[str] = ()) -> nn.Module:
     """Make an untrained network.
 
     Parameters
     ----------
     architecture : str
-        A key of `ARCHITECTURES`.
+        A key of `ARCHITECTURES`, or `module:factory` for code of the user's own, which is
+        called as `factory(num_classes)`.
     num_classes : int
         The number of logits.
+    allowed_modules : sequence of str
+        The modules that may be imported. A bundle alone must never decide what code runs.
 
     Raises
     ------
     BundleError
-        The architecture is not known.
+        The architecture is not known or not allowed, or its code makes no network.
     """
+    if ":" in architecture:
+        return _build_own(architecture, num_classes, allowed_modules)
     factory = ARCHITECTURES.get(architecture)
     if factory is None:
-        known = ", ".join(sorted(ARCHITECTURES))
-        raise BundleError(f"the architecture {architecture!r} is not known; known are: {known}")
+        known = ", ".join(ARCHITECTURES)
+        raise BundleError(
+            f"the architecture {architecture!r} is not known; known are: {known}, "
+            "and module:factory for code of your own"
+        )
     return factory(num_classes)
 
 
-def build_empty(architecture: str, num_classes: int) -> nn.Module:
-    """Make a network whose parameters have shapes but no storage (they are on `meta`)."""
+def build_empty(
+    architecture: str, num_classes: int, allowed_modules: Sequence[str] = ()
+) -> nn.Module:
+    """Make a network that is about to get its weights; as `build`, but quicker where it can.
+
+    Tensors of those in `ARCHITECTURES` have shapes but no storage (they are on `meta`), which
+    is enough because their `state_dict` holds all of them. Code of the user's own may compute
+    with its tensors, or keep some out of the `state_dict`: it is made for real.
+    """
+    if ":" in architecture:
+        return build(architecture, num_classes, allowed_modules)
     with torch.device("meta"):
         return build(architecture, num_classes)
+
+
+def _build_own(architecture: str, num_classes: int, allowed_modules: Sequence[str]) -> nn.Module:
+    factory = _own_factory(architecture, allowed_modules)
+    try:
+        model = factory(num_classes)
+    except (Exception, SystemExit) as error:  # the user's code may raise anything
+        raise BundleError(
+            f"the network {architecture} could not be made: its factory, called with "
+            f"{num_classes} as its only argument, raised {in_one_line(error)}"
+        ) from error
+    return _checked(architecture, model).cpu().float()
+
+
+def _checked(architecture: str, model: object) -> nn.Module:
+    """Refuse what cannot be written as a list of tensors."""
+    if not isinstance(model, nn.Module):
+        kind = type(model).__name__
+        raise BundleError(f"{architecture} has to return a torch.nn.Module, not a {kind}")
+    if any(is_lazy(tensor) for tensor in (*model.parameters(), *model.buffers())):
+        raise BundleError(
+            f"{architecture} has lazy layers, whose shapes are not known yet; give them their sizes"
+        )
+    extra = [name for name, value in model.state_dict().items() if not isinstance(value, Tensor)]
+    if extra:
+        raise BundleError(
+            f"the state_dict of {architecture} may hold tensors only, but {extra[0]} is none"
+        )
+    return model
+
+
+def _own_factory(architecture: str, allowed_modules: Sequence[str]) -> Callable[..., object]:
+    module, _, name = architecture.partition(":")
+    if not name.isidentifier() or not all(part.isidentifier() for part in module.split(".")):
+        raise BundleError(
+            f"the architecture {architecture!r} cannot be: write module:factory, as in mynets:small"
+        )
+    if module not in allowed_modules:
+        wanted = ",".join([*allowed_modules, module])
+        raise BundleError(
+            f"the architecture {architecture} runs code of the module {module!r}, which is not "
+            f"allowed; if you trust it, set LRPSERVE_ARCHITECTURES={wanted}"
+        )
+    try:
+        factory: Callable[..., object] | None = getattr(import_module(module), name, None)
+    except (Exception, SystemExit) as error:  # the user's code may raise anything
+        raise BundleError(
+            f"the module {module!r} of the architecture {architecture} cannot be imported "
+            f"({in_one_line(error)}): install it, or put its folder into PYTHONPATH"
+        ) from error
+    if factory is None:
+        raise BundleError(f"the module {module!r} has no {name!r}, which {architecture} names")
+    return factory
+
+
+def in_one_line(error: BaseException) -> str:
+    """What somebody else's code raised, without what follows its first line."""
+    first = next(iter(str(error).splitlines()), "")
+    return f"{type(error).__name__}: {first}" if first else type(error).__name__

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor, nn
@@ -35,7 +37,8 @@ def write_bundle(folder: Path, card: ModelCard, model: nn.Module) -> ModelCard:
     card : ModelCard
         What to write, but for `sha256`.
     model : nn.Module
-        Its `state_dict` is written as float32.
+        Its `state_dict` is written: floats as float32, integers (the number of batches that a
+        batch norm saw) as they are.
 
     Returns
     -------
@@ -43,17 +46,29 @@ def write_bundle(folder: Path, card: ModelCard, model: nn.Module) -> ModelCard:
         The card as written.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    weights = save(
-        {k: v.detach().cpu().float().contiguous() for k, v in model.state_dict().items()}
-    )
+    weights = save({name: _to_write(tensor) for name, tensor in model.state_dict().items()})
     written = card.model_copy(update={"sha256": hashlib.sha256(weights).hexdigest()})
     (folder / WEIGHTS_FILE).write_bytes(weights)
     (folder / CARD_FILE).write_text(written.model_dump_json(indent=1) + "\n", encoding="utf-8")
     return written
 
 
-def read_bundle(folder: Path) -> Bundle:
+def _to_write(tensor: Tensor) -> Tensor:
+    """A copy, because safetensors refuses tensors that share memory, as tied weights do."""
+    wanted = tensor.detach().cpu()
+    wanted = wanted.float() if wanted.is_floating_point() else wanted
+    return wanted.clone(memory_format=torch.contiguous_format)
+
+
+def read_bundle(folder: Path, allowed_modules: Sequence[str] = ()) -> Bundle:
     """Read a bundle, verify the hash of its weights and every shape; nothing is unpickled.
+
+    Parameters
+    ----------
+    folder : Path
+        The bundle.
+    allowed_modules : sequence of str
+        The user's modules that its architecture may name, as in `build`.
 
     Raises
     ------
@@ -62,7 +77,7 @@ def read_bundle(folder: Path) -> Bundle:
     """
     card = read_card(folder)
     weights = _read_weights(folder, card)
-    model = build_empty(card.architecture, len(card.labels))
+    model = build_empty(card.architecture, len(card.labels), allowed_modules)
     _check_shapes(folder, model.state_dict(), weights)
     model.load_state_dict(weights, assign=True)
     return Bundle(card, model.eval().requires_grad_(False))

@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    TypeAdapter,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
-from service.errors import BundleError
+from service.errors import BundleError, OptionError
+from service.methods import COMPOSITES, CUSTOM, Rules, parse_rules
 
 CARD_FILE = "model.json"
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 ModelName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
+_COMPOSITE_NAME = r"[a-z][a-z0-9_-]{0,63}"
 Channel = Annotated[tuple[float, float, float], Field(description="One value for R, G and B")]
 
 
@@ -28,7 +41,7 @@ class Accuracy(_Frozen):
 
 
 class Provenance(_Frozen):
-    """How the weights came to be."""
+    """How weights that were trained here came to be."""
 
     recipe: dict[str, Any] = Field(description="The training recipe, each value by its name")
     data: str = Field(description="The data the network was trained and measured on")
@@ -39,21 +52,54 @@ class Provenance(_Frozen):
     trained_at: str = Field(description="UTC date of the end of training, ISO 8601")
 
 
+class ImportedProvenance(_Frozen):
+    """Where weights that were trained elsewhere came from."""
+
+    source: str = Field(pattern=r"^[^/\\]+$", description="Name of the file, without its folder")
+    source_sha256: Sha256 = Field(description="SHA-256 of that file")
+    data: str = Field("unknown", description="The data the network was trained on")
+    imported_at: str = Field(description="UTC date of the import, ISO 8601")
+    versions: dict[str, str]
+
+
+_PROVENANCES = ("trained", "imported")
+
+
+def _kind_of_provenance(value: Any) -> str:
+    if isinstance(value, dict):
+        return "imported" if "imported_at" in value else "trained"
+    return "imported" if isinstance(value, ImportedProvenance) else "trained"
+
+
+AnyProvenance = Annotated[
+    Annotated[Provenance, Tag("trained")] | Annotated[ImportedProvenance, Tag("imported")],
+    Discriminator(_kind_of_provenance),
+]
+
+
 class ModelCard(_Frozen):
     """Everything about a model but its weights.
 
     `mean` and `std` are of RGB values in [0, 1]: the network sees `(pixel / 255 - mean) / std`.
+    With `fit=crop` it sees the centre of `input_size` of the picture, after the picture's shorter
+    side was brought to `resize`; without `resize`, as much of the picture as fits.
     """
 
     name: ModelName
     architecture: str
     labels: tuple[str, ...] = Field(min_length=2)
     input_size: tuple[Annotated[int, Field(gt=0, le=4096)], Annotated[int, Field(gt=0, le=4096)]]
+    resize: int | None = Field(None, gt=0, le=65536, description="The shorter side, in pixels")
     mean: Channel
     std: Channel
-    accuracy: dict[str, Accuracy] = Field(description="By split: `validation` and `test`")
-    provenance: Provenance
+    accuracy: dict[str, Accuracy] = Field(
+        default_factory=dict, description="By split: `validation` and `test`; may be empty"
+    )
+    provenance: AnyProvenance
     sha256: Sha256 = Field(description="SHA-256 of `model.safetensors`")
+    composites: dict[str, list[dict[str, Any]]] = Field(
+        default_factory=dict, description="Composites for this network, by name: lists of rules"
+    )
 
     @model_validator(mode="after")
     def _check(self) -> ModelCard:
@@ -61,7 +107,29 @@ class ModelCard(_Frozen):
             raise ValueError("labels must be different from each other")
         if min(self.std) <= 0:
             raise ValueError("std must be above 0")
+        if self.resize is not None and self.resize < max(self.input_size):
+            raise ValueError("resize must be at least as large as both sides of input_size")
         return self
+
+    @field_validator("composites")
+    @classmethod
+    def _check_composites(cls, value: dict[str, Any]) -> dict[str, Any]:
+        for name, rules in value.items():
+            if name in (*COMPOSITES, CUSTOM) or not re.fullmatch(_COMPOSITE_NAME, name):
+                raise ValueError(
+                    f"a composite cannot have the name {name!r}: use up to 64 of a-z, 0-9, '_' and "
+                    "'-', begin with a letter, and take no name that the service has"
+                )
+            try:
+                parse_rules(rules)
+            except OptionError as error:
+                raise ValueError(f"{name}: {error.problems[0].detail}") from None
+        return value
+
+    @property
+    def own_composites(self) -> dict[str, Rules]:
+        """The composites that the bundle brings, parsed."""
+        return {name: parse_rules(rules) for name, rules in self.composites.items()}
 
 
 def check_name(name: str) -> None:
@@ -99,6 +167,11 @@ def read_card(folder: Path) -> ModelCard:
     except OSError as error:
         raise BundleError(f"{path} cannot be read: {error.strerror}") from error
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise BundleError(f"{path} is not a valid card: {where}: {first['msg']}") from error
+        raise BundleError(f"{path} is not a valid card: {first_problem(error)}") from error
+
+
+def first_problem(error: ValidationError) -> str:
+    """The first thing that is wrong with a card: the field, and why."""
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"] if part not in _PROVENANCES)
+    return f"{where or 'the card'}: {first['msg']}"

@@ -1,4 +1,4 @@
-"""Find bundles: those that ship with the service, or a folder of the user's. Needs no torch."""
+"""Find bundles: those that ship with the service, and those of the user. Needs no torch."""
 
 from __future__ import annotations
 
@@ -6,36 +6,125 @@ from contextlib import suppress
 from pathlib import Path
 
 from service.errors import BundleError
-from service.models.card import ModelCard, read_card
+from service.models.card import CARD_FILE, ModelCard, read_card
 
 SHIPPED = Path(__file__).parent.parent / "bundles"
 
 
 def shipped_models() -> dict[str, Path]:
     """Names and folders of the bundles that ship."""
-    return {folder.name: folder for folder in sorted(SHIPPED.iterdir()) if folder.is_dir()}
+    return find_models(None)
 
 
-def find_bundle(model: str) -> Path:
-    """Turn a model's name, or the path of a bundle, into a folder.
+def find_models(folder: Path | None) -> dict[str, Path]:
+    """Find every bundle that has a name: those that ship, and those in a folder of the user's.
+
+    Parameters
+    ----------
+    folder : Path or None
+        Its sub-folders with a `model.json` are bundles (the setting LRPSERVE_MODELS).
+
+    Returns
+    -------
+    dict of str to Path
+        The bundles' folders by the names in their cards; those that ship come first.
+
+    Raises
+    ------
+    BundleError
+        The folder is not there, a card is broken, or two bundles have the same name.
+    """
+    found: dict[str, Path] = {}
+    for path in [*bundles_in(SHIPPED), *(bundles_in(folder) if folder else [])]:
+        name = read_card(path).name
+        if name in found:
+            raise BundleError(
+                f"two models have the name {name!r}, {found[name]} and {path}: change `name` in "
+                f"the {CARD_FILE} of one, or move its folder elsewhere"
+            )
+        found[name] = path
+    return found
+
+
+def bundles_in(folder: Path) -> list[Path]:
+    """The sub-folders with a `model.json`, in order, but for hidden ones.
+
+    Raises
+    ------
+    BundleError
+        The folder is not there, or cannot be read.
+    """
+    try:
+        inside = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+        return [path for path in inside if (path / CARD_FILE).is_file()]
+    except OSError as error:
+        raise BundleError(
+            f"the folder of models {folder} cannot be read ({error.strerror}): LRPSERVE_MODELS "
+            "has to be a folder whose sub-folders are bundles; `lrpserve import` makes them"
+        ) from error
+
+
+def find_bundle(model: str, folder: Path | None = None) -> Path:
+    """Turn a model's name, or the path of a bundle, into a bundle's folder.
+
+    Parameters
+    ----------
+    model : str
+        A name in `find_models`, or a path.
+    folder : Path or None
+        As in `find_models`.
 
     Raises
     ------
     BundleError
         It is neither.
     """
-    shipped = shipped_models()
-    if model in shipped:
-        return shipped[model]
+    models = find_models(folder)
+    if model in models:
+        return models[model]
     with suppress(OSError):  # longer than a name of a file can be
         if model and Path(model).is_dir():  # an empty path would be the present folder
             return Path(model)
-    names = ", ".join(shipped) or "none"
+    names = ", ".join(models) or "none"
     raise BundleError(
-        f"there is no model {model!r}: it is neither a folder nor one that ships ({names})"
+        f"there is no model {model!r}: it is neither a folder nor one of the models ({names})"
     )
 
 
-def find_card(model: str) -> ModelCard:
+def served_models(model: str, folder: Path | None = None) -> tuple[dict[str, Path], str]:
+    """Find what a service serves: the default model, and every one in a folder of the user's.
+
+    Parameters
+    ----------
+    model : str
+        The default: a name in `find_models`, or a path.
+    folder : Path or None
+        As in `find_models`.
+
+    Returns
+    -------
+    models : dict of str to Path
+        The bundles' folders by the names in their cards; the default one comes first.
+    default : str
+        Its name.
+
+    Raises
+    ------
+    BundleError
+        A bundle is not there or broken, or two have the same name.
+    """
+    chosen = find_bundle(model, folder)
+    default = read_card(chosen).name
+    others = {read_card(path).name: path for path in (bundles_in(folder) if folder else [])}
+    same = others.pop(default, chosen)
+    if same.resolve() != chosen.resolve():
+        raise BundleError(
+            f"two models have the name {default!r}, {chosen} and {same}: change `name` in the "
+            f"{CARD_FILE} of one, or move its folder elsewhere"
+        )
+    return {default: chosen, **others}, default
+
+
+def find_card(model: str, folder: Path | None = None) -> ModelCard:
     """Read the card of a model, by its name or the path of its bundle."""
-    return read_card(find_bundle(model))
+    return read_card(find_bundle(model, folder))

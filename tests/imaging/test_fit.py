@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from torchvision.transforms import CenterCrop, Resize
 
 from service.imaging.fit import Box, Fit, fit_box, fit_image, render_box
 from tests.pictures import noise
@@ -47,6 +48,68 @@ def test_boxes(
     fit: Fit, picture_size: tuple[int, int], size: tuple[int, int], expected: Box
 ) -> None:
     assert fit_box(picture_size, size, fit) == expected
+
+
+# as above, but with what the shorter side is first brought to
+RESIZED: list[tuple[tuple[int, int], tuple[int, int], int, Box]] = [
+    ((512, 640), (224, 224), 256, (96, 32, 544, 480)),  # every second pixel of 320 x 256
+    ((640, 512), (224, 224), 256, (32, 96, 480, 544)),
+    ((128, 128), (224, 224), 256, (8, 8, 120, 120)),
+    ((480, 640), (224, 448), 480, (96, 128, 544, 352)),
+    ((480, 640), (32, 32), 32, (80, 0, 560, 480)),
+    ((1, 9), (32, 32), 64, (4, 0, 5, 1)),
+]
+
+
+@pytest.mark.parametrize(("picture_size", "size", "resize", "expected"), RESIZED)
+def test_boxes_of_a_picture_that_is_resized_first(
+    picture_size: tuple[int, int], size: tuple[int, int], resize: int, expected: Box
+) -> None:
+    assert fit_box(picture_size, size, "crop", resize) == expected
+    for fit in ("stretch", "pad"):
+        assert fit_box(picture_size, size, fit, resize) == fit_box(picture_size, size, fit)
+
+
+@bounded
+@given(sizes, network_sizes, st.integers(0, 100))
+def test_a_resized_crop_is_the_centre_in_the_networks_scale(
+    picture_size: tuple[int, int], size: tuple[int, int], margin: int
+) -> None:
+    resize = max(size) + margin
+    left, top, right, bottom = fit_box(picture_size, size, "crop", resize)
+    height, width = picture_size
+    scale = min(picture_size) / resize
+
+    assert 0 <= left < right <= width
+    assert 0 <= top < bottom <= height
+    assert abs((right - left) - size[1] * scale) <= 0.5 or right - left == 1
+    assert abs((bottom - top) - size[0] * scale) <= 0.5 or bottom - top == 1
+    assert abs((left + right) - width) <= 1
+    assert abs((top + bottom) - height) <= 1
+
+
+@bounded
+@given(sizes, network_sides)
+def test_resizing_to_a_square_networks_own_size_changes_nothing(
+    picture_size: tuple[int, int], side: int
+) -> None:
+    box = fit_box(picture_size, (side, side), "crop", side)
+    assert box == fit_box(picture_size, (side, side), "crop")
+
+
+@pytest.mark.parametrize("picture_size", [(512, 640), (300, 500), (700, 350)])
+def test_the_network_sees_what_torchvisions_transforms_show(picture_size: tuple[int, int]) -> None:
+    coarse = Image.fromarray(noise(12, 12, 3))
+    picture = coarse.resize(picture_size[::-1], Image.Resampling.BICUBIC)
+    expected = CenterCrop(112)(Resize(128)(picture))
+
+    fitted = fit_image(picture, (112, 112), "crop", FILL, 128)
+
+    difference = np.abs(fitted.pixels.astype(int) - np.asarray(expected).astype(int))
+    shifted = np.abs(np.diff(fitted.pixels.astype(int), axis=1)).mean()
+    assert difference.mean() < shifted  # by less than a pixel: the two round differently
+    wider = fit_image(picture, (112, 112), "crop", FILL).pixels.astype(int)
+    assert np.abs(wider - np.asarray(expected).astype(int)).mean() > 3 * shifted
 
 
 @bounded

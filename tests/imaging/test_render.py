@@ -168,3 +168,25 @@ def test_more_relevance_hides_more_of_the_picture() -> None:
 
     assert reds[0] == 0
     assert sorted(set(reds)) == reds
+
+
+# --- maps of layers, which are smaller than the image
+
+
+@pytest.mark.parametrize("shape", [(8, 8), (7, 5), (1, 1), (64, 64)])
+def test_in_a_frame_every_map_is_as_large(shape: tuple[int, int]) -> None:
+    photo, frame = smooth_photo(40, 20), (32, 16)
+
+    heatmap = opened(heatmap_png(random_map(*shape), 0.02, "bwr", 80, frame))
+    overlay = opened(overlay_png(random_map(*shape), 0.02, "bwr", 80, photo, frame))
+
+    assert heatmap.size == overlay.size == (40, 80)
+
+
+def test_in_a_frame_values_become_larger_squares() -> None:
+    relevance = random_map(4, 4)
+
+    found = rgb(heatmap_png(relevance, 0.02, "bwr", 32, (32, 32)))
+
+    expected = color_table("bwr")[color_indices(relevance, 0.02)].repeat(8, 0).repeat(8, 1)
+    assert np.array_equal(found, expected)

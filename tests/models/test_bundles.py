@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 import pickle
@@ -12,14 +13,12 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from service.errors import BundleError
-from service.models.architectures import MiniVGG
+from service.models.architectures import MiniVGG, build
 from service.models.bundles import WEIGHTS_FILE, read_bundle, write_bundle
 from service.models.card import CARD_FILE, ModelCard
-from service.models.registry import find_bundle, find_card, shipped_models
-from service.settings import DEFAULT_MODEL
 
 
 @pytest.fixture
@@ -149,6 +148,10 @@ def test_a_pickle_is_refused_and_never_unpickled(
         ({"mean": [0.5, 0.5, float("nan")]}, "mean"),
         ({"accuracy": {"test": {"accuracy": 1.5, "n": 10}}}, "accuracy.test.accuracy"),
         ({"provenance": {}}, "provenance.recipe: Field required"),
+        ({"provenance": None}, "provenance: Input should be"),
+        ({"provenance": {"imported_at": "today"}}, "provenance.source: Field required"),
+        ({"resize": 31}, "resize must be at least as large"),
+        ({"resize": 0}, "resize: Input should be greater than 0"),
         ({"surprise": 1}, "surprise"),
         ({"input_size": [0, 32]}, "input_size"),
     ],
@@ -177,19 +180,73 @@ def test_truncated_weights_are_refused(written: Path, length: int) -> None:
         read_bundle(written)
 
 
-def test_the_default_model_ships_and_is_found_by_name_and_by_path(written: Path) -> None:
-    assert DEFAULT_MODEL in shipped_models()
-    assert find_card(DEFAULT_MODEL).name == DEFAULT_MODEL
-    assert find_bundle(str(written)) == written
-
-
-@pytest.mark.parametrize("name", ["no-such-model", "a" * 5000], ids=["name", "long"])
-def test_an_unknown_model_is_refused_with_those_that_ship(name: str) -> None:
-    with pytest.raises(BundleError, match=DEFAULT_MODEL):
-        find_bundle(name)
-
-
 def test_the_shipped_model_is_as_good_as_promised(card: ModelCard) -> None:
     assert card.accuracy["test"].n == 10_000
     assert card.accuracy["test"].accuracy >= 0.84
     assert card.provenance.data == "CIFAR-10, JPEG q75"
+
+
+# Networks with more than weights: resnet18's batch norms, and code of the user's own
+
+
+@pytest.fixture(scope="module")
+def resnet() -> nn.Module:
+    """One that has seen two batches, so that its statistics are not those of a new one."""
+    torch.manual_seed(0)
+    model = build("resnet18", 10)
+    for _ in range(2):
+        model(torch.randn(2, 3, 32, 32))
+    return model.eval()
+
+
+def test_a_resnet_that_is_read_again_computes_the_same(
+    tmp_path: Path, card: ModelCard, resnet: nn.Module
+) -> None:
+    write_bundle(tmp_path, card.model_copy(update={"architecture": "resnet18"}), resnet)
+    read = read_bundle(tmp_path).model
+    images = torch.randn(2, 3, 32, 32)
+    assert torch.equal(read(images), resnet(images))
+    tensors = [*read.parameters(), *read.buffers()]
+    assert not any(tensor.is_meta for tensor in tensors)
+
+
+def test_integers_are_written_as_they_are_and_floats_as_float32(
+    tmp_path: Path, card: ModelCard, resnet: nn.Module
+) -> None:
+    write_bundle(tmp_path, card, copy.deepcopy(resnet).double())
+    written = load_file(tmp_path / WEIGHTS_FILE)
+    counts = {name for name in written if name.endswith("num_batches_tracked")}
+    assert len(counts) == 20
+    assert all(written[name].dtype == torch.int64 and written[name] == 2 for name in counts)
+    assert {written[name].dtype for name in written.keys() - counts} == {torch.float32}
+
+
+OWN_CODE = """
+import torch
+from torch import nn
+
+class Tied(nn.Module):
+    def __init__(self, num_classes):
+        super().__init__()
+        self.first = nn.Linear(num_classes, num_classes)
+        self.second = nn.Linear(num_classes, num_classes)
+        self.second.weight = self.first.weight
+        self.register_buffer("scale", torch.full((1,), 3.0), persistent=False)
+
+    def forward(self, values):
+        return self.scale * self.second(self.first(values))
+"""
+
+
+def test_own_code_is_read_where_it_is_allowed(
+    tmp_path: Path, card: ModelCard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "own_tied.py").write_text(OWN_CODE)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    model = build("own_tied:Tied", 10, ["own_tied"])
+    folder = tmp_path / "bundle"
+    write_bundle(folder, card.model_copy(update={"architecture": "own_tied:Tied"}), model)
+    values = torch.randn(2, 10)
+    assert torch.equal(read_bundle(folder, ["own_tied"]).model(values), model(values))
+    with pytest.raises(BundleError, match="LRPSERVE_ARCHITECTURES=own_tied"):
+        read_bundle(folder)

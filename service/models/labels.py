@@ -1,0 +1,85 @@
+"""The names of classes, from a file of the user's. Needs no torch."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from service.errors import BundleError
+
+
+def read_labels(path: Path) -> tuple[str, ...]:
+    """Read a file of labels, in the order of the network's outputs.
+
+    Raises
+    ------
+    BundleError
+        The file cannot be read, or is not what `parse_labels` takes.
+    """
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        raise BundleError(f"the labels {path} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise BundleError(f"the labels {path} are not UTF-8: save them as UTF-8 text") from error
+    try:
+        return parse_labels(text)
+    except ValueError as error:
+        raise BundleError(f"the labels {path} cannot be used: {error}") from error
+
+
+def parse_labels(text: str) -> tuple[str, ...]:
+    """Read one label per line, or a JSON list of texts; white space around labels is no part.
+
+    Raises
+    ------
+    ValueError
+        Says what is wrong: a label that is empty (but for empty lines at the end), or that is
+        no text.
+    """
+    is_json = text.lstrip().startswith(("[", "{"))
+    found = _of_json(text) if is_json else text.rstrip().split("\n")
+    labels = tuple(label.strip() for label in found)
+    for index, label in enumerate(labels):
+        if not label:
+            raise ValueError(f"number {index + 1} is empty")
+        label.encode()  # JSON can spell halves of characters, which cannot be written again
+    return labels
+
+
+def _of_json(text: str) -> list[str]:
+    try:
+        labels = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"they begin as JSON but are none ({error})") from error
+    if not isinstance(labels, list) or not all(isinstance(label, str) for label in labels):
+        raise ValueError("as JSON they have to be a list of texts")
+    return labels
+
+
+def number_repeated(labels: Sequence[str]) -> tuple[tuple[str, ...], list[str]]:
+    """Make labels differ: `crane`, `crane` becomes `crane`, `crane (2)`.
+
+    Many lists of ImageNet's labels have that pair, the bird and the machine, and two `maillot`.
+
+    Returns
+    -------
+    labels : tuple of str
+        All different; what is there once, or is the first of its kind, is unchanged.
+    notes : list of str
+        A sentence for each that was changed.
+    """
+    taken, seen = set(labels), set[str]()
+    numbered, notes = [], []
+    for index, label in enumerate(labels):
+        new, n = label, 1
+        while label in seen and new in taken:
+            n += 1
+            new = f"{label} ({n})"
+        if new != label:
+            notes.append(f"the label {label!r} is there again for class {index}, now {new!r}")
+        taken.add(new)
+        seen.add(label)
+        numbered.append(new)
+    return tuple(numbered), notes

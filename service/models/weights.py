@@ -1,0 +1,155 @@
+"""A network's weights, from a file of the user's: read without unpickling, and made to fit."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load
+from torch import Tensor
+
+from service.errors import BundleError
+
+WHAT_TO_SAVE = (
+    'save only the weights, with torch.save(model.state_dict(), "weights.pt") or as safetensors'
+)
+HELD_UNDER = ("state_dict", "model")  # in checkpoints, next to the optimizer and the epoch
+PREFIXES = ("module.", "_orig_mod.")  # of DataParallel, and of torch.compile
+SHOWN = 3
+
+
+def parse_weights(content: bytes, name: str) -> dict[str, Tensor]:
+    """Read the bytes of a file of weights.
+
+    Parameters
+    ----------
+    content : bytes
+        A safetensors file, or what `torch.save` writes of a `state_dict` or of a checkpoint
+        that holds it under `state_dict` or `model`.
+    name : str
+        Of the file: `.safetensors`, `.pt` or `.pth`.
+
+    Raises
+    ------
+    BundleError
+        It is none of these. Nothing that could run code is unpickled.
+    """
+    suffix = Path(name).suffix.lower()
+    if suffix == ".safetensors":
+        try:
+            return load(content)
+        except SafetensorError as error:
+            raise BundleError(f"{name} is not a safetensors file: {error}") from error
+    if suffix not in (".pt", ".pth"):
+        raise BundleError(f"{name} has to be a .safetensors, .pt or .pth file; {WHAT_TO_SAVE}")
+    try:
+        saved = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    except Exception as error:  # a broken file may raise anything
+        raise BundleError(
+            f"{name} is broken, or holds more than weights, which could run code: {WHAT_TO_SAVE}"
+        ) from error
+    return _state_dict(saved, name)
+
+
+def _state_dict(saved: Any, name: str) -> dict[str, Tensor]:
+    """The mapping of names to tensors in what was saved."""
+    if isinstance(saved, Mapping):
+        held = [saved[key] for key in HELD_UNDER if isinstance(saved.get(key), Mapping)]
+        saved = held[0] if held else saved
+    if not isinstance(saved, Mapping) or not saved:
+        raise BundleError(f"{name} holds no state_dict: {WHAT_TO_SAVE}")
+    for key, value in saved.items():
+        if not isinstance(key, str) or not _is_plain(value):
+            raise BundleError(f"{name} holds {key!r}, which is no plain tensor: {WHAT_TO_SAVE}")
+    return dict(saved)
+
+
+def _is_plain(value: Any) -> bool:
+    """Neither sparse nor quantized, and with storage."""
+    return (
+        isinstance(value, Tensor)
+        and value.layout == torch.strided
+        and not value.is_quantized
+        and not value.is_meta
+    )
+
+
+def fit_weights(
+    found: Mapping[str, Tensor], expected: Mapping[str, Tensor], what: str
+) -> dict[str, Tensor]:
+    """Give weights the names and types that a network has.
+
+    Parameters
+    ----------
+    found : mapping of str to Tensor
+        The weights; any floating type, names with the prefix of a wrapper or without.
+    expected : mapping of str to Tensor
+        The `state_dict` of the network, with or without storage.
+    what : str
+        Begins the message, as in "the weights in a.pt do not fit resnet18 with 10 classes".
+
+    Raises
+    ------
+    BundleError
+        Names or shapes differ, or values are not finite. It says how many do, and names some.
+    """
+    weights = _without_prefix(found, expected)
+    for name, tensor in expected.items():
+        if name.endswith(".num_batches_tracked"):  # files of 2018 have none; only training needs it
+            weights.setdefault(name, torch.zeros_like(tensor, device="cpu"))
+    misfits = _misfits(weights, expected)
+    if misfits:
+        raise BundleError(f"{what}: {'; '.join(misfits)}")
+    weights = {
+        name: weights[name].to(tensor.dtype) if tensor.is_floating_point() else weights[name]
+        for name, tensor in expected.items()
+    }
+    broken = [name for name, tensor in weights.items() if not tensor.isfinite().all()]
+    if broken:
+        raise BundleError(f"{what}: {_some(broken, 'with values that are not finite')}")
+    return weights
+
+
+def _without_prefix(
+    found: Mapping[str, Tensor], expected: Mapping[str, Tensor]
+) -> dict[str, Tensor]:
+    for prefix in PREFIXES:
+        if all(name.startswith(prefix) for name in found) and not any(
+            name.startswith(prefix) for name in expected
+        ):
+            found = {name.removeprefix(prefix): tensor for name, tensor in found.items()}
+    return dict(found)
+
+
+def _misfits(found: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> list[str]:
+    both = [name for name in expected if name in found]
+    shapes = [
+        f"{name} is {tuple(found[name].shape)}, expected {tuple(expected[name].shape)}"
+        for name in both
+        if found[name].shape != expected[name].shape
+    ]
+    types = [
+        f"{name} is {found[name].dtype}, expected {expected[name].dtype}"
+        for name in both
+        if not _can_be(found[name], expected[name].dtype)
+    ]
+    kinds = {
+        "missing": [name for name in expected if name not in found],
+        "not known": [name for name in found if name not in expected],
+        "of another shape": shapes,
+        "of another type": types,
+    }
+    return [_some(names, kind) for kind, names in kinds.items() if names]
+
+
+def _can_be(tensor: Tensor, dtype: torch.dtype) -> bool:
+    return tensor.dtype == dtype or (tensor.is_floating_point() and dtype.is_floating_point)
+
+
+def _some(names: Sequence[str], kind: str) -> str:
+    more = ", ..." if len(names) > SHOWN else ""
+    return f"{len(names)} {kind} ({', '.join(names[:SHOWN])}{more})"
