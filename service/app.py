@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
 
 from fastapi import FastAPI
 from starlette.exceptions import HTTPException
@@ -17,7 +18,8 @@ from service.api.middleware import RequestContext
 from service.api.problems import handle_http_exception, handle_service_error
 from service.api.services import Services
 from service.errors import ServiceError
-from service.models.registry import find_card
+from service.models.card import read_card
+from service.models.registry import served_models
 from service.runtime.queue import DeviceQueue, JobRunner
 from service.settings import Settings
 
@@ -35,21 +37,23 @@ def create_app(
     settings : Settings
         Of this application.
     on_loaded : callable, optional
-        Called, on the device thread, when loading the model has ended, well or not.
+        Called, on the device thread, when loading the models has ended, well or not.
 
     Raises
     ------
     BundleError
-        The model is not there, or its card is wrong. What is wrong with its weights shows later:
+        A model is not there, or its card is wrong. What is wrong with its weights shows later:
         they are loaded while the port is open already.
     """
+    folders, default = served_models(settings.model, settings.models)
     queue = DeviceQueue(
-        load=lambda: _load_engine(settings),
+        load=lambda: _load_engines(folders, settings),
         size=settings.queue_size,
         deadline_s=settings.deadline_s,
         on_loaded=lambda: on_loaded(services),
     )
-    services = Services(settings, find_card(settings.model), queue)
+    cards = {name: read_card(folder) for name, folder in folders.items()}
+    services = Services(settings, cards, default, queue)
     app = FastAPI(
         title="lrpserve",
         version=__version__,
@@ -69,11 +73,11 @@ def create_app(
     return app
 
 
-def _load_engine(settings: Settings) -> JobRunner:
+def _load_engines(folders: Mapping[str, Path], settings: Settings) -> JobRunner:
     # imports torch, on the device thread: the port is open meanwhile
-    from service.runtime.load import load_engine
+    from service.runtime.load import load_engines
 
-    return load_engine(settings.model, settings.device)
+    return load_engines(folders, settings.device, settings.architectures)
 
 
 def _make_lifespan(

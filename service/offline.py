@@ -13,13 +13,17 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from service.api.answers import ExplanationAnswer, predict_fields
+from service.api.answers import ExplanationAnswer, check_output
+from service.api.formats import JSON
 from service.api.images import load_picture
-from service.api.options import ExplainOptions, PredictOptions, class_index, parse_options
-from service.errors import NotAnImage, ServiceError
+from service.api.options import ExplainOptions, PredictOptions, parse_options
+from service.api.question import make_question
+from service.api.scores import predict_fields
+from service.errors import NotAnImage, OptionError, ServiceError
 from service.imaging.fit import FittedImage
-from service.runtime.jobs import ExplainJob
-from service.runtime.load import load_engine
+from service.models.card import read_card
+from service.models.registry import find_bundle
+from service.runtime.load import load_engines
 from service.settings import Settings
 
 
@@ -41,8 +45,11 @@ class Offline:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.engine = load_engine(settings.model, settings.device)
-        self.card = self.engine.card
+        folder = find_bundle(settings.model, settings.models)
+        self.card = read_card(folder)
+        models = {self.card.name: folder}
+        engines = load_engines(models, settings.device, settings.architectures)
+        self.engine = engines.engines[self.card.name]
 
     def load(self, path: Path, options: PredictOptions) -> tuple[FittedImage, Image.Image | None]:
         """Read an image file and fit it to the network."""
@@ -55,7 +62,7 @@ class Offline:
 
 def predict_files(offline: Offline, paths: Sequence[Path], given: Mapping[str, Any]) -> int:
     """Print a table of predictions; returns how many files failed."""
-    options = parse_options(PredictOptions, given, offline.card)
+    options = parse_options(PredictOptions, given, {offline.card.name: offline.card})
     table = Table("image", "class", "probability", box=None)
 
     def predict_one(path: Path) -> None:
@@ -78,25 +85,40 @@ def explain_files(
     """Write each image's answer into a folder; returns how many files failed.
 
     For `cat.jpg` these are `cat.json` (the answer of `/explain`), and of `cat.heatmap.png`,
-    `cat.overlay.png` and `cat.npy` those that `output` names.
+    `cat.overlay.png` and `cat.npy` those that `output` names; with `targets` they are
+    `cat.dog.heatmap.png` and so on, with the index where the label is no name of a file.
     """
-    options = parse_options(ExplainOptions, given, offline.card)
-    method = options.method()
-    target = class_index("target", options.target, offline.card)
-    contrast = class_index("contrast", options.contrast, offline.card)
+    given = {name: _content(name, value) for name, value in given.items()}
+    options = parse_options(ExplainOptions, given, {offline.card.name: offline.card})
+    question = make_question(options, offline.card, offline.engine.layers)
+    check_output(question, JSON)
     _make_folder(out)
     stems = _unique_stems(paths)
 
     def explain_one(path: Path) -> None:
         stem = next(stems)
         image, view = offline.load(path, options)
-        job = ExplainJob(image.pixels, method, target, contrast, options.start)
-        explanation = offline.engine.explain([job])[0]
-        answer = ExplanationAnswer(offline.card, options, explanation, image, contrast)
+        explanation = offline.engine.explain([question.job(image.pixels)])[0]
+        answer = ExplanationAnswer(question, explanation, image)
         for suffix, content in answer.files(view).items():
             _write(out / f"{stem}{suffix}", content)
 
     return _for_each(paths, explain_one)
+
+
+def _content(option: str, value: Any) -> Any:
+    """Read the file that an option names: `--composite @rules.json`."""
+    if option != "composite" or not value.startswith("@"):
+        return value
+    path = Path(value[1:])
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "it is not a text"
+        raise OptionError.of(option, f"the file {path} cannot be read: {reason}") from None
+    if not text.lstrip().startswith("["):
+        raise OptionError.of(option, f"the file {path} has to hold a list of rules, in JSON")
+    return text
 
 
 def _for_each(paths: Sequence[Path], action: Callable[[Path], None]) -> int:

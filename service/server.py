@@ -83,13 +83,15 @@ def _url(listener: socket.socket) -> str:
 
 
 def _greeting(services: Services, address: str) -> str:
-    card = services.card
+    card = services.card()
     measured = card.accuracy.get("test")
     accuracy = (
         f"{measured.accuracy:.2%} of {measured.n} test images" if measured else "not measured"
     )
+    others = [name for name in services.cards if name != card.name]
+    also = f"  also:  {', '.join(others)}\n" if others else ""
     return (
-        f"ready: {card.name} on {services.queue.device_name}, accuracy {accuracy}\n"
+        f"ready: {card.name} on {services.queue.device_name}, accuracy {accuracy}\n{also}"
         f"  try:   curl -F image=@cat.jpg {address}/explain\n"
         f"  docs:  {address}/docs"
     )

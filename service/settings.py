@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field, ValidationError, field_validator
@@ -29,7 +30,11 @@ class Settings(BaseSettings):
         "auto", description="`auto` (the GPU if there is one), `cpu`, `cuda` or `cuda:1`"
     )
     model: str = Field(
-        DEFAULT_MODEL, description="Name of a bundle that ships, or the path of a bundle's folder"
+        DEFAULT_MODEL, description="Name of a model, or the path of a bundle's folder"
+    )
+    models: Path | None = Field(None, description="Folder whose sub-folders are models of your own")
+    architectures: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="Modules of your own that a bundle's architecture may name, comma-separated"
     )
     max_body_bytes: int = Field(10_000_000, gt=0, description="Larger request bodies get a 413")
     max_pixels: int = Field(
@@ -43,12 +48,17 @@ class Settings(BaseSettings):
         (), description="Origins of pages that may call the service, comma-separated"
     )
 
-    @field_validator("cors_origins", mode="before")
+    @field_validator("cors_origins", "architectures", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         if not isinstance(value, str):
             return value
-        return tuple(origin.strip() for origin in value.split(",") if origin.strip())
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+
+    @field_validator("models", mode="before")
+    @classmethod
+    def _leave_out(cls, value: object) -> object:
+        return value or None  # an empty path would be the present folder
 
 
 def load_settings(**given: str) -> Settings:

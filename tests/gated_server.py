@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from service import app
@@ -21,7 +22,7 @@ class GatedRunner:
 
     def __init__(self, inner: JobRunner, folder: Path) -> None:
         self.inner, self.folder = inner, folder
-        self.device_name = inner.device_name
+        self.device_name, self.layers = inner.device_name, inner.layers
 
     def run(self, job: Job) -> Result:
         """Do one job."""
@@ -39,13 +40,13 @@ def wait_for(gate: Path) -> None:
 def main() -> None:
     """Run the command line, with gates."""
     folder = Path(sys.argv.pop(1))
-    load = app._load_engine
+    load = app._load_engines
 
-    def load_gated(settings: Settings) -> JobRunner:
+    def load_gated(folders: Mapping[str, Path], settings: Settings) -> JobRunner:
         wait_for(folder / "load")
-        return GatedRunner(load(settings), folder)
+        return GatedRunner(load(folders, settings), folder)
 
-    app._load_engine = load_gated
+    app._load_engines = load_gated
     from service.cli import run
 
     run()

@@ -14,16 +14,23 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
+import torch
 import typer
 from PIL import Image
 
 from service import __version__
 from service.api.options import ExplainOptions, PredictOptions
 from service.cli import app, run
+from service.lrp import selftest
+from service.lrp.selftest import Check
+from service.methods import COMPOSITES, all_parameters
+from service.models.architectures import build
 from service.models.card import ModelCard
+from service.models.registry import find_bundle, find_card
+from service.runtime.engine import Engine
 from service.settings import DEFAULT_MODEL, PREFIX
 
-COMMANDS = ("serve", "predict", "explain", "models")
+COMMANDS = ("serve", "predict", "explain", "models", "import", "verify")
 
 
 @dataclass(frozen=True)
@@ -103,6 +110,17 @@ def test_every_option_of_the_wire_is_an_option_of_the_command(
     assert set(options.model_fields) <= {parameter.name for parameter in found}
 
 
+@pytest.mark.parametrize("name", all_parameters())
+def test_the_help_of_explain_says_what_each_parameter_does(lrpserve: Lrpserve, name: str) -> None:
+    parameter = all_parameters()[name]
+    told = " ".join(lrpserve("explain", "--help").out.split())
+    _, found, text = told.partition(f" --{name.replace('_', '-')} <str> ")
+    assert found
+    shown = "false" if parameter.default is False else str(parameter.default)
+    default = "" if parameter.default is None else f" ({shown})"
+    assert text.startswith(f"{parameter.text}{default} ")
+
+
 # predict
 
 
@@ -175,6 +193,11 @@ OPTIONS: list[dict[str, str]] = [
     {"target": "ship", "contrast": "3", "start": "logit", "top_k": "2"},
     {"composite": "epsilon_plus", "epsilon": "0.01", "stabilizer": "1e-5", "zero_bias": "true"},
     {"composite": "none", "attributor": "gradient", "layer": "input", "channels": "all"},
+    {"composite": "epsilon_gamma_box", "gamma": "0.5", "layer": "features.5"},
+    {"composite": "beta_smooth", "beta": "2", "attributor": "smooth_grad", "n_samples": "3"},
+    {"attributor": "integrated_gradients", "n_steps": "3", "baseline": "black"},
+    {"attributor": "occlusion", "window": "16", "stride": "16"},
+    {"composite": '[{"layers": "type:linear", "rule": "wsquare"}]'},
     {"model": DEFAULT_MODEL, "fit": "pad", "bound": "0.5", "cmap": "seismic", "size": "32"},
 ]
 
@@ -191,6 +214,87 @@ def test_the_json_is_what_the_server_answers(
     assert (done.code, done.err) == (0, "")
     written = json.loads((photos / "out" / "cat.json").read_bytes())
     assert_same(written, answered.raise_for_status().json())
+
+
+def test_several_classes_each_have_their_files(
+    lrpserve: Lrpserve, client: httpx.Client, photos: Path
+) -> None:
+    path, out = photos / "a" / "cat.jpg", photos / "out"
+    asked = {"output": "heatmap,overlay,relevance", "relevance_format": "list"}
+    flags = [f"--{name.replace('_', '-')}={value}" for name, value in asked.items()]
+    done = lrpserve("explain", path, "-o", out, *flags, "--targets", "dog", "--targets", "0")
+    assert (done.code, done.err) == (0, "")
+    kinds = ("heatmap.png", "npy", "overlay.png")
+    names = [f"cat.{label}.{kind}" for label in ("airplane", "dog") for kind in kinds]
+    assert sorted(file.name for file in out.iterdir()) == sorted([*names, "cat.json"])
+    image = base64.b64encode(path.read_bytes()).decode()
+    body = {**asked, "targets": ["dog", 0], "image": image}
+    written = json.loads((out / "cat.json").read_bytes())
+    assert_same(written, client.post("/explain", json=body).raise_for_status().json())
+    for explanation in written["explanations"]:
+        label = explanation["target"]["label"]
+        heatmap = (out / f"cat.{label}.heatmap.png").read_bytes()
+        assert heatmap == base64.b64decode(explanation["heatmap"])
+        relevance = np.load(out / f"cat.{label}.npy")
+        np.testing.assert_allclose(relevance, explanation["relevance"]["data"], rtol=1e-6)
+
+
+def test_a_label_that_is_no_name_of_a_file_gives_way_to_its_index(
+    lrpserve: Lrpserve, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundle = shutil.copytree(find_bundle(DEFAULT_MODEL), photos / "bundle")
+    card = json.loads((bundle / "model.json").read_text())
+    card["labels"][:5] = ["../up", "7", "tench, Tinca tinca", "a/b", ".hidden"]
+    (bundle / "model.json").write_text(json.dumps(card))
+    monkeypatch.setenv(f"{PREFIX}MODEL", str(bundle))
+    targets = [f"--targets={index}" for index in range(6)]
+    done = lrpserve("explain", photos / "a" / "cat.jpg", "-o", photos / "out", *targets)
+    assert (done.code, done.err) == (0, "")
+    pictures = (photos / "out").glob("*.png")
+    found = sorted(path.name.split(".")[1] for path in pictures)
+    assert found == ["0", "1", "3", "4", "dog", "tench, Tinca tinca"]
+
+
+RULES = [
+    {"layers": "type:dense", "rule": "epsilon"},
+    {"layers": "type:convolution", "rule": "flat"},
+]
+
+
+@pytest.mark.parametrize("text", [json.dumps(RULES), "\ufeff\n" + json.dumps(RULES, indent=1)])
+def test_a_composite_of_ones_own_may_stand_in_a_file(
+    lrpserve: Lrpserve, photos: Path, text: str
+) -> None:
+    (photos / "rules.json").write_text(text, encoding="utf-8")
+    answers = []
+    for name, given in (("inline", json.dumps(RULES)), ("file", f"@{photos}/rules.json")):
+        arguments = ("-o", photos / name, "--composite", given)
+        assert lrpserve("explain", photos / "a" / "cat.jpg", *arguments).code == 0
+        answers.append((photos / name / "cat.json").read_bytes())
+    assert answers[0] == answers[1]
+    method = json.loads(answers[0])["method"]
+    assert [rule["rule"] for rule in method["rules"]] == ["epsilon", "flat"]
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (None, "rules.json cannot be read: No such file"),
+        (b"\xff\xfe[", "rules.json cannot be read: it is not a text"),
+        (b'{"layers": "x"}', "rules.json has to hold a list of rules, in JSON"),
+        (b"epsilon_plus", "rules.json has to hold a list of rules, in JSON"),
+        (b"[1", "composite: is not valid JSON"),
+        (b"[1]", "composite: entry 1 must be an object"),
+    ],
+)
+def test_a_file_of_rules_that_is_wrong_is_one_sentence(
+    lrpserve: Lrpserve, photos: Path, content: bytes | None, said: str
+) -> None:
+    if content is not None:
+        (photos / "rules.json").write_bytes(content)
+    given = ("--composite", f"@{photos}/rules.json")
+    done = lrpserve("explain", photos / "a" / "cat.jpg", "-o", photos / "out", *given)
+    assert_one_sentence(done, said)
 
 
 def assert_same(one: Any, other: Any) -> None:
@@ -247,6 +351,166 @@ def test_models_shows_what_can_be_served_and_marks_the_chosen_one(
     assert "32x32" in row
 
 
+def test_models_lists_a_bundle_that_is_chosen_by_its_path(
+    lrpserve: Lrpserve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundle = shutil.copytree(find_bundle(DEFAULT_MODEL), tmp_path / "bundle")
+    monkeypatch.setenv(f"{PREFIX}MODEL", str(bundle))
+    shipped, chosen = lrpserve("models").out.splitlines()[1:]
+    assert shipped.split()[:2] == [DEFAULT_MODEL, "minivgg"]
+    assert chosen.split()[:2] == [str(bundle), "*"]
+
+
+# import
+
+
+@pytest.fixture
+def resnet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where a user types: the weights and the labels of a small network of their own."""
+    torch.manual_seed(0)
+    model = build("resnet18", 2)
+    torch.save({"state_dict": model.state_dict()}, tmp_path / "weights.pth")
+    (tmp_path / "labels.txt").write_text("crane\ncrane\n")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+IMPORT: dict[str, str] = {
+    "arch": "resnet18",
+    "weights": "weights.pth",
+    "labels": "labels.txt",
+    "mean": "0.485,0.456,0.406",
+    "std": "0.229,0.224,0.225",
+    "size": "32x64",
+}
+
+
+def flags(**changes: str) -> list[str]:
+    return [f"--{name}={value}" for name, value in (IMPORT | changes).items()]
+
+
+def test_import_makes_a_model_that_models_lists(
+    lrpserve: Lrpserve, resnet: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = lrpserve("import", *flags(resize="72", data="birds and machines"), "cranes")
+    assert done.code == 0
+    assert done.err == "note: the label 'crane' is there again for class 1, now 'crane (2)'\n"
+    serve = "LRPSERVE_MODELS=models LRPSERVE_MODEL=cranes make serve"
+    assert done.out == f"wrote models/cranes; serve it with: {serve}\n"
+    monkeypatch.setenv(f"{PREFIX}MODELS", "models")
+    monkeypatch.setenv(f"{PREFIX}MODEL", "cranes")
+    shipped, own = lrpserve("models").out.splitlines()[1:]
+    assert shipped.split()[0] == DEFAULT_MODEL
+    assert own.split() == [
+        "cranes",
+        "*",
+        "resnet18",
+        "2",
+        "32x64",
+        "-",
+        *["birds", "and", "machines"],
+    ]
+    card = find_card("cranes", resnet / "models")
+    assert (card.input_size, card.resize, card.mean) == ((32, 64), 72, (0.485, 0.456, 0.406))
+
+
+def test_import_writes_to_the_folder_of_models_and_replaces_only_by_force(
+    lrpserve: Lrpserve, resnet: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(f"{PREFIX}MODELS", str(resnet / "mine"))
+    assert lrpserve("import", *flags(), "cranes").code == 0
+    assert_one_sentence(lrpserve("import", *flags(), "cranes"), "is there already", "--force")
+    assert lrpserve("import", *flags(), "--force", "cranes").code == 0
+    assert [path.name for path in (resnet / "mine").iterdir()] == ["cranes"]
+    assert not (resnet / "models").exists()
+
+
+def test_import_takes_code_of_a_module_that_is_allowed(
+    lrpserve: Lrpserve, resnet: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code = "from torchvision.models import resnet18\ndef net(n): return resnet18(num_classes=n)\n"
+    (resnet / "own_cranes.py").write_text(code)
+    monkeypatch.syspath_prepend(str(resnet))
+    asked = flags(arch="own_cranes:net")
+    refused = lrpserve("import", *asked, "cranes")
+    assert_one_sentence(refused, "LRPSERVE_ARCHITECTURES=own_cranes")
+    monkeypatch.setenv(f"{PREFIX}ARCHITECTURES", "own_cranes")
+    done = lrpserve("import", *asked, "cranes")
+    assert done.out.endswith("LRPSERVE_ARCHITECTURES=own_cranes make serve\n")
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"mean": "123.7,116.3,103.5"}, "mean: '123.7,116.3,103.5' has to be three numbers"),
+        ({"std": "0.2"}, "std: '0.2' has to be three numbers"),
+        ({"size": "big"}, "size: 'big' has to be as in 224"),
+        ({"resize": "63"}, "resize must be at least as large as both sides"),
+        ({"arch": "resnet19"}, "'resnet19' is not known"),
+        ({"arch": "vgg11"}, "missing (features.0.weight"),
+        ({"weights": "labels.txt"}, "labels.txt has to be a .safetensors, .pt or .pth file"),
+        ({"labels": "weights.pth"}, "weights.pth are not UTF-8"),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+def test_an_import_that_fails_is_one_sentence_and_leaves_nothing(
+    lrpserve: Lrpserve, resnet: Path, changes: dict[str, str], said: str
+) -> None:
+    assert_one_sentence(lrpserve("import", *flags(**changes), "cranes"), said)
+    assert sorted(path.name for path in resnet.iterdir()) == ["labels.txt", "weights.pth"]
+
+
+def test_import_does_not_guess_the_normalization(lrpserve: Lrpserve, resnet: Path) -> None:
+    for missing in ("mean", "std", "size"):
+        given = [flag for flag in flags() if not flag.startswith(f"--{missing}=")]
+        done = lrpserve("import", *given, "cranes")
+        assert done.code == 2
+        assert f"'--{missing}'" in done.err
+    assert not (resnet / "models").exists()
+
+
+# verify
+
+
+def test_verify_compares_every_composite_in_both_precisions(lrpserve: Lrpserve) -> None:
+    done = lrpserve("verify", DEFAULT_MODEL, "--device", "cpu")
+    assert (done.code, done.err) == (0, "")
+    title, _, *rows = done.out.splitlines()
+    assert title.startswith(f"{DEFAULT_MODEL} on ")
+    assert [row.split()[:2] for row in rows] == [
+        [name, precision] for precision in ("float64", "float32") for name in COMPOSITES
+    ]
+    assert all(row.split()[-1] == "passed" for row in rows)
+
+
+def test_verify_ends_with_2_where_one_differs(
+    lrpserve: Lrpserve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checks = [
+        Check("epsilon_plus", "float64", "twin", 1e-9, 1e-9),
+        Check("none", "float32", "twin", float("inf"), 1e-4),
+        Check("epsilon_gamma_box", "float32", "-", 0.0, 1e-4),
+    ]
+    monkeypatch.setattr(Engine, "verify", lambda engine: checks)
+    done = lrpserve("verify")
+    assert (done.code, done.err) == (2, "")
+    _, _, *rows = done.out.splitlines()
+    assert rows[0].split() == ["epsilon_plus", "float64", "twin", "1.0e-09", "1e-09", "passed"]
+    assert rows[1].split() == ["none", "float32", "twin", "inf", "0.0001", "FAILED"]
+    assert rows[2].rstrip().endswith("does not fit the network")
+
+
+def test_verify_shows_a_model_that_fails_where_serving_refuses_it(
+    lrpserve: Lrpserve, monkeypatch: pytest.MonkeyPatch, photos: Path
+) -> None:
+    monkeypatch.setattr(selftest, "difference", lambda found, wanted: 1.0)
+    refused = lrpserve("predict", photos / "a" / "cat.jpg")
+    assert_one_sentence(refused, "fails its self-test", f"`lrpserve verify {DEFAULT_MODEL}`")
+    done = lrpserve("verify")
+    assert done.code == 2
+    assert done.out.count("FAILED") == 2 * len(COMPOSITES)
+
+
 # Errors
 
 BAD_OPTIONS = [
@@ -257,6 +521,12 @@ BAD_OPTIONS = [
     (("--target", "3", "--contrast", "3"), "contrast"),
     (("--size", "big"), "size"),
     (("--output", "video"), "output"),
+    (("--gamma", "1"), "gamma: the composite epsilon_plus_flat has no such parameter; it has: eps"),
+    (("--attributor", "occlusion", "--start", "logit"), "start: must be one_hot with occlusion"),
+    (("--targets", "cat", "--target", "dog"), "target: does not go with `targets`"),
+    (("--targets", "cat", "--targets", "3"), "targets: names a class more than once"),
+    (("--layer", "conv9"), "layer: there is no such layer; there are: input, "),
+    (("--layer", "classifier.7"), "output: the layer classifier.7 has no rows and columns"),
     (("--model", "no-such-model"), "there is no model 'no-such-model'"),
     (("--device", "abacus"), "the device 'abacus' cannot be used"),
 ]
@@ -286,6 +556,13 @@ def test_a_model_that_is_not_there_is_one_sentence(
     monkeypatch.setenv(f"{PREFIX}MODEL", "no-such-model")
     for command in ("serve", "models"):
         assert_one_sentence(lrpserve(command), "'no-such-model'", DEFAULT_MODEL)
+
+
+def test_a_folder_of_models_that_is_not_there_is_one_sentence(
+    lrpserve: Lrpserve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(f"{PREFIX}MODELS", "/nowhere/at/all")
+    assert_one_sentence(lrpserve("models"), "/nowhere/at/all", "LRPSERVE_MODELS has to be a folder")
 
 
 def test_a_folder_that_cannot_be_made_is_one_sentence(lrpserve: Lrpserve, photos: Path) -> None:

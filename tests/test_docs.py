@@ -17,7 +17,7 @@ import pytest
 from service import errors
 from service.api.options import ExplainOptions, PredictOptions
 from service.imaging.colormaps import COLORMAPS
-from service.methods import ATTRIBUTORS, COMPOSITES
+from service.methods import ATTRIBUTORS, COMPOSITES, RULES, TYPES, all_parameters
 from service.settings import PREFIX, Settings
 from tests.servers import RunningServer, running_server
 from tests.tools import find_tool
@@ -80,11 +80,14 @@ def run(command: str, folder: Path, url: str = "") -> str:
 
 
 def assert_matches(shown: Any, answered: Any, where: str = "answer") -> None:
-    """Equal, but for text that the README cuts short and the last digits of numbers."""
+    """Equal, but for what the README cuts short and the last digits of numbers."""
     if isinstance(shown, dict):
         assert list(shown) == list(answered), where
         for key, value in shown.items():
             assert_matches(value, answered[key], f"{where}.{key}")
+    elif isinstance(shown, list) and ELIDED in shown:
+        assert len(shown) <= len(answered), where
+        assert_matches(shown[: shown.index(ELIDED)], answered[: shown.index(ELIDED)], where)
     elif isinstance(shown, list):
         assert len(shown) == len(answered), where
         for index, value in enumerate(shown):
@@ -109,6 +112,18 @@ def test_the_second_curl_writes_a_picture(readme_server: RunningServer, folder: 
     assert (folder / "heatmap.png").read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.parametrize("index", range(2, len(commands("curl"))))
+def test_the_other_curls_give_answers(
+    readme_server: RunningServer, folder: Path, index: int
+) -> None:
+    block = next(one for one in blocks("sh") if commands("curl")[index] in one)
+    answered = json.loads(run(block.replace("curl -s ", "curl -sf "), folder, readme_server.url))
+    explanations = answered.get("explanations", [answered])
+    assert all(one["heatmap"] for one in explanations)
+    assert answered["method"]["composite"] == "custom" or len(explanations) == 2
+    assert answered["unruled"] == []
+
+
 def test_each_form_of_a_request_is_answered(readme_server: RunningServer, folder: Path) -> None:
     encoded = run("base64 -w0 cat.jpg", folder)
     examples = [cells[0].strip("`") for cells in table_rows("Requests").values()]
@@ -125,7 +140,7 @@ def test_the_python_example_gives_an_array(readme_server: RunningServer, folder:
     assert run(".venv/bin/python example.py", folder).strip() == "(32, 32) float32"
 
 
-@pytest.mark.parametrize("subcommand", ["predict", "explain", "models"])
+@pytest.mark.parametrize("subcommand", ["predict", "explain", "models", "verify"])
 def test_the_command_line_examples_work(subcommand: str, folder: Path) -> None:
     (command,) = [c for c in commands(".venv/bin/lrpserve") if c.split()[1] == subcommand]
     printed = run(command, folder)
@@ -144,11 +159,13 @@ def test_the_training_examples_name_options_that_exist(subcommand: str, folder: 
 def test_every_setting_is_documented_with_its_default(name: str) -> None:
     default = Settings.model_fields[name].default
     shown = table_rows("Settings")[PREFIX + name.upper()][0].strip("`")
-    expected = "none" if default == () else format(default, "g" if name == "deadline_s" else "")
+    expected = (
+        "none" if default in (None, ()) else format(default, "g" if name == "deadline_s" else "")
+    )
     assert shown == expected
 
 
-@pytest.mark.parametrize("name", ExplainOptions.model_fields)
+@pytest.mark.parametrize("name", sorted(set(ExplainOptions.model_fields) - set(all_parameters())))
 def test_every_option_is_documented_with_its_default(name: str) -> None:
     field = ExplainOptions.model_fields[name]
     shown = table_rows("Requests")[name][0].strip("`")
@@ -157,12 +174,27 @@ def test_every_option_is_documented_with_its_default(name: str) -> None:
         assert shown == str(default)
 
 
+@pytest.mark.parametrize("name", all_parameters())
+def test_every_parameter_is_documented_with_its_default(name: str) -> None:
+    default = all_parameters()[name].default
+    shown = table_rows("Methods")[name][0]
+    if default is not None:
+        assert shown == (str(default).lower() if isinstance(default, bool) else str(default))
+
+
+@pytest.mark.parametrize("name", [*COMPOSITES, *ATTRIBUTORS])
+def test_every_method_is_documented_with_its_parameters(name: str) -> None:
+    entry = COMPOSITES.get(name) or ATTRIBUTORS[name]
+    own = ", ".join(f"`{parameter.name}`" for parameter in entry.parameters)
+    assert table_rows("Methods")[name][-1] == (own or "none")
+
+
 def test_options_of_predict_stand_before_those_of_explain() -> None:
     documented = [name for name in table_rows("Requests") if name in ExplainOptions.model_fields]
     assert set(documented[: len(PredictOptions.model_fields)]) == set(PredictOptions.model_fields)
 
 
-@pytest.mark.parametrize("name", [*COMPOSITES, *ATTRIBUTORS, *COLORMAPS])
+@pytest.mark.parametrize("name", [*COMPOSITES, *ATTRIBUTORS, *RULES, *TYPES, *COLORMAPS])
 def test_every_value_of_a_registry_is_documented(name: str) -> None:
     assert f"`{name}`" in README
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from pydantic import ValidationError
 
@@ -10,6 +12,8 @@ from service.settings import PREFIX, Settings, SettingsError, load_settings
 DEFAULTS = {
     "device": "auto",
     "model": "minivgg-cifar10",
+    "models": None,
+    "architectures": (),
     "max_body_bytes": 10_000_000,
     "max_pixels": 40_000_000,
     "queue_size": 256,
@@ -21,6 +25,8 @@ DEFAULTS = {
 GIVEN = {
     "device": ("cuda:1", "cuda:1"),
     "model": ("/models/my own", "/models/my own"),
+    "models": ("/my models", Path("/my models")),
+    "architectures": ("mynets, other.nets,", ("mynets", "other.nets")),
     "max_body_bytes": ("1000", 1000),
     "max_pixels": ("1", 1),
     "queue_size": ("4", 4),
@@ -66,6 +72,11 @@ def test_a_wrong_value_is_refused_by_the_name_of_its_variable(
         load_settings()
     assert refused.value.detail.startswith(f"{PREFIX}{name.upper()} is wrong: ")
     assert "\n" not in refused.value.detail
+
+
+def test_an_empty_folder_of_models_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(f"{PREFIX}MODELS", "")
+    assert load_settings().models is None
 
 
 def test_what_is_given_takes_precedence(monkeypatch: pytest.MonkeyPatch) -> None:

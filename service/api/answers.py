@@ -2,56 +2,29 @@
 
 from __future__ import annotations
 
-import io
 import json
+import re
+from itertools import accumulate
 from typing import Any
 
-import numpy as np
 import orjson
-import pybase64
-from numpy.typing import NDArray
 from PIL import Image
 from starlette.responses import Response
 
+from service.api.attributed import Attributed
 from service.api.formats import JSON, NPY, PNG
-from service.api.options import ExplainOptions, PredictOptions
+from service.api.question import Question
+from service.api.scores import predict_fields
 from service.errors import OptionError
 from service.imaging.fit import FittedImage
-from service.imaging.render import heatmap_png, overlay_png, own_bound
-from service.models.card import ModelCard
 from service.runtime.jobs import Explanation
 
-Floats = NDArray[np.float32]
 EXPLANATION_HEADER = "X-Explanation"
+MAX_HEADER = 6000  # characters; servers and proxies take 8 KB of headers in all
+MAX_LISTED = 40  # entries of a list in the header, predictions apart
 _VARY = {"Vary": "Accept"}
-
-
-def predict_fields(
-    card: ModelCard, logits: Floats, options: PredictOptions, image: FittedImage
-) -> dict[str, Any]:
-    """The fields of a `PredictAnswer`."""
-    best = np.argsort(-logits, kind="stable")[: options.top_k]
-    return {
-        "model": card.name,
-        "model_sha256": card.sha256,
-        "predictions": class_scores(card, logits, best.tolist()),
-        "image": {"width": image.width, "height": image.height, "box": list(image.box)},
-    }
-
-
-def class_scores(card: ModelCard, logits: Floats, indices: list[int]) -> list[dict[str, Any]]:
-    """The scores of some classes; probabilities are the softmax over all."""
-    shifted = logits.astype(np.float64) - logits.max()
-    probabilities = np.exp(shifted) / np.exp(shifted).sum()
-    return [
-        {
-            "index": index,
-            "label": card.labels[index],
-            "probability": float(probabilities[index]),
-            "logit": float(logits[index]),
-        }
-        for index in indices
-    ]
+# a label that is safe as a part of a file's name, on any system; digits alone would be an index
+_SAFE_LABEL = re.compile(r"(?!\d+$)[^\W_](?:[\w ,.'()+-]{0,58}[\w)])?")
 
 
 def json_response(fields: dict[str, Any]) -> Response:
@@ -64,131 +37,135 @@ class ExplanationAnswer:
 
     Parameters
     ----------
-    card : ModelCard
-        Of the model that was explained.
-    options : ExplainOptions
+    question : Question
         What was asked for.
     explanation : Explanation
         What the engine found.
     image : FittedImage
         What the network saw.
-    contrast : int or None
-        Index of the contrast class.
     """
 
-    def __init__(
-        self,
-        card: ModelCard,
-        options: ExplainOptions,
-        explanation: Explanation,
-        image: FittedImage,
-        contrast: int | None,
-    ) -> None:
-        self.card, self.options, self.explanation, self.image = card, options, explanation, image
-        self.contrast = contrast
-        self.map: Floats = explanation.relevance.sum(axis=0)
-        self.bound = options.bound or own_bound(self.map)
+    def __init__(self, question: Question, explanation: Explanation, image: FittedImage) -> None:
+        self.question, self.explanation, self.image = question, explanation, image
+        self.parts = [
+            Attributed(question, explanation.logits, attribution)
+            for attribution in explanation.attributions
+        ]
+
+    @property
+    def has_list(self) -> bool:
+        """Whether the answer has a list of explanations, as `targets` asks for."""
+        return self.question.options.targets is not None
 
     def respond(self, media_type: str, view: Image.Image | None) -> Response:
         """Write the answer; `view` is the picture that an overlay is drawn on."""
         if media_type == JSON:
-            return json_response(self.fields() | self.payload(view))
-        content = self._npy() if media_type == NPY else self._picture(view)
-        header = json.dumps(self.fields(), ensure_ascii=True, separators=(",", ":"))
+            return json_response(self.full_fields(view))
+        (part,) = self.parts
+        content = part.npy() if media_type == NPY else self._picture(part, view)
+        header = header_text(self._common_fields() | part.fields())
         return Response(
             content, media_type=media_type, headers=_VARY | {EXPLANATION_HEADER: header}
         )
 
     def files(self, view: Image.Image | None) -> dict[str, bytes]:
-        """The answer as files, by suffix: the JSON, and what was asked for besides."""
-        makers = {
-            "heatmap": (".heatmap.png", self._heatmap),
-            "overlay": (".overlay.png", lambda: self._overlay(view)),
-            "relevance": (".npy", self._npy),
-        }
-        chosen = (makers[name] for name in self.options.output)
-        return {suffix: make() for suffix, make in chosen} | {
-            ".json": _json(self.fields() | self.payload(view))
-        }
+        """The answer as files, by suffix: the JSON, and for each class what was asked for."""
+        found = {".json": _json(self.full_fields(view))}
+        for part in self.parts:
+            prefix = f".{_file_name(part)}" if self.has_list else ""
+            found |= {f"{prefix}{suffix}": made for suffix, made in part.files(view).items()}
+        return found
 
-    def fields(self) -> dict[str, Any]:
-        """Everything but the pictures and the arrays."""
-        explanation, logits = self.explanation, self.explanation.logits
+    def full_fields(self, view: Image.Image | None) -> dict[str, Any]:
+        """Everything, as JSON has it."""
+        explanations = [part.fields() | part.payload(view) for part in self.parts]
+        if self.has_list:
+            return self._common_fields() | {"explanations": explanations}
+        return self._common_fields() | explanations[0]
+
+    def _common_fields(self) -> dict[str, Any]:
+        question, explanation = self.question, self.explanation
         return {
-            **predict_fields(self.card, logits, self.options, self.image),
-            "target": class_scores(self.card, logits, [explanation.target])[0],
+            **predict_fields(question.card, explanation.logits, question.options, self.image),
             "method": self._method(),
-            "bound": self.bound,
-            "conservation": self._conservation(),
+            "unruled": list(explanation.unruled),
         }
-
-    def payload(self, view: Image.Image | None) -> dict[str, Any]:
-        """The pictures and arrays that were asked for."""
-        makers = {
-            "heatmap": lambda: _base64(self._heatmap()),
-            "overlay": lambda: _base64(self._overlay(view)),
-            "relevance": self._relevance,
-        }
-        return {name: makers[name]() for name in self.options.output}
 
     def _method(self) -> dict[str, Any]:
-        contrast = None if self.contrast is None else self.card.labels[self.contrast]
+        question = self.question
+        index = question.contrast
         return {
-            **self.options.method().describe(),
-            "start": self.options.start,
-            "contrast": contrast,
-            "layer": self.options.layer,
+            **question.method.describe(),
+            "start": question.options.start,
+            "contrast": None if index is None else question.card.labels[index],
+            "layer": question.method.layer,
             "engine": self.explanation.engine,
         }
 
-    def _conservation(self) -> dict[str, Any]:
-        start = self.explanation.start
-        arrived = float(self.explanation.relevance.sum(dtype=np.float64))
-        is_meant = start != 0 and self.options.method().conserves
-        return {"start": start, "arrived": arrived, "ratio": arrived / start if is_meant else None}
-
-    def _array(self) -> NDArray[np.float32]:
-        array = self.map if self.options.channels == "sum" else self.explanation.relevance
-        return np.ascontiguousarray(array, dtype="<f4")
-
-    def _relevance(self) -> dict[str, Any]:
-        array = self._array()
-        as_text = self.options.relevance_format == "base64"
-        data = _base64(array.tobytes()) if as_text else array
-        return {"shape": list(array.shape), "dtype": "float32", "data": data}
-
-    def _npy(self) -> bytes:
-        buffer = io.BytesIO()
-        np.save(buffer, self._array(), allow_pickle=False)
-        return buffer.getvalue()
-
-    def _picture(self, view: Image.Image | None) -> bytes:
-        return self._overlay(view) if "overlay" in self.options.output else self._heatmap()
-
-    def _heatmap(self) -> bytes:
-        return heatmap_png(self.map, self.bound, self.options.cmap, self.options.size)
-
-    def _overlay(self, view: Image.Image | None) -> bytes:
-        if view is None:
-            raise ValueError("an overlay needs the picture")
-        return overlay_png(self.map, self.bound, self.options.cmap, self.options.size, view)
+    def _picture(self, part: Attributed, view: Image.Image | None) -> bytes:
+        has_overlay = "overlay" in self.question.options.output
+        return part.overlay(view) if has_overlay else part.heatmap()
 
 
-def check_output(options: ExplainOptions, media_type: str) -> None:
-    """Refuse an `output` that one picture cannot hold.
+def check_output(question: Question, media_type: str) -> None:
+    """Refuse an answer that cannot be given in a format.
 
     Raises
     ------
     OptionError
-        The format is a PNG, and `output` is not one picture.
+        Several classes do not fit into one picture or array; the format is a PNG, and `output` is
+        not one picture; or a picture is asked for of a layer that has none.
     """
+    options = question.options
+    if media_type != JSON and options.targets is not None:
+        raise OptionError.of("targets", f"fit into JSON only: accept {JSON}")
+    if media_type != NPY and options.output != ("relevance",) and not question.has_picture:
+        raise OptionError.of(
+            "output",
+            f"the layer {options.layer} has no rows and columns to draw: give output=relevance, "
+            f"and accept {JSON} or {NPY}",
+        )
     if media_type == PNG and options.output not in (("heatmap",), ("overlay",)):
         raise OptionError.of("output", "must be heatmap or overlay where a PNG is accepted")
 
 
+def header_text(fields: dict[str, Any]) -> str:
+    """The fields of an explanation as ASCII JSON, without what makes a header too long."""
+    fields = _without_lists(fields, MAX_LISTED)
+    room = MAX_HEADER - len(_ascii(fields | {"predictions": []}))
+    if room < 0:
+        fields = _without_lists(fields, 0)
+        room = MAX_HEADER - len(_ascii(fields | {"predictions": []}))
+    ends = accumulate(len(_ascii(score)) + 1 for score in fields["predictions"])
+    n_fitting = sum(end <= room for end in ends)
+    return _ascii(fields | {"predictions": fields["predictions"][:n_fitting]})
+
+
+def _without_lists(fields: dict[str, Any], limit: int) -> dict[str, Any]:
+    """Leave out the lists that grow with the network, or with the rules, beyond a limit."""
+    places = (
+        (fields["conservation"], "by_layer"),
+        (fields["method"], "rules"),
+        (fields, "unruled"),
+    )
+    long = [name for place, name in places if len(place.get(name) or ()) > limit]
+    return {
+        name: {key: one for key, one in value.items() if key not in long}
+        if isinstance(value, dict)
+        else value
+        for name, value in fields.items()
+        if name not in long
+    }
+
+
+def _file_name(part: Attributed) -> str:
+    label = part.label
+    return label if _SAFE_LABEL.fullmatch(label) else str(part.attribution.target)
+
+
+def _ascii(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=True, separators=(",", ":"))
+
+
 def _json(fields: dict[str, Any]) -> bytes:
     return orjson.dumps(fields, option=orjson.OPT_SERIALIZE_NUMPY)
-
-
-def _base64(content: bytes) -> str:
-    return pybase64.b64encode(content).decode("ascii")

@@ -7,22 +7,28 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 from starlette.concurrency import run_in_threadpool
 
-from service.api.answers import EXPLANATION_HEADER, ExplanationAnswer, check_output
+from service.api.answers import (
+    EXPLANATION_HEADER,
+    MAX_HEADER,
+    ExplanationAnswer,
+    check_output,
+)
 from service.api.formats import JSON, NPY, PNG, choose_format
 from service.api.images import load_picture
 from service.api.inputs import read_upload
 from service.api.middleware import timings_of
 from service.api.openapi import request_schema
-from service.api.options import ExplainOptions, class_index, parse_options
+from service.api.options import ExplainOptions, parse_options
 from service.api.problems import PROBLEM_RESPONSES
-from service.api.schemas import ExplainAnswer
+from service.api.question import make_question
+from service.api.schemas import ExplainAnswer, TargetsAnswer
 from service.api.services import Services
-from service.runtime.jobs import ExplainJob
 
 _BINARY = {"schema": {"type": "string", "format": "binary"}}
 _HEADERS = {
     EXPLANATION_HEADER: {
-        "description": "With a PNG or an array: the rest of the answer, as ASCII JSON",
+        "description": "With a PNG or an array: the rest of the answer, as ASCII JSON of at most "
+        f"{MAX_HEADER} characters: of long lists what fits",
         "schema": {"type": "string"},
     }
 }
@@ -37,7 +43,7 @@ def make_router(services: Services) -> APIRouter:
 
     @router.post(
         "/explain",
-        response_model=ExplainAnswer,
+        response_model=ExplainAnswer | TargetsAnswer,
         responses=_OK | PROBLEM_RESPONSES,
         openapi_extra=request_schema(ExplainOptions, {"output": "heatmap,relevance"}),
         summary="Which pixels made it say so",
@@ -51,20 +57,18 @@ def make_router(services: Services) -> APIRouter:
         media_type = choose_format(request, [JSON, PNG, NPY])
         timings = timings_of(request)
         upload = await read_upload(request, services.settings.max_body_bytes)
-        options = parse_options(ExplainOptions, upload.options, services.card)
-        check_output(options, media_type)
-        method = options.method()
-        target = class_index("target", options.target, services.card)
-        contrast = class_index("contrast", options.contrast, services.card)
+        options = parse_options(ExplainOptions, upload.options, services.cards)
+        card = services.card(options.model)
+        question = make_question(options, card, services.queue.layers.get(card.name, ()))
+        check_output(question, media_type)
         with timings.measure("decode"):
             image, view = await run_in_threadpool(
-                load_picture, upload.image, options, services.card, services.settings.max_pixels
+                load_picture, upload.image, options, card, services.settings.max_pixels
             )
-        job = ExplainJob(image.pixels, method, target, contrast, options.start)
-        done = await services.queue.submit(job)
+        done = await services.queue.submit(question.job(image.pixels))
         timings.add("queue", done.queue_ms)
         timings.add("compute", done.compute_ms)
-        answer = ExplanationAnswer(services.card, options, done.result, image, contrast)
+        answer = ExplanationAnswer(question, done.result, image)
         with timings.measure("render"):
             return await run_in_threadpool(answer.respond, media_type, view)
 

@@ -35,7 +35,7 @@ def load_picture(
     """
     picture = decode(content, max_pixels)
     fill = _pad_color(card)
-    image = fit_image(picture, card.input_size, options.fit, fill)
+    image = fit_image(picture, card.input_size, options.fit, fill, card.resize)
     if not isinstance(options, ExplainOptions) or "overlay" not in options.output:
         return image, None
     scale = options.size / max(card.input_size)

@@ -211,8 +211,20 @@ def _unique(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
     repeated = [name for name, n in Counter(name for name, _ in pairs).items() if n > 1]
     if repeated:
         raise OptionError([OptionProblem(name, "is given more than once") for name in repeated])
-    return {name: _plain(value) for name, value in pairs}
+    return {name: _plain(name, value) for name, value in pairs}
 
 
-def _plain(value: Any) -> Any:
-    return dict(value) if isinstance(value, _Pairs) else value
+def _plain(option: str, value: Any) -> Any:
+    """Objects as dicts, as far down as an option has any: in a list of rules."""
+    if isinstance(value, list) and not isinstance(value, _Pairs):
+        return [_plain_object(option, item) for item in value]
+    return _plain_object(option, value)
+
+
+def _plain_object(option: str, value: Any) -> Any:
+    if not isinstance(value, _Pairs):
+        return value
+    found = dict(value)
+    if len(found) < len(value):
+        raise OptionError.of(option, "an object in it has a name twice")
+    return found

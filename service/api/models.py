@@ -1,4 +1,4 @@
-"""`GET /models`: what is loaded, and what can be asked of it."""
+"""`GET /models`: what is served, and what can be asked of it."""
 
 from __future__ import annotations
 
@@ -12,41 +12,60 @@ from service.api.schemas import ModelInfo, ModelList
 from service.api.services import Services
 from service.errors import NotFound
 from service.imaging.colormaps import COLORMAPS
-from service.methods import ATTRIBUTORS, COMPOSITES, LAYERS
-from service.models.card import ModelCard
+from service.methods import ATTRIBUTORS, COMPOSITES, RULES, TYPES, Composite
+from service.runtime.jobs import LayerInfo
+from service.runtime.queue import State
+
+_PROBLEM = PROBLEM_RESPONSES[400]
+_RESPONSES: dict[int | str, dict[str, Any]] = {
+    404: _PROBLEM | {"description": "There is no such model"},
+    # without this FastAPI adds a 422 of its own, which never happens
+    "default": _PROBLEM | {"description": "Any other failure"},
+}
 
 
 def make_router(services: Services) -> APIRouter:
     """Make the routes of `/models`."""
     router = APIRouter(tags=["models"])
 
-    @router.get("/models", response_model=ModelList, summary="The models that are loaded")
+    @router.get("/models", response_model=ModelList, summary="The models that are served")
     async def models() -> dict[str, Any]:
         """List every model with its card, layers and methods."""
-        return {"models": [describe_model(services.card)]}
+        return {"models": [describe_model(services, name) for name in services.cards]}
 
     @router.get(
-        "/models/{name}",
-        response_model=ModelInfo,
-        responses={404: PROBLEM_RESPONSES[400] | {"description": "There is no such model"}},
-        summary="One model",
+        "/models/{name}", response_model=ModelInfo, responses=_RESPONSES, summary="One model"
     )
     async def model(name: str) -> dict[str, Any]:
         """Describe a model: labels, input size, normalization, accuracy, provenance, methods."""
-        if name != services.card.name:
-            raise NotFound(f"there is no model {name!r}; loaded is: {services.card.name}")
-        return describe_model(services.card)
+        if name not in services.cards:
+            names = ", ".join(services.cards)
+            raise NotFound(f"there is no model {name!r}; there are: {names}")
+        return describe_model(services, name)
 
     return router
 
 
-def describe_model(card: ModelCard) -> dict[str, Any]:
+def describe_model(services: Services, name: str) -> dict[str, Any]:
     """The fields of a `ModelInfo`."""
+    card = services.cards[name].model_dump()
     return {
-        **card.model_dump(),
-        "default": True,
-        "layers": list(LAYERS),
-        "composites": [asdict(composite) for composite in COMPOSITES.values()],
+        **card,
+        "default": name == services.default,
+        "ready": services.queue.state is State.READY,
+        "layers": [_describe_layer(layer) for layer in services.queue.layers.get(name, ())],
+        "composites": [_describe_composite(composite) for composite in COMPOSITES.values()],
+        "own_composites": card["composites"],
         "attributors": [asdict(attributor) for attributor in ATTRIBUTORS.values()],
+        "rules": [asdict(rule) for rule in RULES.values()],
+        "types": dict(TYPES),
         "colormaps": COLORMAPS,
     }
+
+
+def _describe_composite(composite: Composite) -> dict[str, Any]:
+    return asdict(composite) | {"rules": [rule.describe() for rule in composite.rules]}
+
+
+def _describe_layer(layer: LayerInfo) -> dict[str, Any]:
+    return asdict(layer) | {"has_picture": layer.has_space}

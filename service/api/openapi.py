@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
+
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 
 from service.api.inputs import IMAGE_FIELD
 from service.api.options import PredictOptions
 
 _BINARY = {"type": "string", "format": "binary"}
+
+
+class _InOrder(GenerateJsonSchema):
+    """Keeps the order of names: pydantic would sort those in examples."""
+
+    def sort(self, value: JsonSchemaValue, parent_key: str | None = None) -> JsonSchemaValue:
+        return value
 
 
 def request_schema(kind: type[PredictOptions], example: dict[str, Any]) -> dict[str, Any]:
@@ -20,11 +30,15 @@ def request_schema(kind: type[PredictOptions], example: dict[str, Any]) -> dict[
     example : dict
         Options of an example.
     """
-    schema = kind.model_json_schema()
+    schema = kind.model_json_schema(schema_generator=_InOrder)
     properties = {name: _without_null(field) for name, field in schema["properties"].items()}
+    # forms and queries have no lists: what can be one is JSON in a text, or is left out
+    in_forms = {
+        name: _as_text(field) for name, field in properties.items() if field.get("type") != "array"
+    }
     as_file = {
         IMAGE_FIELD: {**_BINARY, "description": "The image file"},
-        **{name: _example_in_text(field) for name, field in properties.items()},
+        **{name: _example_in_text(field) for name, field in in_forms.items()},
     }
     as_text = {
         IMAGE_FIELD: {"type": "string", "description": "Base64 of the file, or a data: URL"},
@@ -32,7 +46,7 @@ def request_schema(kind: type[PredictOptions], example: dict[str, Any]) -> dict[
     }
     raw = {"schema": _BINARY}
     return {
-        "parameters": [_query_parameter(name, schema) for name, schema in properties.items()],
+        "parameters": [_query_parameter(name, schema) for name, schema in in_forms.items()],
         "requestBody": {
             "required": True,
             "description": "One image: PNG, JPEG, WebP, GIF (first frame), BMP or TIFF",
@@ -67,13 +81,27 @@ def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
     return kept | (kinds[0] if len(kinds) == 1 else {"anyOf": kinds} if kinds else {})
 
 
+def _as_text(schema: dict[str, Any]) -> dict[str, Any]:
+    """Replace lists by their JSON."""
+    if not any(kind.get("type") == "array" for kind in schema.get("anyOf", [])):
+        return schema
+    fields = {key: value for key, value in schema.items() if key != "anyOf"}
+    examples = [_text_of(example) for example in schema["examples"]]
+    return fields | {"type": "string", "examples": examples}
+
+
 def _example_in_text(schema: dict[str, Any]) -> dict[str, Any]:
     """Move the example into the text: /docs fills its form with examples, and sends them."""
     fields = {key: value for key, value in schema.items() if key != "examples"}
     if "examples" in schema:
-        fields["description"] = f"{schema['description']}; example: `{schema['examples'][0]}`"
+        example = _text_of(schema["examples"][0])
+        fields["description"] = f"{schema['description']}; example: `{example}`"
     # an empty one leaves the field empty; without one the form would send "string"
     return fields if "default" in schema else fields | {"example": ""}
+
+
+def _text_of(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def _query_parameter(name: str, schema: dict[str, Any]) -> dict[str, Any]:

@@ -2,95 +2,37 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping
-from typing import Annotated, Any, Literal, TypeVar
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    GetCoreSchemaHandler,
-    GetJsonSchemaHandler,
-    ValidationError,
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
+
+from service.api.fields import (
+    EXAMPLE_RULES,
+    MAX_TARGETS,
+    ClassName,
+    ClassNames,
+    CompositeOrRules,
+    Count,
+    OneOf,
+    Outputs,
+    Positive,
+    describe_composites,
+    parameter_fields,
 )
-from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema, core_schema
-
-from service import methods
 from service.errors import OptionError, OptionProblem
 from service.imaging.colormaps import COLORMAPS, DEFAULT
 from service.imaging.fit import Fit
-from service.methods import Method, Start, make_method
+from service.methods import (
+    ATTRIBUTORS,
+    DEFAULT_ATTRIBUTOR,
+    INPUT,
+    Method,
+    Start,
+    all_parameters,
+    make_method,
+)
 from service.models.card import ModelCard
-
-Output = Literal["heatmap", "overlay", "relevance"]
-OUTPUTS: tuple[Output, ...] = ("heatmap", "overlay", "relevance")
-_FORCED_LABEL = "label:"
-_LABELS_SHOWN = 20  # of a thousand labels an error names no more than this
-_PARAMETER_NAMES = ("epsilon", "stabilizer", "zero_bias")
-
-
-class OneOf:
-    """Marks a string as a key of a registry; the schema shows an enumeration."""
-
-    def __init__(self, names: Iterable[str]) -> None:
-        self.names = tuple(names)
-
-    def check(self, value: Any) -> str:
-        """Pass a key on; raise ValueError for anything else."""
-        if not isinstance(value, str) or value not in self.names:
-            raise ValueError(f"must be one of: {', '.join(self.names)}")
-        return value
-
-    def __get_pydantic_core_schema__(
-        self, source: Any, handler: GetCoreSchemaHandler
-    ) -> CoreSchema:
-        return core_schema.no_info_before_validator_function(self.check, handler(source))
-
-    def __get_pydantic_json_schema__(
-        self, schema: CoreSchema, handler: GetJsonSchemaHandler
-    ) -> JsonSchemaValue:
-        return {"type": "string", "enum": list(self.names)}
-
-
-def _as_class(value: Any) -> Any:
-    if isinstance(value, int) and not isinstance(value, bool):
-        return str(value)
-    return value
-
-
-def _split_outputs(value: Any) -> Any:
-    if not isinstance(value, str):
-        raise ValueError("must be a string of comma-separated names")
-    names = [name.strip() for name in value.split(",")]
-    wrong = [name for name in names if name not in OUTPUTS]
-    if wrong:
-        raise ValueError(f"must be comma-separated out of: {', '.join(OUTPUTS)}")
-    return tuple(dict.fromkeys(names))
-
-
-def _parameter(parameter: methods.Parameter) -> Any:
-    text = f"{parameter.text} (default {parameter.default})"
-    return Field(
-        None,
-        ge=parameter.minimum,
-        le=parameter.maximum,
-        description=text,
-        json_schema_extra={"examples": [parameter.default]},
-    )
-
-
-def _not_a_switch(value: Any) -> Any:
-    if isinstance(value, bool):  # pydantic would take `true` for 1
-        raise ValueError("must be a number, not true or false")
-    return value
-
-
-ClassName = Annotated[str, BeforeValidator(_as_class, json_schema_input_type=str | int)]
-Count = Annotated[int, BeforeValidator(_not_a_switch)]
-Finite = Annotated[float, Field(allow_inf_nan=False), BeforeValidator(_not_a_switch)]
 
 
 class PredictOptions(BaseModel):
@@ -100,7 +42,8 @@ class PredictOptions(BaseModel):
 
     model: str | None = Field(
         None,
-        description="Name of the model (default: the one that is loaded)",
+        description="Name of the model, as `/models` lists them (default: the one that is marked "
+        "as `default` there)",
         examples=["minivgg-cifar10"],
     )
     top_k: Count = Field(5, ge=1, le=1000, description="How many of the best classes to return")
@@ -111,7 +54,7 @@ class PredictOptions(BaseModel):
     )
 
 
-class ExplainOptions(PredictOptions):
+class _ExplainOptions(PredictOptions):
     """The options of `/explain`."""
 
     target: ClassName | None = Field(
@@ -125,27 +68,28 @@ class ExplainOptions(PredictOptions):
         description="A second class: the relevance for `target` against this one",
         examples=["dog"],
     )
+    targets: ClassNames | None = Field(
+        None,
+        description=f"Up to {MAX_TARGETS} classes to explain at once, in place of `target` and "
+        "`contrast`; the answer, in JSON, has `explanations`",
+        examples=[["cat", "dog"]],
+    )
     start: Start = Field(
         "one_hot", description="The relevance to start from: 1 at the target, or its logit"
     )
-    composite: Annotated[str, OneOf(methods.COMPOSITES)] = Field(
-        methods.DEFAULT_COMPOSITE,
-        description="The rules. "
-        + " ".join(f"`{c.name}`: {c.text}" for c in methods.COMPOSITES.values()),
+    composite: CompositeOrRules = Field(
+        None, description=describe_composites(), examples=[EXAMPLE_RULES]
     )
-    attributor: Annotated[str, OneOf(methods.ATTRIBUTORS)] = Field(
-        methods.DEFAULT_ATTRIBUTOR,
-        description=" ".join(f"`{a.name}`: {a.text}" for a in methods.ATTRIBUTORS.values()),
+    attributor: Annotated[str, OneOf(ATTRIBUTORS)] = Field(
+        DEFAULT_ATTRIBUTOR,
+        description=" ".join(f"`{a.name}`: {a.text}" for a in ATTRIBUTORS.values()),
     )
-    epsilon: Finite | None = _parameter(methods.EPSILON)
-    stabilizer: Finite | None = _parameter(methods.STABILIZER)
-    zero_bias: bool | None = _parameter(methods.ZERO_BIAS)
-    layer: Annotated[str, OneOf(methods.LAYERS)] = Field(
-        "input", description="The layer whose relevance is returned"
+    layer: str = Field(
+        INPUT,
+        description="The layer whose output's relevance is returned, as `/models` lists them; "
+        "`input` is the image",
     )
-    output: Annotated[
-        tuple[Output, ...], BeforeValidator(_split_outputs, json_schema_input_type=str)
-    ] = Field(
+    output: Outputs = Field(
         ("heatmap",),
         description="What to return, comma-separated: `heatmap` and `overlay` (PNG), `relevance`",
         json_schema_extra={"default": "heatmap", "examples": ["heatmap,relevance"]},
@@ -154,39 +98,66 @@ class ExplainOptions(PredictOptions):
         "base64", description="Relevance as base64 of little-endian float32, or as nested lists"
     )
     channels: Literal["sum", "all"] = Field(
-        "sum", description="Relevance summed over the colour channels, or for each of them"
+        "sum", description="Relevance summed over the channels, or for each of them"
     )
     cmap: Annotated[str, OneOf(COLORMAPS)] = Field(
         DEFAULT,
         description="Colour map. " + "; ".join(f"`{n}`: {t}" for n, t in COLORMAPS.items()),
     )
     size: Count = Field(256, ge=16, le=2048, description="Side of the pictures, in pixels")
-    bound: Finite | None = Field(
+    bound: Positive | None = Field(
         None,
-        gt=0,
         description="The absolute relevance that gets the full colour, so that pictures can be "
         "compared (default: the image's own maximum)",
         examples=[0.02],
     )
 
-    def method(self) -> Method:
-        """The attributor and the rules that were asked for.
+    def method(self, card: ModelCard) -> Method:
+        """The attributor, the rules and the layer that were asked for.
 
         Raises
         ------
         OptionError
-            A parameter that the composite does not have.
+            There is no such composite, it does not have a parameter that is given, or what was
+            asked for does not go together.
         """
-        values = {name: getattr(self, name) for name in _PARAMETER_NAMES}
-        given = {name: value for name, value in values.items() if value is not None}
-        return make_method(self.composite, self.attributor, given)
+        values = {name: getattr(self, name) for name in all_parameters()}
+        return make_method(
+            self.composite,
+            self.attributor,
+            {name: value for name, value in values.items() if value is not None},
+            input_size=card.input_size,
+            layer=self.layer,
+            own=card.own_composites,
+        )
 
+
+if TYPE_CHECKING:
+    ExplainOptions = _ExplainOptions
+else:  # the parameters are those of the registry
+    ExplainOptions = create_model(
+        "ExplainOptions",
+        __base__=_ExplainOptions,
+        __doc__=_ExplainOptions.__doc__,
+        **parameter_fields(),
+    )
 
 Options = TypeVar("Options", bound=PredictOptions)
 
 
-def parse_options(kind: type[Options], given: Mapping[str, Any], card: ModelCard) -> Options:
+def parse_options(
+    kind: type[Options], given: Mapping[str, Any], models: Mapping[str, ModelCard]
+) -> Options:
     """Check the options of a request.
+
+    Parameters
+    ----------
+    kind : type
+        `PredictOptions` or `ExplainOptions`.
+    given : mapping of str to Any
+        The options as they were sent.
+    models : mapping of str to ModelCard
+        The models that there are, by name.
 
     Raises
     ------
@@ -198,44 +169,9 @@ def parse_options(kind: type[Options], given: Mapping[str, Any], card: ModelCard
     except ValidationError as error:
         allowed = ", ".join(["image", *kind.model_fields])
         raise OptionError([_problem(e, allowed) for e in error.errors()]) from None
-    if options.model not in (None, card.name):
-        raise OptionError.of("model", f"there is no such model; loaded is: {card.name}")
+    if options.model is not None and options.model not in models:
+        raise OptionError.of("model", f"there is no such model; there are: {', '.join(models)}")
     return options
-
-
-def class_index(option: str, name: str | None, card: ModelCard) -> int | None:
-    """Turn a class, as it was asked for, into its index.
-
-    Parameters
-    ----------
-    option : str
-        Where it was asked for; the error names it.
-    name : str or None
-        All digits are an index, anything else is a label; `label:7` forces a label.
-    card : ModelCard
-        Its labels.
-
-    Raises
-    ------
-    OptionError
-        There is no such class.
-    """
-    if name is None:
-        return None
-    if re.fullmatch("[0-9]+", name):
-        # no more digits than any number of classes has: int() refuses thousands of them
-        index = int(name) if len(name) < 10 else len(card.labels)
-        if index >= len(card.labels):
-            raise OptionError.of(option, f"must be below {len(card.labels)}, or a label")
-        return index
-    label = name.removeprefix(_FORCED_LABEL)
-    if label not in card.labels:
-        shown = ", ".join(card.labels[:_LABELS_SHOWN])
-        more = ", ..." if len(card.labels) > _LABELS_SHOWN else ""
-        raise OptionError.of(
-            option, f"must be an index below {len(card.labels)}, or one of: {shown}{more}"
-        )
-    return card.labels.index(label)
 
 
 def _problem(error: Any, allowed: str) -> OptionProblem:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter, Request, Response
 from starlette.concurrency import run_in_threadpool
 
-from service.api.answers import json_response, predict_fields
+from service.api.answers import json_response
 from service.api.formats import JSON, choose_format
 from service.api.images import load_picture
 from service.api.inputs import read_upload
@@ -14,6 +14,7 @@ from service.api.openapi import request_schema
 from service.api.options import PredictOptions, parse_options
 from service.api.problems import PROBLEM_RESPONSES
 from service.api.schemas import PredictAnswer
+from service.api.scores import predict_fields
 from service.api.services import Services
 from service.runtime.jobs import PredictJob
 
@@ -34,14 +35,15 @@ def make_router(services: Services) -> APIRouter:
         choose_format(request, [JSON])
         timings = timings_of(request)
         upload = await read_upload(request, services.settings.max_body_bytes)
-        options = parse_options(PredictOptions, upload.options, services.card)
+        options = parse_options(PredictOptions, upload.options, services.cards)
+        card = services.card(options.model)
         with timings.measure("decode"):
             image, _ = await run_in_threadpool(
-                load_picture, upload.image, options, services.card, services.settings.max_pixels
+                load_picture, upload.image, options, card, services.settings.max_pixels
             )
-        done = await services.queue.submit(PredictJob(image.pixels))
+        done = await services.queue.submit(PredictJob(image.pixels, card.name))
         timings.add("queue", done.queue_ms)
         timings.add("compute", done.compute_ms)
-        return json_response(predict_fields(services.card, done.result.logits, options, image))
+        return json_response(predict_fields(card, done.result.logits, options, image))
 
     return router

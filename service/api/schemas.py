@@ -6,6 +6,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from service.methods import Kind, Value
+from service.methods.rules import Affects
+
 
 class _Answer(BaseModel):
     model_config = ConfigDict(extra="forbid")
@@ -40,13 +43,24 @@ class PredictAnswer(_Answer):
     image: ImageInfo
 
 
-class Conservation(_Answer):
-    """How much of the relevance at the output arrived at the input."""
+class LayerConservation(_Answer):
+    """How much relevance arrived at the output of a layer."""
 
-    start: float = Field(description="Sum of the relevance at the output")
-    arrived: float = Field(description="Sum of the relevance at the input")
+    layer: str
+    arrived: float
+
+
+class Conservation(_Answer):
+    """How much of the relevance at the output arrived."""
+
+    start: float = Field(description="Relevance that was there to be handed on")
+    arrived: float = Field(description="Sum of the relevance that is returned")
     ratio: float | None = Field(
         description="`arrived / start`; null where the start is 0 or the method does not conserve"
+    )
+    by_layer: list[LayerConservation] | None = Field(
+        description="At the outputs of those layers that every path crosses, from the network's "
+        "output on; null where the method does not conserve"
     )
 
 
@@ -60,16 +74,32 @@ class RelevanceArray(_Answer):
     )
 
 
-class ExplainAnswer(PredictAnswer):
-    """The answer of `/explain`."""
+class TargetExplanation(_Answer):
+    """The explanation of one class."""
 
     target: ClassScore = Field(description="The class that was explained")
-    method: dict[str, Any] = Field(description="Every parameter that was in effect")
     bound: float = Field(description="The absolute relevance that has the full colour")
     conservation: Conservation
     heatmap: str | None = Field(None, description="Base64 of a PNG")
     overlay: str | None = Field(None, description="Base64 of a PNG")
     relevance: RelevanceArray | None = None
+
+
+class _Explained(PredictAnswer):
+    method: dict[str, Any] = Field(description="Every parameter that was in effect")
+    unruled: list[str] = Field(
+        description="Layers and functions that pass a plain gradient though the method has rules"
+    )
+
+
+class ExplainAnswer(TargetExplanation, _Explained):
+    """The answer of `/explain` about one class."""
+
+
+class TargetsAnswer(_Explained):
+    """The answer of `/explain` about the classes in `targets`."""
+
+    explanations: list[TargetExplanation] = Field(description="One for each, in their order")
 
 
 class OptionProblemInfo(_Answer):
@@ -108,13 +138,17 @@ def inline_schema(model: type[BaseModel]) -> dict[str, Any]:
 
 
 class ParameterInfo(_Answer):
-    """A parameter of a composite."""
+    """A parameter of a composite, a rule or an attributor."""
 
     name: str
-    default: float | bool
+    kind: Kind
+    default: Value | None = Field(
+        description="null where it follows from the size of the network's input"
+    )
+    text: str
     minimum: float | None
     maximum: float | None
-    text: str
+    choices: list[str] = Field(description="What a choice can be")
 
 
 class CompositeInfo(_Answer):
@@ -125,6 +159,10 @@ class CompositeInfo(_Answer):
     source: str
     conserves: bool
     parameters: list[ParameterInfo]
+    rules: list[dict[str, Any]] = Field(
+        description="As a composite of one's own is written: the first whose `layers` match a "
+        "layer gives its rule"
+    )
 
 
 class AttributorInfo(_Answer):
@@ -133,29 +171,63 @@ class AttributorInfo(_Answer):
     name: str
     text: str
     source: str
+    parameters: list[ParameterInfo]
+    is_modified: bool = Field(
+        description="Whether it goes with composites, layers and starts; else it is about the "
+        "plain network"
+    )
+
+
+class RuleInfo(_Answer):
+    """A rule, for composites of one's own."""
+
+    name: str
+    text: str
+    source: str
+    affects: Affects = Field(description="The kinds of layers that it can be given to")
+    parameters: list[ParameterInfo]
+    conserves: bool
+
+
+class LayerDescription(_Answer):
+    """A layer whose relevance can be asked for."""
+
+    name: str
+    kind: str = Field(description="The class of its module")
+    shape: list[int] = Field(description="Of its output, for one image")
+    has_picture: bool = Field(description="Whether there are rows and columns to draw")
 
 
 class ModelInfo(_Answer):
-    """A model that is loaded: its card, and what can be asked of it."""
+    """A model: its card, and what can be asked of it."""
 
     name: str
     architecture: str
     labels: list[str]
     input_size: tuple[int, int] = Field(description="Height and width, in pixels")
+    resize: int | None = Field(
+        description="What `crop` first brings the shorter side to, in pixels; null: nothing"
+    )
     mean: list[float]
     std: list[float]
     accuracy: dict[str, Any]
     provenance: dict[str, Any]
     sha256: str
-    default: bool
-    layers: list[str]
+    default: bool = Field(description="Whether it is taken where none is named")
+    ready: bool = Field(description="Whether it is loaded and warm")
+    layers: list[LayerDescription] = Field(description="Empty before it is loaded")
     composites: list[CompositeInfo]
+    own_composites: dict[str, list[dict[str, Any]]] = Field(
+        description="Composites that the model's bundle brings, by name: their rules"
+    )
     attributors: list[AttributorInfo]
+    rules: list[RuleInfo] = Field(description="What `rule` can be in a composite of one's own")
+    types: dict[str, str] = Field(description="What `layers` can be there, besides names")
     colormaps: dict[str, str]
 
 
 class ModelList(_Answer):
-    """The models that are loaded."""
+    """The models that are served."""
 
     models: list[ModelInfo]
 

@@ -1,7 +1,8 @@
-"""What the routes work with: the settings, the model's card, and the device queue."""
+"""What the routes work with: the settings, the models' cards, and the device queue."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from service.models.card import ModelCard
@@ -11,8 +12,25 @@ from service.settings import Settings
 
 @dataclass(frozen=True)
 class Services:
-    """Made once by the application and passed to each router."""
+    """Made once by the application and passed to each router.
+
+    Attributes
+    ----------
+    settings : Settings
+        Of the application.
+    cards : mapping of str to ModelCard
+        Of the models that are served, by name.
+    default : str
+        Name of the model that is taken where none is named.
+    queue : DeviceQueue
+        Runs the jobs.
+    """
 
     settings: Settings
-    card: ModelCard
+    cards: Mapping[str, ModelCard]
+    default: str
     queue: DeviceQueue
+
+    def card(self, model: str | None = None) -> ModelCard:
+        """The card of a model, of the default one where none is named."""
+        return self.cards[self.default if model is None else model]

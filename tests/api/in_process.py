@@ -15,27 +15,57 @@ from fastapi import FastAPI
 import service.app
 from service.api.services import Services
 from service.app import create_app
-from service.runtime.jobs import ExplainJob, Explanation, Job, Prediction, Result
-from service.runtime.queue import DeviceQueue, JobRunner, State
-from service.settings import Settings
+from service.runtime.jobs import (
+    Attribution,
+    ExplainJob,
+    Explanation,
+    Job,
+    LayerInfo,
+    LayerRelevance,
+    Prediction,
+    Result,
+)
+from service.runtime.queue import DeviceQueue, JobRunner, Layers, State
+from service.settings import DEFAULT_MODEL, Settings
 
 N_CLASSES = 10
 
 
+INFOS = (
+    LayerInfo("classifier", "Linear", (12,)),
+    LayerInfo("features.0", "Conv2d", (8, 16, 16)),
+    LayerInfo("input", "Image", (3, 32, 32)),
+)
+
+
 class FakeEngine:
-    """Answers at once, with random but fixed numbers."""
+    """Answers at once, with random but fixed numbers; notes what it was asked for."""
 
     device_name = "no device"
 
+    def __init__(self, *models: str) -> None:
+        self.layers: Layers = dict.fromkeys(models or (DEFAULT_MODEL,), INFOS)
+        self.jobs: list[Job] = []
+
     def run(self, job: Job) -> Result:
         """Answer a job."""
+        self.jobs.append(job)
         random = np.random.default_rng(0)
         logits = random.normal(size=N_CLASSES).astype(np.float32)
         if not isinstance(job, ExplainJob):
             return Prediction(logits)
-        target = int(logits.argmax()) if job.target is None else job.target
-        relevance = random.normal(size=(3, 32, 32)).astype(np.float32)
-        return Explanation(logits, target, relevance, start=1.0, engine="fake")
+        predicted = int(logits.argmax())
+        shape = next(one.shape for one in self.layers[job.model] if one.name == job.method.layer)
+        found = tuple(
+            Attribution(
+                predicted if target is None else target,
+                random.normal(size=shape).astype(np.float32),
+                start=1.0,
+                by_layer=(LayerRelevance("classifier", 0.75),) if job.method.conserves else None,
+            )
+            for target in job.targets
+        )
+        return Explanation(logits, found, engine="fake", unruled=("features.9",))
 
 
 class Connection:
@@ -52,6 +82,14 @@ class Connection:
         before, self._queue.state = self._queue.state, state
         yield
         self._queue.state = before
+
+    @contextmanager
+    def loading(self) -> Iterator[None]:
+        """Pretend that nothing is loaded yet."""
+        before, self._queue.layers = self._queue.layers, {}
+        with self.state(State.STARTING):
+            yield
+        self._queue.layers = before
 
     def request(self, method: str, path: str, **content: Any) -> httpx.Response:
         """Send one request."""
@@ -70,7 +108,7 @@ class Connection:
 def connect(settings: Settings, engine: JobRunner) -> Iterator[Connection]:
     """Start an application with an engine, wait until it is ready, and end it."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(service.app, "_load_engine", lambda settings: engine)
+        patch.setattr(service.app, "_load_engines", lambda folders, settings: engine)
         loaded: list[Services] = []
         app = create_app(settings, loaded.append)
         with asyncio.Runner() as runner:

@@ -11,7 +11,10 @@ import httpx
 
 from service.api.problems import MEDIA_TYPE, TYPE_PREFIX
 from service.api.schemas import Problem
+from service.methods import ATTRIBUTORS, COMPOSITES
 
+# options that are longer to compute than a test needs
+QUICK = {"n_samples": 2, "n_steps": 2}
 FORMS = ("multipart", "raw", "json")
 JSON_TYPE = {"Content-Type": "application/json"}
 
@@ -35,6 +38,19 @@ def send(
         "json": {"json": as_json},
     }
     return client.post(path, **bodies[form], headers={**own, **(headers or {})})
+
+
+def beside(option: str) -> dict[str, Any]:
+    """What has to be given beside a parameter: a composite or an attributor that has it."""
+    for composite in COMPOSITES.values():
+        if option in [parameter.name for parameter in composite.parameters]:
+            return {"composite": composite.name}
+    for attributor in ATTRIBUTORS.values():
+        names = [parameter.name for parameter in attributor.parameters]
+        if option in names:
+            quick = {name: QUICK[name] for name in names if name in QUICK and name != option}
+            return {"attributor": attributor.name, **quick}
+    return {}
 
 
 def text_of(value: Any) -> str:

@@ -113,6 +113,8 @@ def test_a_problem_is_sent_whatever_is_accepted(client: httpx.Client) -> None:
         {},
         {"target": "dog", "contrast": "cat", "start": "logit", "fit": "pad", "bound": 0.01},
         {"composite": "none", "top_k": 1},
+        {"attributor": "smooth_grad", "n_samples": 2, "layer": "features.5"},
+        {"composite": '[{"layers": "type:dense", "rule": "epsilon"}]'},
     ],
 )
 def test_the_header_has_the_rest_of_the_answer(

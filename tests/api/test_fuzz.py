@@ -14,8 +14,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from service.api.answers import EXPLANATION_HEADER, MAX_HEADER
 from service.api.options import ExplainOptions
-from service.api.schemas import ExplainAnswer, Problem
+from service.api.schemas import ExplainAnswer, Problem, TargetsAnswer
+from service.methods import RULES, TYPES
 from service.settings import Settings
 from tests.api.in_process import Connection, FakeEngine, connect
 from tests.api.sending import JSON_TYPE
@@ -24,7 +26,7 @@ from tests.conftest import SAMPLES
 PHOTO = Path(SAMPLES / "cat" / "0000.jpg").read_bytes()
 bounded = settings(deadline=None, max_examples=100)
 
-names = st.sampled_from([*ExplainOptions.model_fields, "image", "targets"]) | st.text(max_size=5)
+names = st.sampled_from([*ExplainOptions.model_fields, "image"]) | st.text(max_size=5)
 NUMBER = r"-?[0-9]{1,6}(\.[0-9]+)?(e[0-9]{1,3})?"
 texts = st.text(max_size=20) | st.from_regex(NUMBER, fullmatch=True)
 scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | texts
@@ -56,7 +58,10 @@ def check(answer: httpx.Response) -> None:
     if answer.status_code != 200:
         Problem.model_validate_json(answer.content)
     elif answer.headers["content-type"] == "application/json":
-        ExplainAnswer.model_validate_json(answer.content)
+        kind = TargetsAnswer if "explanations" in answer.json() else ExplainAnswer
+        kind.model_validate_json(answer.content)
+    else:
+        assert len(answer.headers[EXPLANATION_HEADER]) <= MAX_HEADER
 
 
 @bounded
@@ -73,6 +78,33 @@ def test_arbitrary_options_in_json(connection: Connection, options: dict[str, An
     body = json.dumps({"size": 16, "image": base64.b64encode(PHOTO).decode(), **options})
 
     check(connection.request("POST", "/explain", content=body, headers=JSON_TYPE))
+
+
+rule_names = st.sampled_from(["layers", "rule", "gamma", "alpha", "zero_bias"])
+rule_values = st.sampled_from([*RULES, *TYPES, 0.5, 1, True]) | values
+rules = st.lists(st.dictionaries(rule_names, rule_values, max_size=4), max_size=3)
+classes = st.lists(st.integers(-1, 11) | st.sampled_from(["cat", "3", "label:dog", ""]))
+
+
+@bounded
+@given(rules, classes, st.sampled_from(["application/json", "image/png", "*/*"]))
+def test_arbitrary_rules_and_classes(
+    connection: Connection, composite: list[Any], targets: list[Any], accept: str
+) -> None:
+    options = {"composite": composite} | ({"targets": targets} if targets else {})
+    body = json.dumps({"size": 16, "image": base64.b64encode(PHOTO).decode(), **options})
+    headers = {**JSON_TYPE, "Accept": accept}
+
+    check(connection.request("POST", "/explain", content=body, headers=headers))
+
+
+@bounded
+@given(rules | values)
+def test_arbitrary_rules_in_a_query(connection: Connection, composite: Any) -> None:
+    params = {"size": "16", "composite": json.dumps(composite)}
+    headers = {"Content-Type": "image/jpeg"}
+
+    check(connection.request("POST", "/explain", content=PHOTO, params=params, headers=headers))
 
 
 @bounded

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -8,9 +9,11 @@ from typing import Any
 import httpx
 import pytest
 
+from service.api.fields import EXAMPLE_RULES
 from service.api.options import ExplainOptions, PredictOptions
 from service.api.problems import MEDIA_TYPE
-from tests.api.sending import send, text_of
+from service.methods import COMPOSITES, RULES, TYPES, all_parameters
+from tests.api.sending import beside, send, text_of
 
 OPERATIONS: dict[str, type[PredictOptions]] = {
     "/predict": PredictOptions,
@@ -19,6 +22,9 @@ OPERATIONS: dict[str, type[PredictOptions]] = {
 PATHS = {"/predict", "/explain", "/models", "/models/{name}", "/healthz", "/readyz"}
 FORMS = ("multipart/form-data", "application/json")
 CASES = [(path, option) for path, kind in OPERATIONS.items() for option in kind.model_fields]
+ONLY_IN_JSON = {"targets"}
+# their bounds follow from the network's input
+OF_THE_NETWORK = {name for name, one in all_parameters().items() if one.default is None}
 METHODS = {"get", "post", "put", "delete", "patch", "options", "head", "trace"}
 
 
@@ -104,6 +110,20 @@ def test_problems_have_their_own_media_type(document: dict[str, Any]) -> None:
             assert set(fields) == {"type", "title", "status", "detail", "request_id", "errors"}
 
 
+def test_nothing_is_described_that_never_happens(document: dict[str, Any]) -> None:
+    assert "HTTPValidationError" not in json.dumps(document)
+    model = document["paths"]["/models/{name}"]["get"]["responses"]
+    assert set(model) == {"200", "404", "default"}
+
+
+def test_bounds_are_written_as_json_schema_has_them(document: dict[str, Any]) -> None:
+    schema = body_schema(document, "/explain", "application/json")["properties"]
+
+    assert schema["bound"]["exclusiveMinimum"] == 0
+    for node in walk(schema):
+        assert not {"gt", "ge", "lt", "le"} & set(node)
+
+
 def test_explain_answers_in_three_formats(document: dict[str, Any]) -> None:
     answer = operation(document, "/explain")["responses"]["200"]
 
@@ -118,14 +138,15 @@ def test_explain_answers_in_three_formats(document: dict[str, Any]) -> None:
 def test_every_option_is_described_in_each_form(
     document: dict[str, Any], path: str, option: str
 ) -> None:
-    described = [body_schema(document, path, form)["properties"][option] for form in FORMS]
+    in_bodies = [body_schema(document, path, form)["properties"] for form in FORMS]
+    described = [properties[option] for properties in in_bodies if option in properties]
     described += [
         parameter | parameter["schema"]
         for parameter in operation(document, path)["parameters"]
         if (parameter["in"], parameter["name"]) == ("query", option)
     ]
 
-    assert len(described) == 3
+    assert len(described) == (1 if option in ONLY_IN_JSON else 3)
     for each in described:
         assert len(each["description"]) > 10
         assert {"type", "anyOf", "enum"} & set(each)
@@ -136,11 +157,12 @@ def test_every_option_is_described_in_each_form(
 @pytest.mark.parametrize("path", OPERATIONS)
 def test_there_are_no_other_options(document: dict[str, Any], path: str) -> None:
     options = set(OPERATIONS[path].model_fields)
+    in_text = options - ONLY_IN_JSON
 
-    assert {parameter["name"] for parameter in operation(document, path)["parameters"]} == options
-    for form in FORMS:
+    assert {parameter["name"] for parameter in operation(document, path)["parameters"]} == in_text
+    for form, expected in zip(FORMS, (in_text, options), strict=True):
         schema = body_schema(document, path, form)
-        assert set(schema["properties"]) == {"image"} | options
+        assert set(schema["properties"]) == {"image"} | expected
         assert schema["required"] == ["image"]
         assert schema["additionalProperties"] is False
 
@@ -157,11 +179,55 @@ def test_what_the_schema_shows_is_taken(
 ) -> None:
     schema = body_schema(document, path, "application/json")["properties"][option]
     shown = [*schema.get("enum", []), *schema.get("examples", [])]
-    shown += [schema[name] for name in ("default", "minimum", "maximum") if name in schema]
+    limits = ("default", "minimum", "maximum") if option not in OF_THE_NETWORK else ()
+    shown += [schema[name] for name in limits if name in schema]
 
     assert shown
     for value in shown:
-        assert send(client, photo, {option: value}, path=path).status_code == 200, text_of(value)
+        options = {**beside(option), option: value}
+        answer = send(client, photo, options, path=path, form="json")
+        assert answer.status_code == 200, text_of(value)
+
+
+@pytest.mark.parametrize("option", sorted(set(ExplainOptions.model_fields) - ONLY_IN_JSON))
+def test_what_the_schema_of_a_form_shows_is_taken(
+    client: httpx.Client, photo: bytes, document: dict[str, Any], option: str
+) -> None:
+    parameters = operation(document, "/explain")["parameters"]
+    (schema,) = [one["schema"] for one in parameters if one["name"] == option]
+    for value in [*schema.get("enum", []), *schema.get("examples", [])]:
+        for form in ("raw", "multipart"):
+            answer = send(client, photo, {**beside(option), option: value}, form=form)
+            assert answer.status_code == 200, text_of(value)
+
+
+def test_composites_and_rules_are_described(document: dict[str, Any]) -> None:
+    schema = body_schema(document, "/explain", "application/json")["properties"]["composite"]
+
+    for name in (*COMPOSITES, *TYPES, *RULES):
+        assert f"- `{name}`" in schema["description"]
+    for one in COMPOSITES.values():
+        assert one.text in schema["description"]
+    assert schema["examples"] == [EXAMPLE_RULES]
+    assert list(schema["examples"][0][0]) == ["layers", "rule"]
+    text, rules = schema["anyOf"]
+    assert text["type"] == "string"
+    assert rules["items"]["properties"]["rule"]["enum"] == list(RULES)
+
+
+@pytest.mark.parametrize("name", all_parameters())
+def test_parameters_are_those_of_the_registry(document: dict[str, Any], name: str) -> None:
+    parameter = all_parameters()[name]
+    schema = body_schema(document, "/explain", "application/json")["properties"][name]
+
+    assert schema["description"].startswith(parameter.text)
+    assert (schema.get("minimum"), schema.get("maximum")) == (parameter.minimum, parameter.maximum)
+    assert tuple(schema.get("enum", ())) == parameter.choices
+    kinds = {"number": "number", "integer": "integer", "switch": "boolean", "choice": "string"}
+    assert schema["type"] == kinds[parameter.kind]
+    for option in ("composite", "attributor"):
+        if option in beside(name):
+            assert f"`{beside(name)[option]}`" in schema["description"]
 
 
 @pytest.mark.parametrize("path", OPERATIONS)

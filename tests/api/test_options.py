@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import httpx
 import pytest
 
-from service import methods
-from service.api.options import OUTPUTS, ExplainOptions, PredictOptions, class_index, parse_options
-from service.api.schemas import ExplainAnswer
+from service.api.fields import EXAMPLE_RULES, OUTPUTS
+from service.api.options import ExplainOptions, PredictOptions, parse_options
+from service.api.schemas import ExplainAnswer, TargetsAnswer
 from service.errors import OptionError
 from service.imaging.colormaps import COLORMAPS
-from service.methods import ATTRIBUTORS, COMPOSITES, EPSILON, LAYERS, STABILIZER
+from service.methods import ATTRIBUTORS, COMPOSITES, Parameter, all_parameters
 from service.models.card import ModelCard
-from tests.api.sending import FORMS, send, wrong_options
+from tests.api.sending import FORMS, beside, send, wrong_options
+
+PARAMETERS = all_parameters()
 
 # what DESIGN names as defaults
 DEFAULTS: dict[str, Any] = {
@@ -23,12 +26,10 @@ DEFAULTS: dict[str, Any] = {
     "fit": "crop",
     "target": None,
     "contrast": None,
+    "targets": None,
     "start": "one_hot",
-    "composite": "epsilon_plus_flat",
+    "composite": None,  # the attributor's own
     "attributor": "gradient",
-    "epsilon": None,  # the composite's own
-    "stabilizer": None,
-    "zero_bias": None,
     "layer": "input",
     "output": ("heatmap",),
     "relevance_format": "base64",
@@ -36,7 +37,41 @@ DEFAULTS: dict[str, Any] = {
     "cmap": "bwr",
     "size": 256,
     "bound": None,
+    **dict.fromkeys(PARAMETERS),  # those of the composite and the attributor
 }
+
+
+def good_values(parameter: Parameter) -> list[Any]:
+    if parameter.kind == "switch":
+        return [True, False, "true", "false"]
+    if parameter.kind == "choice":
+        return list(parameter.choices)
+    if parameter.default is None:  # its bounds follow from the network's input
+        return [5, 8, "7"]
+    high = parameter.maximum if parameter.name not in SLOW else 2
+    return [parameter.minimum, parameter.default, high]
+
+
+def bad_values(parameter: Parameter) -> list[tuple[Any, str]]:
+    if parameter.kind == "switch":
+        return [("maybe", "true or false"), (2, "true or false"), ("", "true or false")]
+    if parameter.kind == "choice":
+        return [("grey", ", ".join(parameter.choices)), (1, "string")]
+    assert parameter.minimum is not None
+    assert parameter.maximum is not None
+    bounds = f"must be {parameter.bounds}"
+    wrong: list[tuple[Any, str]] = [
+        (parameter.minimum - 1, bounds),
+        (parameter.maximum + 1, bounds),
+    ]
+    if parameter.kind == "integer":
+        wrong += [(10**4000, bounds), (2.5, "integer"), ("many", "integer")]
+    else:
+        wrong += [("nan", bounds), ("inf", bounds), ("-inf", bounds), ("small", "number")]
+    return [*wrong, (True, "must be a number, not true"), ("", "valid")]
+
+
+SLOW = ("n_samples", "n_steps")
 
 # option -> values that are taken
 GOOD: dict[str, list[Any]] = {
@@ -45,19 +80,18 @@ GOOD: dict[str, list[Any]] = {
     "fit": ["crop", "stretch", "pad"],
     "target": [0, 9, "3", "03", "cat", "label:cat", None],
     "contrast": [0, "truck", "label:truck"],
+    "targets": [[3], [0, "9", "cat", "label:dog"], list(range(10)), None],
     "start": ["one_hot", "logit"],
-    "composite": list(COMPOSITES),
+    "composite": [*COMPOSITES, None, EXAMPLE_RULES, json.dumps(EXAMPLE_RULES)],
     "attributor": list(ATTRIBUTORS),
-    "epsilon": [EPSILON.minimum, 0.5, EPSILON.maximum],
-    "stabilizer": [STABILIZER.minimum, 0.5, STABILIZER.maximum],
-    "zero_bias": [True, False, "true", "false"],
-    "layer": list(LAYERS),
+    "layer": ["input"],
     "output": [*OUTPUTS, "heatmap,relevance", " overlay , heatmap ", "heatmap,heatmap"],
     "relevance_format": ["base64", "list"],
     "channels": ["sum", "all"],
     "cmap": list(COLORMAPS),
     "size": [16, 2048],
     "bound": [5e-324, 0.02, 1e300],
+    **{name: good_values(parameter) for name, parameter in PARAMETERS.items()},
 }
 
 # option -> values that are not, each with words of what is allowed
@@ -87,40 +121,44 @@ BAD: dict[str, list[tuple[Any, str]]] = {
         (2.0, "string"),
     ],
     "contrast": [(10, "below 10, or a label"), ("kitten", "cat"), ("label:label:cat", "cat")],
+    "targets": [
+        ("cat", "list of 1 to 10 classes; only in JSON"),
+        (3, "list of 1 to 10 classes; only in JSON"),
+        ({"a": 1}, "list of 1 to 10 classes; only in JSON"),
+        ([], "list of 1 to 10 classes, not of 0"),
+        ([0] * 11, "list of 1 to 10 classes, not of 11"),
+        (["cat", "kitten"], "one of: airplane"),
+        ([10], "below 10, or a label"),
+        ([True], "string"),
+        ([["cat"]], "string"),
+        (["cat", 3], "names a class more than once"),
+        (["3", "0003"], "names a class more than once"),
+    ],
     "start": [("one-hot", "'one_hot' or 'logit'")],
     "composite": [
-        (name, ", ".join(COMPOSITES))
-        for name in (
-            "deconvnet",
-            "guided_backprop",
-            "excitation_backprop",
-            "beta_smooth",
-            "epsilon_gamma_box",
-            "epsilon_alpha2_beta1",
-            "epsilon_alpha2_beta1_flat",
-            "lrp",
-            "",
-        )
+        ("lrp", ", ".join(COMPOSITES)),
+        ("custom", ", ".join(COMPOSITES)),
+        ("", ", ".join(COMPOSITES)),
+        ("[", "not valid JSON"),
+        (' [{"layers": "x", "rule": "flat"}', "not valid JSON"),
+        ('[{"layers": "x", "rule": "flat", "rule": "flat"}]', "has a name twice"),
+        ('[{"layers": "x", "rule": "flat", "stabilizer": NaN}]', "NaN is not JSON"),
+        ("[" * 100_000, "not valid JSON"),
+        ("[]", "must be a name, or a list of rules such as"),
+        ([], "must be a name, or a list of rules such as"),
+        ({"layers": "x", "rule": "flat"}, "must be a name, or a list of rules such as"),
+        (5, "must be a name, or a list of rules such as"),
+        (True, "must be a name, or a list of rules such as"),
+        ([EXAMPLE_RULES], "entry 1 must be an object"),
+        ([{"layers": "x"}], "entry 1: `rule` must be one of: epsilon"),
+        ([{"layers": "x", "rule": "flat"}, {}], "entry 2: `layers` must be"),
+        ([{"layers": "type:x", "rule": "flat"}], "there is no type:x; there are: type:conv"),
+        ([{"layers": "x", "rule": "gamma", "gamma": 101}], "gamma: must be from 0 to 100"),
+        ([{"layers": "x", "rule": "gamma", "gamma": {"a": 1}}], "gamma: must be a number"),
+        ([{"layers": "x", "rule": "flat", "gamma": 1}], "the rule flat has no such parameter"),
     ],
-    "attributor": [
-        (name, ", ".join(ATTRIBUTORS))
-        for name in ("smooth_grad", "integrated_gradients", "occlusion", "")
-    ],
-    "epsilon": [
-        (0, "greater than or equal to 0.000000001"),
-        (-1, "greater than or equal to 0.000000001"),
-        (1e4, "less than or equal to 1000"),
-        ("nan", "finite"),
-        ("inf", "finite"),
-        ("small", "number"),
-        (True, "number, not true"),
-    ],
-    "stabilizer": [
-        (0, "greater than or equal to 0.000000001"),
-        (1e4, "less than or equal to 1000"),
-    ],
-    "zero_bias": [("maybe", "true or false"), (2, "true or false"), ("", "true or false")],
-    "layer": [("features.0", "input"), ("output", "input")],
+    "attributor": [(name, ", ".join(ATTRIBUTORS)) for name in ("lime", "")],
+    "layer": [("no such layer", "input, "), ("", "input, "), (5, "string")],
     "output": [
         ("picture", ", ".join(OUTPUTS)),
         ("heatmap,", ", ".join(OUTPUTS)),
@@ -142,11 +180,8 @@ BAD: dict[str, list[tuple[Any, str]]] = {
         ("inf", "finite"),
         (True, "number, not true"),
     ],
+    **{name: bad_values(parameter) for name, parameter in PARAMETERS.items()},
 }
-
-# of the contract, but later: refused like any other unknown option
-LATER = ("targets", "gamma", "beta", "n_samples", "noise_level", "seed", "n_steps", "baseline",
-         "window", "stride")  # fmt: skip
 
 
 def test_every_option_is_in_each_table() -> None:
@@ -166,10 +201,13 @@ def test_defaults() -> None:
     ("option", "value"), [(name, value) for name, values in GOOD.items() for value in values]
 )
 def test_good_values(client: httpx.Client, photo: bytes, option: str, value: Any) -> None:
-    answer = send(client, photo, {option: value, "size": 16} | {option: value}, form="json")
+    options = {"size": 16, **beside(option), option: value}
+
+    answer = send(client, photo, options, form="json")
 
     assert answer.status_code == 200, answer.text[:500]
-    ExplainAnswer.model_validate_json(answer.content)
+    has_list = option == "targets" and value is not None
+    (TargetsAnswer if has_list else ExplainAnswer).model_validate_json(answer.content)
 
 
 @pytest.mark.parametrize(
@@ -179,7 +217,9 @@ def test_good_values(client: httpx.Client, photo: bytes, option: str, value: Any
 def test_bad_values_are_named_with_what_is_allowed(
     client: httpx.Client, photo: bytes, option: str, value: Any, allowed: str
 ) -> None:
-    problems = wrong_options(send(client, photo, {option: value}, form="json"))
+    options = {**beside(option), option: value}
+
+    problems = wrong_options(send(client, photo, options, form="json"))
 
     assert list(problems) == [option]
     assert allowed in problems[option]
@@ -215,14 +255,6 @@ def test_predict_checks_its_options_too(client: httpx.Client, photo: bytes, opti
     assert allowed in problems[option]
 
 
-@pytest.mark.parametrize("option", LATER)
-def test_options_that_are_not_there_yet(client: httpx.Client, photo: bytes, option: str) -> None:
-    problems = wrong_options(send(client, photo, {option: "1"}))
-
-    assert list(problems) == [option]
-    assert "there is no such option; there are: image, model" in problems[option]
-
-
 # --- what options mean
 
 
@@ -240,32 +272,22 @@ def test_effective_parameters_are_reported(client: httpx.Client, photo: bytes) -
         "start": "logit",
         "contrast": None,
         "layer": "input",
-        "engine": method["engine"],
+        "engine": "twin",
     }
 
 
-@pytest.mark.parametrize("composite", COMPOSITES)
-def test_only_parameters_of_the_composite_are_taken(
-    client: httpx.Client, photo: bytes, composite: str
-) -> None:
-    own = [parameter.name for parameter in COMPOSITES[composite].parameters]
-    values: dict[str, Any] = {"epsilon": 1e-3, "stabilizer": 1e-3, "zero_bias": True}
-
-    for name, value in values.items():
-        answer = send(client, photo, {"composite": composite, name: value})
-        if name in own:
-            assert answer.json()["method"][name] == value
-        else:
-            assert f"composite {composite} has no such" in wrong_options(answer)[name]
-
-
-@pytest.mark.parametrize("parameter", [EPSILON, STABILIZER, methods.ZERO_BIAS])
+@pytest.mark.parametrize("parameter", PARAMETERS.values(), ids=lambda one: one.name)
 def test_giving_a_default_changes_nothing(
-    client: httpx.Client, photo: bytes, parameter: methods.Parameter
+    client: httpx.Client, photo: bytes, parameter: Parameter
 ) -> None:
-    given = send(client, photo, {parameter.name: parameter.default})
+    context = {**beside(parameter.name), "output": "relevance"}
+    plain = send(client, photo, context)
+    default = plain.json()["method"][parameter.name]
 
-    assert given.content == send(client, photo).content
+    given = send(client, photo, {**context, parameter.name: default})
+
+    assert parameter.default in (None, default)
+    assert given.content == plain.content
 
 
 @pytest.mark.parametrize("asked", ["3", 3, "cat", "label:cat", "0003"])
@@ -273,27 +295,6 @@ def test_a_class_by_index_or_label(client: httpx.Client, photo: bytes, asked: st
     answer = send(client, photo, {"target": asked}, form="json").json()
 
     assert (answer["target"]["index"], answer["target"]["label"]) == (3, "cat")
-
-
-def with_labels(card: ModelCard, *labels: str) -> ModelCard:
-    return card.model_copy(update={"labels": labels})
-
-
-def test_a_label_of_digits_has_to_be_forced(card: ModelCard) -> None:
-    digits = with_labels(card, "1", "0", "label:0", "seven")
-
-    assert class_index("target", "0", digits) == 0
-    assert class_index("target", "label:0", digits) == 1
-    assert class_index("target", "label:label:0", digits) == 2
-    assert class_index("target", "seven", digits) == 3
-    assert class_index("target", None, digits) is None
-
-
-def test_of_many_labels_an_error_shows_some(card: ModelCard) -> None:
-    many = with_labels(card, *(f"class {n}" for n in range(1000)))
-
-    with pytest.raises(OptionError, match=r"below 1000, or one of: class 0, .*class 19, \.\.\.$"):
-        class_index("target", "dog", many)
 
 
 def test_a_contrast_against_the_target_itself(client: httpx.Client, photo: bytes) -> None:
@@ -325,6 +326,6 @@ def test_top_k_beyond_the_classes_gives_all(client: httpx.Client, photo: bytes) 
 
 def test_parsing_names_every_problem(card: ModelCard) -> None:
     with pytest.raises(OptionError) as raised:
-        parse_options(ExplainOptions, {"size": 1, "sise": 1}, card)
+        parse_options(ExplainOptions, {"size": 1, "sise": 1}, {card.name: card})
 
     assert {problem.option for problem in raised.value.problems} == {"size", "sise"}

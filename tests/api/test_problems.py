@@ -144,6 +144,7 @@ class BrokenEngine(FakeEngine):
 
 class SlowEngine(FakeEngine):
     def __init__(self) -> None:
+        super().__init__()
         self.may_go_on = threading.Event()
 
     def run(self, job: Job) -> Result:

@@ -1,0 +1,41 @@
+"""Compare a model's relevance with the reference, for every composite."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.table import Table
+
+from service.models.bundles import read_bundle
+from service.models.registry import find_bundle
+from service.runtime.device import open_device
+from service.runtime.engine import Engine
+from service.settings import Settings
+
+
+def verify_model(settings: Settings) -> int:
+    """Print how far each composite is from zennit; returns how many checks failed.
+
+    Parameters
+    ----------
+    settings : Settings
+        The model and the device.
+
+    Raises
+    ------
+    BundleError
+        The bundle or the device cannot be used.
+    """
+    folder = find_bundle(settings.model, settings.models)
+    # not by load_engines: it refuses a model that fails, and here is shown how
+    engine = Engine(read_bundle(folder, settings.architectures), open_device(settings.device))
+    checks = engine.verify()
+    table = Table("composite", "precision", "engine", "difference", "limit", "", box=None)
+    for check in checks:
+        verdict = "passed" if check.passed else "FAILED"
+        if check.engine == "-":
+            verdict = "does not fit the network"
+        numbers = (f"{check.difference:.1e}", f"{check.limit:g}")
+        table.add_row(check.composite, check.dtype, check.engine, *numbers, verdict)
+    Console().print(f"{engine.card.name} on {engine.device_name}, against zennit:")
+    Console().print(table)
+    return sum(not check.passed for check in checks)
