@@ -240,6 +240,7 @@ def import_(
     --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225 --size 224 --resize 256 resnet50
     """
     from service.models.importing import Source, import_model, parse_channels, parse_size
+    from service.verify import check_bundle
 
     settings = load_settings()
     means, stds = parse_channels("mean", mean), parse_channels("std", std)
@@ -249,6 +250,7 @@ def import_(
         settings.models or Path("models"),
         allowed_modules=settings.architectures,
         force=force,
+        verify=check_bundle,
     )
     for note in imported.notes:
         typer.echo(f"note: {note}", err=True)

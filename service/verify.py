@@ -5,11 +5,22 @@ from __future__ import annotations
 from rich.console import Console
 from rich.table import Table
 
-from service.models.bundles import read_bundle
+from service.models.bundles import Bundle, read_bundle
 from service.models.registry import find_bundle
 from service.runtime.device import open_device
 from service.runtime.engine import Engine
 from service.settings import Settings
+
+
+def check_bundle(bundle: Bundle) -> None:
+    """Run what the service runs before it is ready, the self-test among it.
+
+    Raises
+    ------
+    BundleError
+        The relevance is not what it should be.
+    """
+    Engine(bundle, open_device("cpu")).warm_up()
 
 
 def verify_model(settings: Settings) -> int:

@@ -217,12 +217,11 @@ def test_a_setting_that_cannot_be_used(settings: dict[str, str], said: tuple[str
 # What the settings do
 
 
-def copy_bundle(folder: Path, name: str = "my-own") -> Path:
-    """The shipped bundle under another name."""
-    bundle = folder / "bundle"
+def copy_bundle(bundle: Path, **changes: str) -> Path:
+    """The shipped bundle with another name, and with other things in its card."""
     shutil.copytree(find_bundle(DEFAULT_MODEL), bundle)
     card = json.loads((bundle / "model.json").read_text(encoding="utf-8"))
-    (bundle / "model.json").write_text(json.dumps(card | {"name": name}), encoding="utf-8")
+    (bundle / "model.json").write_text(json.dumps(card | changes), encoding="utf-8")
     return bundle
 
 
@@ -230,8 +229,13 @@ def copy_bundle(folder: Path, name: str = "my-own") -> Path:
 def configured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[RunningServer, Gates]]:
     """A server with a value of our own for every setting."""
     folder = tmp_path_factory.mktemp("configured")
+    copy_bundle(folder / "models" / "other", name="other", architecture="own_networks:make")
+    code = "from service.models.architectures import build\ndef make(n): return build('minivgg', n)"
+    (folder / "own_networks.py").write_text(code)
     settings = {
-        "MODEL": str(copy_bundle(folder)),
+        "MODEL": str(copy_bundle(folder / "bundle", name="my-own")),
+        "MODELS": str(folder / "models"),
+        "ARCHITECTURES": "own_networks",
         "DEVICE": "cpu",
         "MAX_BODY_BYTES": "20000",
         "MAX_PIXELS": "1024",
@@ -241,6 +245,7 @@ def configured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Runni
     }
     assert {name.lower() for name in settings} == Settings.model_fields.keys()
     named = {PREFIX + name: value for name, value in settings.items()}
+    named["PYTHONPATH"] = str(folder)
     with gated(folder, "load", "run", settings=named) as pair:
         yield pair
 
@@ -258,6 +263,33 @@ def encoded(tmp_path: Path, side: int) -> bytes:
 
 def test_model_is_the_bundle_that_is_served(limited: RunningServer, cat: Path) -> None:
     assert post(limited, cat.read_bytes()).json()["model"] == "my-own"
+
+
+def test_models_of_the_folder_are_served_too(limited: RunningServer, cat: Path) -> None:
+    listed = httpx.get(f"{limited.url}/models").json()["models"]
+    assert [(model["name"], model["default"]) for model in listed] == [
+        ("my-own", True),
+        ("other", False),
+    ]
+    assert all(model["ready"] and model["layers"] for model in listed)
+    options = {"output": "relevance", "relevance_format": "list"}
+    for path in ("/predict", "/explain"):
+        answers = []
+        for name in ("my-own", "other"):
+            params = {"model": name} | (options if path == "/explain" else {})
+            headers = {"Content-Type": "image/jpeg"}
+            answer = httpx.post(
+                limited.url + path, content=cat.read_bytes(), params=params, headers=headers
+            ).json()
+            assert answer.pop("model") == name
+            answers.append(answer)
+        assert answers[0] == answers[1]
+    assert "\n  also:  other\n" in limited.read_output()
+
+
+def test_architectures_are_the_modules_that_bundles_may_name(limited: RunningServer) -> None:
+    other = httpx.get(f"{limited.url}/models/other").json()
+    assert other["architecture"] == "own_networks:make"
 
 
 def test_device_is_where_it_runs(limited: RunningServer) -> None:

@@ -59,4 +59,5 @@ class _Propagate(torch.autograd.Function):
 
 def stabilize(z: Tensor, epsilon: float) -> Tensor:
     """Move a denominator away from zero: `z + epsilon * sign(z)`, where the sign of 0 is +1."""
-    return z + torch.where(z < 0, -epsilon, epsilon)
+    # not `z + torch.where(z < 0, -epsilon, epsilon)`: that rounds epsilon to float32
+    return torch.where(z < 0, z - epsilon, z + epsilon)

@@ -71,7 +71,7 @@ RULES: Mapping[str, Rule] = MappingProxyType(
             ),
             Rule(
                 "gamma",
-                "As epsilon, but positive weights count gamma times more.",
+                "As epsilon, but contributions of the output's own sign count 1 + gamma times.",
                 f"{_MONTAVON_2019}; for inputs of any sign: Andéol et al. 2021, arXiv:2106.12465",
                 "affine",
                 (GAMMA, STABILIZER, ZERO_BIAS),
