@@ -192,7 +192,7 @@ def test_a_port_that_is_taken() -> None:
 
 
 def test_a_bundle_with_one_byte_that_is_not_what_it_was(tmp_path: Path) -> None:
-    bundle = copy_bundle(tmp_path)
+    bundle = copy_bundle(tmp_path / "bundle")
     weights = bundle / "model.safetensors"
     content = bytearray(weights.read_bytes())
     content[-1] ^= 1

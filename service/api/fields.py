@@ -38,6 +38,7 @@ from service.methods.rules import MAX_ASSIGNMENTS
 Output = Literal["heatmap", "overlay", "relevance"]
 OUTPUTS: tuple[Output, ...] = ("heatmap", "overlay", "relevance")
 MAX_TARGETS = 10
+_MAX_TEXT = 200_000  # of JSON in a form: enough for all rules, parsed in milliseconds
 _PIXELS = 8  # an example for what is counted in pixels, small enough for any network
 _KINDS: Mapping[Kind, tuple[type, str]] = {  # the types of Python and of JSON schema
     "number": (float, "number"),
@@ -120,6 +121,8 @@ def _read_composite(value: Any) -> str | Rules | None:
 
 
 def _load_json(text: str) -> Any:
+    if len(text) > _MAX_TEXT:
+        raise ValueError(f"must have at most {_MAX_TEXT} characters")
     try:
         return json.loads(text, object_pairs_hook=_unique, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:

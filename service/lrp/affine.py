@@ -10,10 +10,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-_CONVOLUTIONS: dict[type[nn.Module], Callable[..., Tensor]] = {
-    nn.Conv1d: functional.conv1d,
-    nn.Conv2d: functional.conv2d,
-    nn.Conv3d: functional.conv3d,
+from service.lrp.convolution import SteadyConv2d, convolve, output_padding
+
+Function = Callable[..., Tensor]
+
+# each with its transpose
+_CONVOLUTIONS: dict[type[nn.Module], tuple[Function, Function]] = {
+    nn.Conv1d: (functional.conv1d, functional.conv_transpose1d),
+    nn.Conv2d: (convolve, functional.conv_transpose2d),
+    SteadyConv2d: (convolve, functional.conv_transpose2d),
+    nn.Conv3d: (functional.conv3d, functional.conv_transpose3d),
 }
 
 
@@ -60,7 +66,9 @@ class ConvolutionMap:
     Attributes
     ----------
     convolve : callable
-        `functional.conv1d`, `functional.conv2d` or `functional.conv3d`.
+        The convolution in as many dimensions.
+    transpose : callable
+        Its transpose.
     stride, padding, dilation : tuple of int
         One for each dimension.
     groups : int
@@ -70,7 +78,8 @@ class ConvolutionMap:
         `padding="same"` with an even kernel needs one more there than in front.
     """
 
-    convolve: Callable[..., Tensor]
+    convolve: Function
+    transpose: Function
     stride: tuple[int, ...]
     padding: tuple[int, ...]
     dilation: tuple[int, ...]
@@ -83,21 +92,13 @@ class ConvolutionMap:
 
     def pull(self, s: Tensor, weight: Tensor, like: Tensor) -> Tensor:
         """Convolve transposed, (N, C', ...) to (N, C, ...)."""
-        padded = self._padded(like)
-        found: Tensor = torch.ops.aten.convolution_backward(
-            s,
-            padded,  # only its shape matters
-            weight,
-            None,
-            self.stride,
-            self.padding,
-            self.dilation,
-            False,
-            [0] * len(self.stride),
-            self.groups,
-            [True, False, False],
-        )[0]
-        return found if padded is like else found[_corner(like)]
+        ends = reversed(self.extra[1::2]) if self.extra else [0] * len(self.stride)
+        inputs = [side + end for side, end in zip(like.shape[2:], ends, strict=True)]
+        missing = output_padding(inputs, s.shape[2:], weight.shape[2:], *self._arguments())
+        found = self.transpose(
+            s, weight, None, self.stride, self.padding, missing, self.groups, self.dilation
+        )
+        return found[_corner(like)] if any(self.extra) else found
 
     def spread(self, s: Tensor, weight: Tensor, like: Tensor, stabilizer: float) -> Tensor:
         """Give each input that an output sees the same: a box filter, as all channels are equal."""
@@ -122,8 +123,8 @@ class ConvolutionMap:
         return self.stride, self.padding, self.dilation, self.groups
 
 
-def _corner(like: Tensor) -> tuple[slice, ...]:
-    return tuple(slice(0, size) for size in like.shape)
+def _corner(like: Tensor) -> tuple[Any, ...]:
+    return (..., *(slice(0, size) for size in like.shape[2:]))
 
 
 def affine_map(module: nn.Module) -> AffineMap | None:
@@ -135,12 +136,12 @@ def affine_map(module: nn.Module) -> AffineMap | None:
         return DenseMap()
     if not isinstance(module, (nn.Conv1d, nn.Conv2d, nn.Conv3d)):
         return None
-    convolve = _CONVOLUTIONS.get(type(module))
-    if convolve is None or module.padding_mode != "zeros":
+    functions = _CONVOLUTIONS.get(type(module))
+    if functions is None or module.padding_mode != "zeros":
         return None
     padding, extra = _padding(module)
-    dilation = tuple(module.dilation)
-    return ConvolutionMap(convolve, tuple(module.stride), padding, dilation, module.groups, extra)
+    stride, dilation = tuple(module.stride), tuple(module.dilation)
+    return ConvolutionMap(*functions, stride, padding, dilation, module.groups, extra)
 
 
 def _padding(module: nn.Conv1d | nn.Conv2d | nn.Conv3d) -> tuple[tuple[int, ...], tuple[int, ...]]:

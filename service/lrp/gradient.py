@@ -93,7 +93,7 @@ class LayerGradient(Gradient):  # type: ignore[misc]  # zennit has no types
 
         def count(index: int) -> Callable[[Tensor], None]:
             def hook(gradient: Tensor) -> None:
-                arrived[index] = gradient.flatten(1).sum(1)
+                arrived[index] = gradient.sum(tuple(range(1, gradient.ndim)))
 
             return hook
 

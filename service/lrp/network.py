@@ -12,6 +12,7 @@ from torch import Tensor, fx, nn
 
 from service.errors import OptionError
 from service.lrp.canonize import UntraceableError, canonize, share
+from service.lrp.convolution import steady
 from service.lrp.graph import crossed_by_all, logits_of, module_of
 from service.lrp.layers import TRANSPARENT, Activation
 from service.methods import INPUT
@@ -57,7 +58,7 @@ class Network:
         except UntraceableError as error:
             self.why_untraceable = str(error)
         self.module: nn.Module = self.graph or share(model.eval()).requires_grad_(False)
-        _arrange_for_cpu(self.module)
+        steady(self.module)
 
     @cached_property
     def layers(self) -> dict[str, fx.Node]:
@@ -141,13 +142,6 @@ class _ShapeRecorder(fx.Interpreter):
         if isinstance(output, Tensor):
             self._shapes[str(target)] = tuple(output.shape[1:])
         return output
-
-
-def _arrange_for_cpu(network: nn.Module) -> None:
-    """Put the channels of convolutions last: on a CPU they are a quarter faster so."""
-    for module in network.modules():
-        if isinstance(module, nn.Conv2d) and module.weight.device.type == "cpu":
-            module.weight.data = module.weight.data.to(memory_format=torch.channels_last)
 
 
 def names_of(taps: Sequence[fx.Node]) -> tuple[str, ...]:

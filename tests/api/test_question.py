@@ -332,7 +332,7 @@ def two(tmp_path_factory: pytest.TempPathFactory, card: ModelCard) -> Iterator[C
     other = card.model_dump(mode="json") | {
         "name": "other",
         "labels": [f"class {n}" for n in range(10)],
-        "input_size": [32, 48],
+        "input_size": [48, 64],
         "composites": MINE,
     }
     (folder / "other").mkdir()
@@ -375,13 +375,19 @@ def test_a_composite_of_a_model_is_there_for_this_model_only(two: Connection, ph
     assert "none, smooth; or a list of rules" in problems["composite"]
 
 
+def test_windows_follow_from_the_size_of_the_model(two: Connection, photo: bytes) -> None:
+    for model, window in (("minivgg-cifar10", 8), ("other", 12)):
+        method = ask(two, photo, model=model, attributor="occlusion").json()["method"]
+        assert (method["window"], method["stride"]) == (window, window // 2)
+
+
 def test_pictures_have_the_proportions_of_the_models_input(two: Connection, photo: bytes) -> None:
     for layer in ("input", "features.0"):
         options = {"model": "other", "layer": layer, "size": 96}
         for output in ("heatmap", "overlay"):
             answer = ask_for(PNG, two, photo, **options, output=output)
             assert answer.status_code == 200
-            assert png_size(answer.content) == (96, 64)
+            assert png_size(answer.content) == (96, 72)
 
 
 def png_size(content: bytes) -> tuple[int, int]:

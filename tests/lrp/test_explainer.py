@@ -112,19 +112,16 @@ def test_a_batch_of_16_with_mixed_targets_equals_its_items_one_by_one(
 
 
 @pytest.mark.parametrize("method", NAMED, ids=name_of)
-def test_so_it_does_in_single_precision_but_where_rounding_moves_a_maximum(
+def test_so_it_does_in_single_precision(
     shipped: Explainer, batch: Tensor, method: Method
 ) -> None:
-    """A max-pool's winner, or a ReLU, can flip by rounding: then relevance moves to a neighbour."""
     start = mixed_start(16)
     together = shipped.explain(batch, [start], method).relevances[0]
     alone = [
         shipped.explain(batch[row : row + 1], [rows_of(start, row)], method).relevances[0][0]
         for row in range(16)
     ]
-    found = deviations(together, alone)
-    assert np.median(found) < 1e-5
-    assert sum(deviation > 1e-5 for deviation in found) <= 2
+    assert max(deviations(together, alone)) < 1e-5
 
 
 @pytest.mark.parametrize("method", NAMED, ids=name_of)

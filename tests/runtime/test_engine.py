@@ -73,9 +73,7 @@ def test_an_explanation_in_a_batch_equals_the_one_alone(
         np.testing.assert_allclose(together.logits, alone.logits, rtol=0, atol=1e-5)
         assert one.target == other.target
         assert one.start == pytest.approx(other.start, abs=1e-5)
-    assert np.median(deviations) < 1e-5
-    # rounding may move a unit across zero, or another pixel to the top of a max-pool
-    assert sum(deviation > 1e-5 for deviation in deviations) <= 1
+    assert max(deviations) < 1e-5
 
 
 def test_a_prediction_in_a_batch_equals_the_one_alone(engine: Engine, images: list[Pixels]) -> None:

@@ -1,0 +1,93 @@
+"""Convolutions in two dimensions that do not depend on the size of the batch.
+
+On a CPU torch takes another algorithm for one small image than for a batch of them. That is slower
+by half, and rounds differently: another pixel may then win a max-pool, and an image's relevance
+would depend on its neighbours in the batch. Here oneDNN is taken always.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+from torch.nn import functional
+
+
+def convolve(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    stride: Sequence[int],
+    padding: Sequence[int],
+    dilation: Sequence[int],
+    groups: int,
+) -> Tensor:
+    """As `torch.nn.functional.conv2d`, without a gradient."""
+    if not _is_for_onednn(x):
+        return functional.conv2d(x, weight, bias, stride, padding, dilation, groups)
+    output: Tensor = torch.mkldnn_convolution(x, weight, bias, padding, stride, dilation, groups)
+    return output
+
+
+def _is_for_onednn(x: Tensor) -> bool:
+    is_float_on_cpu = x.device.type == "cpu" and x.dtype == torch.float32
+    return is_float_on_cpu and torch.backends.mkldnn.is_available()
+
+
+class SteadyConv2d(nn.Conv2d):
+    """A convolution as above; its weight gets no gradient."""
+
+    def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:  # noqa: A002
+        if not _is_for_onednn(input) or isinstance(self.padding, str):
+            return super()._conv_forward(input, weight, bias)
+        settings = (self.stride, self.padding, self.dilation, self.groups)
+        output: Tensor = _Convolve.apply(input, weight, bias, settings)
+        return output
+
+
+class _Convolve(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, settings: Any) -> Tensor:
+        ctx.save_for_backward(weight)
+        ctx.shape, ctx.settings = x.shape, settings
+        return convolve(x, weight, bias, *settings)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None]:
+        (weight,) = ctx.saved_tensors
+        stride, padding, dilation, groups = ctx.settings
+        missing = output_padding(ctx.shape[2:], gradient.shape[2:], weight.shape[2:], *ctx.settings)
+        found = functional.conv_transpose2d(
+            gradient, weight, None, stride, padding, missing, groups, dilation
+        )
+        return found, None, None, None
+
+
+def output_padding(
+    inputs: Sequence[int],
+    outputs: Sequence[int],
+    kernel: Sequence[int],
+    stride: Sequence[int],
+    padding: Sequence[int],
+    dilation: Sequence[int],
+    groups: int = 1,
+) -> list[int]:
+    """What a transposed convolution has to add to have the size of the inputs in each dimension."""
+    sides = zip(inputs, outputs, kernel, stride, padding, dilation, strict=True)
+    return [i - ((o - 1) * s - 2 * p + d * (k - 1) + 1) for i, o, k, s, p, d in sides]
+
+
+def steady(network: nn.Module) -> None:
+    """Make the convolutions of a network steady, and put their channels last, on a CPU.
+
+    With the channels last they are a quarter faster there.
+    """
+    for module in network.modules():
+        if type(module) is nn.Conv2d and module.weight.device.type == "cpu":
+            if module.padding_mode == "zeros":
+                module.__class__ = SteadyConv2d
+            module.weight.data = module.weight.data.to(memory_format=torch.channels_last)
