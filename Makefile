@@ -15,7 +15,7 @@ export UV_SYSTEM_CERTS := 1
 install = $(BIN)/uv pip install --python $(BIN)/python -c constraints.txt $(1) || \
 	$(BIN)/pip install -c constraints.txt $(1)
 
-.PHONY: help install serve test lint browser pins clean
+.PHONY: help install serve test bench lint browser pins clean
 
 help:  ## this list (the default)
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
@@ -27,6 +27,9 @@ serve: $(SERVE)  ## start the service; HOST, PORT and LRPSERVE_* are honoured
 
 test: $(DEV) browser  ## run the whole suite; ARGS='-k name' for a part
 	$(BIN)/pytest $(ARGS)
+
+bench: $(DEV)  ## measure the engine beside zennit, as ratios
+	$(BIN)/python -m benchmarks.attribution $(ARGS)
 
 lint: $(DEV)  ## check format, style, types and the Dockerfile
 	$(BIN)/ruff format --check .
@@ -45,7 +48,7 @@ pins: $(DEV)  ## make constraints.txt anew with the newest versions
 
 clean:  ## remove .venv and all caches
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
-	find service training tests -name __pycache__ -prune -exec rm -rf {} +
+	find service training tests benchmarks -name __pycache__ -prune -exec rm -rf {} +
 
 $(SERVE): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and \

@@ -143,8 +143,8 @@ class AlphaBeta(AffineRule):
     """`alpha` times the share of positive contributions, less `beta` times that of negative ones.
 
     `R_x = x+ (alpha w+^T s+ - beta w-^T s-) + x- (alpha w-^T s+ - beta w+^T s-)` with
-    `z+ = w+ x+ + w- x- + b+` and `z- = w- x+ + w+ x- + b-`. As `z+ + z-` is the output, which the
-    forward pass has, an input that cannot be negative needs `z+` alone.
+    `z+ = w+ x+ + w- x- + b+` and `z- = w- x+ + w+ x- + b-`. `z+ + z-` is the output, which the
+    forward pass has, so that `z+` alone is computed.
     """
 
     saves_output = True
@@ -155,43 +155,32 @@ class AlphaBeta(AffineRule):
         self.positive = self.modified("positive", positive)
         self.negative = self.modified("negative", negative)
         self.positive_bias = self.modified_bias("positive", positive)
-        self.negative_bias = self.modified_bias("negative", negative)
 
     def relevance(self, arrived: Tensor, x: Tensor, *outputs: Tensor) -> Tensor:
         """Hand relevance on; the signs of `z+` and `z-` are known."""
-        if self.place.is_non_negative:
-            return self._of_non_negative(arrived, x, outputs[0])
-        above, below = self.parts(x)
-        plus = self._share(arrived, above, below, self.positive, self.negative, self.positive_bias)
-        found = plus.mul_(self.alpha)
-        minus = self._share(arrived, above, below, self.negative, self.positive, self.negative_bias)
-        return found.sub_(minus, alpha=self.beta)
+        above, below = (x, None) if self.place.is_non_negative else self.parts(x)
+        plus, minus = self._denominators(above, below, outputs[0])
+        s_plus = torch.div(arrived, plus, out=plus).mul_(self.alpha)
+        s_minus = torch.div(arrived, minus, out=minus).mul_(-self.beta)
+        found = self.affine.pull(s_plus, self.positive, x)
+        found.add_(self.affine.pull(s_minus, self.negative, x)).mul_(above)
+        if below is not None:
+            to_below = self.affine.pull(s_plus, self.negative, x)
+            to_below.add_(self.affine.pull(s_minus, self.positive, x))
+            found.addcmul_(to_below, below)
+        return found
 
-    def _share(
-        self,
-        arrived: Tensor,
-        above: Tensor,
-        below: Tensor,
-        to_above: Tensor,
-        to_below: Tensor,
-        bias: Tensor | None,
-    ) -> Tensor:
-        z = self.affine.push(above, to_above, bias)
-        z += self.affine.push(below, to_below, None)
-        s = arrived / z.add_(self.stabilizer if to_above is self.positive else -self.stabilizer)
-        found = self.affine.pull(s, to_above, above).mul_(above)
-        return found.addcmul_(self.affine.pull(s, to_below, below), below)
-
-    def _of_non_negative(self, arrived: Tensor, x: Tensor, output: Tensor) -> Tensor:
-        plus = self.affine.push(x, self.positive, self.positive_bias)
+    def _denominators(
+        self, above: Tensor, below: Tensor | None, output: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        plus = self.affine.push(above, self.positive, self.positive_bias)
+        if below is not None:
+            plus += self.affine.push(below, self.negative, None)
         minus = output - plus
         if self.has_zero_bias and self.bias is not None:
             minus -= self.affine.as_bias(self.bias)
         minus.clamp_(max=0).sub_(self.stabilizer)  # rounding may leave it above zero
-        s = torch.div(arrived, plus.add_(self.stabilizer), out=plus).mul_(self.alpha)
-        found = self.affine.pull(s, self.positive, x)
-        s = torch.div(arrived, minus, out=minus).mul_(-self.beta)
-        return found.add_(self.affine.pull(s, self.negative, x)).mul_(x)
+        return plus.add_(self.stabilizer), minus
 
 
 class Gamma(AffineRule):

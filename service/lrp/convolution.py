@@ -42,9 +42,10 @@ class SteadyConv2d(nn.Conv2d):
 
     def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:  # noqa: A002
         if not _is_for_onednn(input) or isinstance(self.padding, str):
-            return super()._conv_forward(input, weight, bias)
+            output: Tensor = super()._conv_forward(input, weight, bias)
+            return output
         settings = (self.stride, self.padding, self.dilation, self.groups)
-        output: Tensor = _Convolve.apply(input, weight, bias, settings)
+        output = _Convolve.apply(input, weight, bias, settings)
         return output
 
 

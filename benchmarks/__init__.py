@@ -1,0 +1,1 @@
+"""Measurements with peers beside them, printed as ratios. Reports, not tests."""
