@@ -258,7 +258,7 @@ def import_(
 
 
 def _given(**values: Any) -> dict[str, Any]:
-    return {name: value for name, value in values.items() if value not in (None, [])}
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def _exit(n_failed: int) -> None:

@@ -198,8 +198,8 @@ def describe_composites() -> str:
         "The rules: a name, or a list of rules of your own, in JSON. Names, besides those that a "
         f"model brings, which `/models` shows:\n\n{names}\n\n"
         "In a list the first entry whose `layers` match a layer, and whose `rule` can be given to "
-        "it, gives its rule; a layer without one passes a plain gradient. `layers` is the name of a layer, in which `*` and "
-        f"`?` may stand for others, or one of:\n\n{types}\n\n"
+        "it, gives its rule; a layer without one passes a plain gradient. `layers` is the name of "
+        f"a layer, in which `*` and `?` may stand for others, or one of:\n\n{types}\n\n"
         f"`rule`, with its parameters beside it, is one of:\n\n{rules}\n\n"
         f"Default: `{DEFAULT_COMPOSITE}`, but `{PLAIN}` with {plain}"
     )

@@ -44,7 +44,18 @@ def test_nothing_is_not_cut() -> None:
     assert json.loads(header_text(sent)) == sent
 
 
-def test_a_list_that_grows_with_the_network_is_left_out() -> None:
+@pytest.mark.parametrize("name", ["n_layers", "n_rules", "n_unruled"])
+def test_a_list_that_is_long_is_left_out_though_it_would_fit(name: str) -> None:
+    sent = fields(**{name: MAX_LISTED + 1})
+
+    found = json.loads(header_text(sent))
+
+    assert len(json.dumps(sent)) < MAX_HEADER
+    assert found != sent
+    assert found.keys() >= sent.keys() - {"unruled"}
+
+
+def test_lists_that_grow_with_the_network_are_left_out() -> None:
     sent = fields(n_layers=MAX_LISTED + 1, n_unruled=MAX_LISTED + 1, n_rules=MAX_LISTED + 1)
 
     found = json.loads(header_text(sent))

@@ -209,10 +209,21 @@ def test_composites_and_rules_are_described(document: dict[str, Any]) -> None:
     for one in COMPOSITES.values():
         assert one.text in schema["description"]
     assert schema["examples"] == [EXAMPLE_RULES]
-    assert list(schema["examples"][0][0]) == ["layers", "rule"]
+    assert list(schema["examples"][0][1]) == ["layers", "rule", "gamma"]
     text, rules = schema["anyOf"]
     assert text["type"] == "string"
     assert rules["items"]["properties"]["rule"]["enum"] == list(RULES)
+
+
+def test_in_forms_and_queries_rules_are_a_text(document: dict[str, Any]) -> None:
+    form = body_schema(document, "/explain", "multipart/form-data")["properties"]["composite"]
+    parameters = operation(document, "/explain")["parameters"]
+    (query,) = [one["schema"] for one in parameters if one["name"] == "composite"]
+
+    assert (form["type"], query["type"]) == ("string", "string")
+    assert "anyOf" not in form.keys() | query.keys()
+    assert json.loads(query["examples"][0]) == EXAMPLE_RULES
+    assert f"example: `{query['examples'][0]}`" in form["description"]
 
 
 @pytest.mark.parametrize("name", all_parameters())

@@ -33,13 +33,36 @@ SIDES = {
 }
 
 
-@lru_cache(maxsize=1)  # of the large ones, no more than one at a time
+HIDDEN = 64
+
+
+@lru_cache
 def architecture(name: str) -> nn.Module:
-    """A network in float64; MiniVGG is the trained one, the others are random."""
+    """A network in float64; MiniVGG is the trained one, the others are random.
+
+    The linear layers of VGG and AlexNet have 64 units for 4,096: those would take nearly all of
+    the memory and the time, and are layers like others. `test_twin` has them at full width too.
+    """
     if name == "minivgg":
         return copy.deepcopy(read_bundle(find_bundle(DEFAULT_MODEL)).model).double()
+    return settle(narrow(full_width(name))).double()
+
+
+def full_width(name: str) -> nn.Module:
+    """A random network as the registry has it."""
     torch.manual_seed(0)
-    return settle(build(name, N_CLASSES)).double()
+    return settle(build(name, N_CLASSES))
+
+
+def narrow(model: nn.Module) -> nn.Module:
+    """Replace the hidden linear layers by ones of 64 units."""
+    for name, module in list(model.named_modules()):
+        if not isinstance(module, nn.Linear) or max(module.in_features, module.out_features) < 4096:
+            continue
+        n_in = HIDDEN if module.in_features == 4096 else module.in_features
+        n_out = HIDDEN if module.out_features == 4096 else module.out_features
+        model.set_submodule(name, nn.Linear(n_in, n_out))
+    return model
 
 
 def settle(model: nn.Module) -> nn.Module:

@@ -48,7 +48,7 @@ def normalized(images: list[NDArray[np.uint8]], bundle: Bundle) -> Tensor:
 
 
 def reference_model() -> nn.Module:
-    """The shipped network, just read from its files; no ReLU works in place (zennit is wrong so)."""
+    """The shipped network, just read; its ReLUs do not work in place, where zennit is wrong."""
     model = read_bundle(find_bundle(DEFAULT_MODEL)).model
     for module in model.modules():
         if isinstance(module, nn.ReLU):

@@ -112,9 +112,7 @@ def test_a_batch_of_16_with_mixed_targets_equals_its_items_one_by_one(
 
 
 @pytest.mark.parametrize("method", NAMED, ids=name_of)
-def test_so_it_does_in_single_precision(
-    shipped: Explainer, batch: Tensor, method: Method
-) -> None:
+def test_so_it_does_in_single_precision(shipped: Explainer, batch: Tensor, method: Method) -> None:
     start = mixed_start(16)
     together = shipped.explain(batch, [start], method).relevances[0]
     alone = [

@@ -16,6 +16,7 @@ from tests.lrp.methods import CORNERS, RULES_ALONE, name_of
 from tests.lrp.networks import (
     SIDES,
     architecture,
+    full_width,
     make_explainer,
     make_images,
     random_networks,
@@ -64,11 +65,14 @@ def test_relevance_equals_zennit(
     assert apart(explainer, images, method) <= LIMITS[dtype]
 
 
-@settings(
-    max_examples=60,
-    deadline=None,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["vgg11", "vgg11_bn", "alexnet"])
+def test_relevance_equals_zennit_at_full_width(name: str) -> None:
+    explainer = make_explainer(full_width(name), torch.float64)
+    images = make_images(1, SIDES[name], torch.float64)
+    assert apart(explainer, images, Method()) <= 1e-9
+
+
 @pytest.mark.parametrize("method", RULES_ALONE, ids=name_of)
 @pytest.mark.parametrize("name", ["minivgg", "resnet18"])
 def test_each_rule_alone_equals_zennits(name: str, method: Method) -> None:
@@ -76,6 +80,11 @@ def test_each_rule_alone_equals_zennits(name: str, method: Method) -> None:
     assert apart(explainer, make_images(1, SIDES[name], torch.float64), method) <= 1e-9
 
 
+@settings(
+    max_examples=60,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
 @pytest.mark.filterwarnings("ignore:Using padding=.same. with even kernel lengths")
 @given(network=random_networks(), seed=st.integers(0, 99), data=st.data())
 def test_relevance_equals_zennit_on_any_small_network(
