@@ -45,8 +45,7 @@ class SteadyConv2d(nn.Conv2d):
             output: Tensor = super()._conv_forward(input, weight, bias)
             return output
         settings = (self.stride, self.padding, self.dilation, self.groups)
-        output = _Convolve.apply(input, weight, bias, settings)
-        return output
+        return _Convolve.apply(input, weight, bias, settings)  # type: ignore[no-any-return]
 
 
 class _Convolve(torch.autograd.Function):

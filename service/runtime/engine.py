@@ -142,14 +142,18 @@ class Engine:
 
 def make_starts(jobs: Sequence[ExplainJob], device: torch.device) -> list[Start]:
     """One start for each round of targets; a job with fewer targets repeats its last."""
-    contrasts = torch.tensor([-1 if job.contrast is None else job.contrast for job in jobs])
-    is_logit = torch.tensor([job.start == "logit" for job in jobs])
-    rounds = []
-    for index in range(max(len(job.targets) for job in jobs)):
-        chosen = [job.targets[min(index, len(job.targets) - 1)] for job in jobs]
-        targets = torch.tensor([-1 if target is None else target for target in chosen])
-        rounds.append(Start(targets.to(device), contrasts.to(device), is_logit.to(device)))
-    return rounds
+    n_rounds = max(len(job.targets) for job in jobs)
+    rows = [
+        [_index(job.contrast), job.start == "logit"]
+        + [_index(job.targets[min(n, len(job.targets) - 1)]) for n in range(n_rounds)]
+        for job in jobs
+    ]
+    contrasts, is_logit, *targets = to_device(np.array(rows, dtype=np.int64).T, device)
+    return [Start(chosen, contrasts, is_logit.bool()) for chosen in targets]
+
+
+def _index(target: int | None) -> int:
+    return -1 if target is None else target
 
 
 def unpack(jobs: Sequence[ExplainJob], answer: Attributions) -> list[Explanation]:

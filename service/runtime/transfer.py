@@ -12,7 +12,7 @@ from torch import Tensor
 
 def to_device(values: NDArray[Any], device: torch.device) -> Tensor:
     """Copy an array to a device; from pinned memory where that is a GPU."""
-    host = torch.from_numpy(values)
+    host = torch.from_numpy(np.ascontiguousarray(values))
     if device.type != "cuda":
         return host.to(device)
     return host.pin_memory().to(device, non_blocking=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -21,8 +20,8 @@ from tests.lrp.reference import normalized, reference_model, zennit_composite
 from tests.network_input import read_pixels
 
 OURS: dict[str, dict[str, Value]] = {
-    "smooth_grad": {"n_samples": 7, "noise_level": 0.2, "seed": 3},
-    "integrated_gradients": {"n_steps": 9},
+    "smooth_grad": {"n_samples": 4, "noise_level": 0.2, "seed": 3},
+    "integrated_gradients": {"n_steps": 5},
     "occlusion": {"window": 8, "stride": 4},
 }
 
@@ -64,7 +63,7 @@ def test_smooth_grad_equals_zennits_at_batch_1(
     attributor = attribution.SmoothGrad(
         reference_model().double(),
         zennit_composite(plain, shipped_bundle),
-        n_iter=7,
+        n_iter=4,
         noise_level=0.2,
     )
     torch.manual_seed(3)
@@ -77,9 +76,9 @@ def test_smooth_grad_equals_zennits_at_batch_1(
 def test_integrated_gradients_equal_zennits_at_batch_1(
     explainer: Explainer, images: Tensor, shipped_bundle: Bundle, start: Start, baseline: str
 ) -> None:
-    method = make_method(None, "integrated_gradients", {"n_steps": 9, "baseline": baseline})
+    method = make_method(None, "integrated_gradients", {"n_steps": 5, "baseline": baseline})
     attributor = attribution.IntegratedGradients(
-        reference_model().double(), n_iter=9, baseline_fn=baseline_of(baseline, shipped_bundle)
+        reference_model().double(), n_iter=5, baseline_fn=baseline_of(baseline, shipped_bundle)
     )
     _, wanted = attributor(images[:1], start.relevance)
     assert_same(relevance_of(explainer, images[:1], start, method), wanted)
@@ -87,13 +86,13 @@ def test_integrated_gradients_equal_zennits_at_batch_1(
 
 def baseline_of(name: str, bundle: Bundle) -> Callable[[Tensor], Tensor]:
     value = {"mean": bundle.card.mean, "black": (0, 0, 0), "white": (1, 1, 1)}[name]
-    pixel = (np.array(value) - bundle.card.mean) / bundle.card.std
-    filled = torch.tensor(pixel, dtype=torch.float64).view(1, 3, 1, 1)
+    mean, std = torch.tensor(bundle.card.mean), torch.tensor(bundle.card.std)
+    filled = ((torch.tensor(value) - mean) / std).double().view(1, 3, 1, 1)
     return filled.expand_as
 
 
 @pytest.mark.parametrize("start", [fixed(4), fixed(2, 5)], ids=str)
-@pytest.mark.parametrize(("window", "stride"), [(8, 4), (8, 8), (5, 3), (32, 32), (3, 1)])
+@pytest.mark.parametrize(("window", "stride"), [(8, 4), (8, 8), (9, 5), (32, 32)])
 def test_occlusion_equals_a_plain_loop(
     explainer: Explainer, images: Tensor, start: Start, window: int, stride: int
 ) -> None:
@@ -127,7 +126,7 @@ def test_integrated_gradients_are_complete_as_steps_grow(
         method = make_method(
             None, "integrated_gradients", {"n_steps": n_steps, "baseline": baseline}
         )
-        found = explainer.explain(images, [Start.predicted(len(images))], method).found
+        found = explainer.explain(images[:2], [Start.predicted(2)], method).found
         arrived, total = found.relevances[0].flatten(1).sum(1), found.totals[0]
         gaps.append(float((arrived - total).abs().mean() / total.abs().mean()))
     assert gaps[0] > gaps[1] > gaps[2]
