@@ -25,8 +25,8 @@ from service.lrp import selftest
 from service.lrp.selftest import Check
 from service.methods import COMPOSITES, all_parameters
 from service.models.architectures import build
-from service.models.card import ModelCard
-from service.models.registry import find_bundle, find_card
+from service.models.card import ModelCard, read_card
+from service.models.registry import find_bundle
 from service.runtime.engine import Engine
 from service.settings import DEFAULT_MODEL, PREFIX
 
@@ -410,7 +410,7 @@ def test_import_makes_a_model_that_models_lists(
         "-",
         *["birds", "and", "machines"],
     ]
-    card = find_card("cranes", resnet / "models")
+    card = read_card(find_bundle("cranes", resnet / "models"))
     assert (card.input_size, card.resize, card.mean) == ((32, 64), 72, (0.485, 0.456, 0.406))
 
 

@@ -12,7 +12,7 @@ from torch import Tensor, fx, nn
 
 from service.errors import OptionError
 from service.lrp.canonize import UntraceableError, canonize, share
-from service.lrp.convolution import steady
+from service.lrp.convolution import SteadyConv2d, steady
 from service.lrp.graph import crossed_by_all, logits_of, module_of
 from service.lrp.layers import TRANSPARENT, Activation
 from service.methods import INPUT
@@ -79,7 +79,7 @@ class Network:
             shapes: dict[str, tuple[int, ...]] = {}
             _ShapeRecorder(self.graph, shapes).run(images)
             for name in self.layers:
-                kind = type(self.graph.get_submodule(name)).__name__
+                kind = kind_of(self.graph.get_submodule(name))
                 found.append(Layer(name, kind, shapes[name]))
         return found[::-1]
 
@@ -142,6 +142,12 @@ class _ShapeRecorder(fx.Interpreter):
         if isinstance(output, Tensor):
             self._shapes[str(target)] = tuple(output.shape[1:])
         return output
+
+
+def kind_of(module: nn.Module) -> str:
+    """The class of a module, as the network's author wrote it."""
+    kind = nn.Conv2d if isinstance(module, SteadyConv2d) else type(module)
+    return kind.__name__
 
 
 def names_of(taps: Sequence[fx.Node]) -> tuple[str, ...]:

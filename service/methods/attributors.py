@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -102,15 +103,29 @@ def occlusion_grid(given: Mapping[str, Value], input_size: tuple[int, int]) -> d
     OptionError
         The stride leaves pixels out, or there are more than `MAX_WINDOWS` windows.
     """
-    window = int(given.get("window", max(1, min(input_size) // 4)))
+    window = int(given.get("window", _default_window(input_size)))
     stride = int(given.get("stride", max(1, window // 2)))
     if window > min(input_size):
         raise OptionError.of("window", f"must be at most {min(input_size)}, the network's input")
     if stride > window:
         raise OptionError.of("stride", f"must be at most {window}, the window")
-    n_windows = -(-input_size[0] // stride) * -(-input_size[1] // stride)
+    n_windows = _count_windows(input_size, stride)
     if n_windows > MAX_WINDOWS:
         raise OptionError.of(
             "stride", f"{stride} makes {n_windows} windows; the limit is {MAX_WINDOWS}: raise it"
         )
     return {"window": window, "stride": stride}
+
+
+def _default_window(input_size: tuple[int, int]) -> int:
+    """A quarter of the shorter side, or as much more as a long image needs for its windows."""
+    shorter = min(input_size)
+    window = max(1, shorter // 4)
+    while window < shorter and _count_windows(input_size, max(1, window // 2)) > MAX_WINDOWS:
+        window = min(2 * window, shorter)
+    return window
+
+
+def _count_windows(input_size: tuple[int, int], stride: int) -> int:
+    height, width = input_size
+    return math.ceil(height / stride) * math.ceil(width / stride)

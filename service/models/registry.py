@@ -6,7 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from service.errors import BundleError
-from service.models.card import CARD_FILE, ModelCard, read_card
+from service.models.card import CARD_FILE, read_card
 
 SHIPPED = Path(__file__).parent.parent / "bundles"
 
@@ -123,8 +123,3 @@ def served_models(model: str, folder: Path | None = None) -> tuple[dict[str, Pat
             f"{CARD_FILE} of one, or move its folder elsewhere"
         )
     return {default: chosen, **others}, default
-
-
-def find_card(model: str, folder: Path | None = None) -> ModelCard:
-    """Read the card of a model, by its name or the path of its bundle."""
-    return read_card(find_bundle(model, folder))

@@ -276,12 +276,14 @@ def test_modified_weights_are_shared_and_counted_once(tiny: nn.Module) -> None:
     explainer.way(make_method("none", "gradient", {}))
     assert explainer.twin_bytes == 0
     explainer.way(make_method("epsilon_plus_flat", "gradient", {}))
-    one_conv = tiny.get_parameter("2.weight").nbytes + tiny.get_parameter("2.bias").nbytes
-    assert explainer.twin_bytes == one_conv  # the first layer is flat, the last one epsilon
+    weight, bias = tiny.get_parameter("2.weight").nbytes, tiny.get_parameter("2.bias").nbytes
+    positive = weight + bias  # of the middle layer: the first one is flat, the last one epsilon
+    assert explainer.twin_bytes == positive
     explainer.way(make_method("epsilon_plus_flat", "gradient", {"stabilizer": 0.1}))
-    assert explainer.twin_bytes == one_conv
+    assert explainer.twin_bytes == positive
     explainer.way(make_method("epsilon_alpha2_beta1_flat", "gradient", {}))
-    assert explainer.twin_bytes == 2 * one_conv
+    negative = weight  # its output needs no pass of its own, and so no bias
+    assert explainer.twin_bytes == positive + negative
     for way in explainer._ways.values():
         assert {p.data_ptr() for p in way.gradient.model.parameters()} <= own
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from service.errors import OptionError
 from service.methods import (
@@ -201,6 +204,15 @@ def test_a_window_follows_from_the_size(
     method = make_method(None, "occlusion", given, input_size=size)
 
     assert (method["window"], method["stride"]) == (window, stride)
+
+
+@given(st.tuples(st.integers(16, 2048), st.integers(16, 2048)))
+def test_the_windows_are_never_too_many_by_default(size: tuple[int, int]) -> None:
+    method = make_method(None, "occlusion", {}, input_size=size)
+
+    window, stride = int(method["window"]), int(method["stride"])
+    assert 1 <= stride <= window <= min(size)
+    assert math.ceil(size[0] / stride) * math.ceil(size[1] / stride) <= 1024
 
 
 @pytest.mark.parametrize(
