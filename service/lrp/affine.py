@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Protocol
 
 import torch
@@ -103,10 +104,9 @@ class ConvolutionMap:
     def spread(self, s: Tensor, weight: Tensor, like: Tensor, stabilizer: float) -> Tensor:
         """Give each input that an output sees the same: a box filter, as all channels are equal."""
         n, channels = like.shape[:2]
-        box = weight.new_ones(self.groups, 1, *weight.shape[2:])
+        box, seen = _box(self, weight.shape[1:], like.shape[2:], weight.dtype, weight.device)
+        grouped = s.reshape(n, self.groups, -1, *s.shape[2:]).sum(2) / (seen + stabilizer)
         plane = like.new_empty(1, self.groups, *like.shape[2:])
-        seen = self.push(torch.ones_like(plane), box, None) * weight.shape[1] + stabilizer
-        grouped = s.reshape(n, self.groups, -1, *s.shape[2:]).sum(2) / seen
         given = self.pull(grouped, box, plane.expand(n, *plane.shape[1:]))
         if self.groups == 1:
             return given.expand_as(like)
@@ -121,6 +121,20 @@ class ConvolutionMap:
 
     def _arguments(self) -> tuple[Any, ...]:
         return self.stride, self.padding, self.dilation, self.groups
+
+
+@lru_cache(maxsize=64)  # of small tensors, which are the same for all images
+def _box(
+    affine: ConvolutionMap,
+    kernel: tuple[int, ...],
+    size: tuple[int, ...],
+    dtype: torch.dtype,
+    device: torch.device,
+) -> tuple[Tensor, Tensor]:
+    """A kernel of ones for each group, and how many inputs each output is connected to."""
+    box = torch.ones((affine.groups, 1, *kernel[1:]), dtype=dtype, device=device)
+    ones = torch.ones((1, affine.groups, *size), dtype=dtype, device=device)
+    return box, affine.push(ones, box, None) * kernel[0]
 
 
 def _corner(like: Tensor) -> tuple[Any, ...]:
