@@ -34,6 +34,9 @@ class Place:
         Whether its input cannot be negative.
     vanishes_below_zero : bool
         Whether outputs that are not above zero get no relevance.
+    is_rectified : bool
+        Whether the layer is to do the work of the ReLU after it, which hands relevance on
+        unchanged.
     box : tuple of 2 Tensor
         The lowest and the highest value of the network's input, shape (1, C, 1, 1).
     """
@@ -42,6 +45,7 @@ class Place:
     weights: ModifiedWeights
     is_non_negative: bool
     vanishes_below_zero: bool
+    is_rectified: bool
     box: tuple[Tensor, Tensor]
 
 
@@ -61,6 +65,7 @@ class AffineRule(RuleModule):
     def __init__(self, layer: nn.Module, place: Place, values: Mapping[str, Any]) -> None:
         super().__init__()
         self._layer, self.place, self.affine = layer, place, place.affine
+        self.is_rectified = place.is_rectified
         self.stabilizer = float(values.get("stabilizer", 0.0))
         self.has_zero_bias = bool(values.get("zero_bias", False))
 
@@ -116,27 +121,39 @@ class Epsilon(AffineRule):
 
 
 class ZPlus(AffineRule):
-    """`R_x = x+ w+^T s + x- w-^T s` with `z = w+ x+ + w- x- + b+`."""
+    """`R_x = x+ w+^T s + x- w-^T s` with `z = w+ x+ + w- x- + b+`.
+
+    `z` cannot be negative, so that the stabilizer can be added with the bias.
+    """
 
     def __init__(self, layer: nn.Module, place: Place, values: Mapping[str, Any]) -> None:
         super().__init__(layer, place, values)
         self.positive = self.modified("positive", positive)
         if not place.is_non_negative:
             self.negative = self.modified("negative", negative)
-        self.positive_bias = self.modified_bias("positive", positive)
+        self.stabilized_bias = self._stabilized_bias()
 
     def relevance(self, arrived: Tensor, x: Tensor, *outputs: Tensor) -> Tensor:
-        """Hand relevance on; `z` cannot be negative, so its sign is known."""
+        """Hand relevance on."""
         if self.place.is_non_negative:
-            z = self.affine.push(x, self.positive, self.positive_bias).add_(self.stabilizer)
+            z = self.affine.push(x, self.positive, self.stabilized_bias)
             s = torch.div(arrived, z, out=z)
             return self.affine.pull(s, self.positive, x).mul_(x)
         above, below = self.parts(x)
-        z = self.affine.push(above, self.positive, self.positive_bias)
+        z = self.affine.push(above, self.positive, self.stabilized_bias)
         z += self.affine.push(below, self.negative, None)
-        s = arrived / z.add_(self.stabilizer)
+        s = torch.div(arrived, z, out=z)
         found = self.affine.pull(s, self.positive, x).mul_(above)
         return found.addcmul_(self.affine.pull(s, self.negative, x), below)
+
+    def _stabilized_bias(self) -> Tensor:
+        name, stabilizer = f"positive + {self.stabilizer}", self.stabilizer
+        found = self.modified_bias(name, lambda bias: positive(bias) + stabilizer)
+        if found is not None:
+            return found
+        return self.modified(
+            f"only {stabilizer}", lambda weight: weight.new_full((len(weight),), stabilizer)
+        )
 
 
 class AlphaBeta(AffineRule):

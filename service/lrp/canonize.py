@@ -20,7 +20,7 @@ from torch import Tensor, fx, nn
 from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
-from service.lrp.layers import Activation, AvgPool, BatchNorm, Convolution, Linear, Sum
+from service.lrp.layers import Activation, AvgPool, BatchNorm, Convolution, Linear, MaxPool, Sum
 
 
 class UntraceableError(Exception):
@@ -31,7 +31,7 @@ class _Tracer(fx.Tracer):
     """Keeps whole what a rule can be given to, a network's own subclasses too."""
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        kinds = (Linear, BatchNorm, Activation, AvgPool, Sum)
+        kinds = (Linear, BatchNorm, Activation, AvgPool, MaxPool, Sum)
         return isinstance(m, kinds) or super().is_leaf_module(m, module_qualified_name)
 
 

@@ -15,6 +15,7 @@ from service.lrp.canonize import UntraceableError, canonize, share
 from service.lrp.convolution import SteadyConv2d, steady
 from service.lrp.graph import crossed_by_all, logits_of, module_of
 from service.lrp.layers import TRANSPARENT, Activation
+from service.lrp.layout import ChannelsLastMaxPool2d, put_channels_last
 from service.methods import INPUT
 
 _SHOWN = 20  # of a hundred layers an error names no more
@@ -59,6 +60,7 @@ class Network:
             self.why_untraceable = str(error)
         self.module: nn.Module = self.graph or share(model.eval()).requires_grad_(False)
         steady(self.module)
+        put_channels_last(self.module)
 
     @cached_property
     def layers(self) -> dict[str, fx.Node]:
@@ -146,8 +148,13 @@ class _ShapeRecorder(fx.Interpreter):
 
 def kind_of(module: nn.Module) -> str:
     """The class of a module, as the network's author wrote it."""
-    kind = nn.Conv2d if isinstance(module, SteadyConv2d) else type(module)
-    return kind.__name__
+    return _KINDS.get(type(module), type(module)).__name__
+
+
+_KINDS: dict[type[nn.Module], type[nn.Module]] = {
+    SteadyConv2d: nn.Conv2d,
+    ChannelsLastMaxPool2d: nn.MaxPool2d,
+}
 
 
 def names_of(taps: Sequence[fx.Node]) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ class RuleModule(nn.Module):
     """A layer with a rule. It keeps nothing between calls, so any number of threads can use it."""
 
     saves_output = False  # whether `relevance` is also given what `output` returned
+    is_rectified = False  # whether a ReLU that hands relevance on unchanged belongs to it
 
     def output(self, x: Tensor) -> Tensor:
         """Compute what the layer computes."""
@@ -38,7 +39,7 @@ class RuleModule(nn.Module):
         raise NotImplementedError
 
     def forward(self, x: Tensor) -> Tensor:
-        """Compute the layer's output, whose gradient is replaced by the rule."""
+        """Compute the layer's output, rectified or not, whose gradient is replaced by the rule."""
         output: Tensor = _Propagate.apply(x, self)
         return output
 
@@ -49,7 +50,9 @@ class _Propagate(torch.autograd.Function):
         output = rule.output(x)
         ctx.rule = rule
         ctx.save_for_backward(*((x, output) if rule.saves_output else (x,)))
-        return output
+        if not rule.is_rectified:
+            return output
+        return output.relu() if rule.saves_output else output.relu_()
 
     @staticmethod
     @once_differentiable

@@ -42,9 +42,9 @@ class Start:
 
     def signs(self, logits: Tensor) -> Tensor:
         """+1 at the target and -1 at the contrast, shape (N, num_classes); 0 if they are one."""
-        signs = torch.zeros_like(logits).scatter_(1, self.fix(logits).targets[:, None], 1.0)
-        against = -(self.contrasts >= 0).to(logits)[:, None]
-        return signs.scatter_add_(1, self.contrasts.clamp(min=0)[:, None], against)
+        classes = torch.arange(logits.shape[1], device=logits.device)
+        is_target = classes == self.fix(logits).targets[:, None]
+        return is_target.to(logits) - (classes == self.contrasts[:, None]).to(logits)
 
     def relevance(self, logits: Tensor) -> Tensor:
         """The relevance of each logit to start from, shape (N, num_classes)."""

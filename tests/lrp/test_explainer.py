@@ -280,10 +280,12 @@ def test_modified_weights_are_shared_and_counted_once(tiny: nn.Module) -> None:
     positive = weight + bias  # of the middle layer: the first one is flat, the last one epsilon
     assert explainer.twin_bytes == positive
     explainer.way(make_method("epsilon_plus_flat", "gradient", {"stabilizer": 0.1}))
-    assert explainer.twin_bytes == positive
+    assert explainer.twin_bytes == positive + bias  # which has the stabilizer in it
     explainer.way(make_method("epsilon_alpha2_beta1_flat", "gradient", {}))
-    negative = weight  # its output needs no pass of its own, and so no bias
-    assert explainer.twin_bytes == positive + negative
+    negative = weight + bias  # the positive bias without a stabilizer; and no negative one
+    assert explainer.twin_bytes == positive + bias + negative
+    explainer.way(make_method("epsilon_alpha2_beta1_flat", "gradient", {"epsilon": 0.1}))
+    assert explainer.twin_bytes == positive + bias + negative
     for way in explainer._ways.values():
         assert {p.data_ptr() for p in way.gradient.model.parameters()} <= own
 
