@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from service import app
@@ -24,11 +24,11 @@ class GatedRunner:
         self.inner, self.folder = inner, folder
         self.device_name, self.layers = inner.device_name, inner.layers
 
-    def run(self, job: Job) -> Result:
+    def run(self, job: Job, is_wanted: Callable[[], bool]) -> Result:
         """Do one job."""
         (self.folder / "running").touch()
         wait_for(self.folder / "run")
-        return self.inner.run(job)
+        return self.inner.run(job, is_wanted)
 
 
 def wait_for(gate: Path) -> None:

@@ -33,7 +33,8 @@ class Attributed:
         self.logits, self.attribution = logits, attribution
         relevance = attribution.relevance
         # without rows and columns there are no channels either, and nothing to sum over
-        self.map: Floats = relevance.sum(axis=0) if relevance.ndim == 3 else relevance
+        has_channels = relevance.ndim == 3 and question.has_picture
+        self.map: Floats = relevance.sum(axis=0) if has_channels else relevance
         self.bound = self.options.bound or own_bound(self.map)
 
     @property

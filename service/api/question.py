@@ -74,6 +74,8 @@ def make_question(
     has_picture = _has_picture(options.layer, layers)
     contrast = class_index("contrast", options.contrast, card)
     targets = _target_indices(options, card)
+    if contrast is not None and contrast in targets:
+        raise OptionError.of("contrast", "is the class that is explained; give another class")
     return Question(card, options, method, targets, contrast, has_picture)
 
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from service.lrp.convolution import SteadyConv2d, convolve, output_padding
+from service.lrp.layers import is_altered
 
 Function = Callable[..., Tensor]
 
@@ -144,8 +145,11 @@ def _corner(like: Tensor) -> tuple[Any, ...]:
 def affine_map(module: nn.Module) -> AffineMap | None:
     """Make the map of a layer; None for one whose forward pass is not known exactly.
 
-    A subclass may compute something else, and a convolution may pad with other than zeros.
+    A subclass or a hook may compute something else, and a convolution may pad with other than
+    zeros.
     """
+    if is_altered(module):
+        return None
     if type(module) is nn.Linear:
         return DenseMap()
     if not isinstance(module, (nn.Conv1d, nn.Conv2d, nn.Conv3d)):

@@ -9,99 +9,17 @@ negative saves is all that has to do with `x-`.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from service.lrp.affine import AffineMap
-from service.lrp.propagate import RuleModule, stabilize
-from service.lrp.weights import ModifiedWeights, negative, positive
+from service.lrp.place import AffineRule, Place
+from service.lrp.propagate import stabilize
+from service.lrp.weights import negative, positive
 
-
-@dataclass(frozen=True)
-class Place:
-    """What is known about the place of a layer in its network.
-
-    Attributes
-    ----------
-    affine : AffineMap
-        The layer's map.
-    weights : ModifiedWeights
-        Where modified weights come from.
-    is_non_negative : bool
-        Whether its input cannot be negative.
-    vanishes_below_zero : bool
-        Whether outputs that are not above zero get no relevance.
-    is_rectified : bool
-        Whether the layer is to do the work of the ReLU after it, which hands relevance on
-        unchanged.
-    box : tuple of 2 Tensor
-        The lowest and the highest value of the network's input, shape (1, C, 1, 1).
-    """
-
-    affine: AffineMap
-    weights: ModifiedWeights
-    is_non_negative: bool
-    vanishes_below_zero: bool
-    is_rectified: bool
-    box: tuple[Tensor, Tensor]
-
-
-class AffineRule(RuleModule):
-    """A rule of an affine layer.
-
-    Parameters
-    ----------
-    layer : nn.Module
-        With `weight` and `bias`, which are shared.
-    place : Place
-        Of the layer.
-    values : mapping
-        The rule's parameters by name.
-    """
-
-    def __init__(self, layer: nn.Module, place: Place, values: Mapping[str, Any]) -> None:
-        super().__init__()
-        self._layer, self.place, self.affine = layer, place, place.affine
-        self.is_rectified = place.is_rectified
-        self.stabilizer = float(values.get("stabilizer", 0.0))
-        self.has_zero_bias = bool(values.get("zero_bias", False))
-
-    @property
-    def weight(self) -> Tensor:
-        """The layer's own."""
-        weight: Tensor = self._layer.weight  # type: ignore[assignment]
-        return weight
-
-    @property
-    def bias(self) -> Tensor | None:
-        """The layer's own."""
-        bias: Tensor | None = self._layer.bias  # type: ignore[assignment]
-        return bias
-
-    @property
-    def rule_bias(self) -> Tensor | None:
-        """The bias that takes part in the rule."""
-        return None if self.has_zero_bias else self.bias
-
-    def output(self, x: Tensor) -> Tensor:
-        """Compute `w x + b`."""
-        return self.affine.push(x, self.weight, self.bias)
-
-    def modified(self, name: str, modify: Callable[[Tensor], Tensor]) -> Tensor:
-        """Modify the weight, or share what was made of it before."""
-        return self.place.weights.make(self.weight, name, modify)
-
-    def modified_bias(self, name: str, modify: Callable[[Tensor], Tensor]) -> Tensor | None:
-        """Modify the bias that takes part in the rule, likewise."""
-        bias = self.rule_bias
-        return None if bias is None else self.place.weights.make(bias, name, modify)
-
-    def parts(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Split an input into its positive and its negative part."""
-        return x.clamp(min=0), x.clamp(max=0)
+# a difference that is so many times smaller than what it was taken of has lost 6 of its 24 bits
+_LOST = 64
 
 
 class Epsilon(AffineRule):
@@ -161,7 +79,9 @@ class AlphaBeta(AffineRule):
 
     `R_x = x+ (alpha w+^T s+ - beta w-^T s-) + x- (alpha w-^T s+ - beta w+^T s-)` with
     `z+ = w+ x+ + w- x- + b+` and `z- = w- x+ + w+ x- + b-`. `z+ + z-` is the output, which the
-    forward pass has, so that `z+` alone is computed.
+    forward pass has, so that `z-` alone is computed: `z+` is the output less `z-`, and where the
+    output is positive no digit is lost by that. Where it is negative and `z+` is small, what is
+    left of it may be rounding alone: there `z+` is computed too.
     """
 
     saves_output = True
@@ -172,13 +92,17 @@ class AlphaBeta(AffineRule):
         self.positive = self.modified("positive", positive)
         self.negative = self.modified("negative", negative)
         self.positive_bias = self.modified_bias("positive", positive)
+        self.negative_bias = self.modified_bias("negative", negative)
+        # without its bias, an output that is positive need not be so any more
+        self.is_above_zero = place.vanishes_below_zero and not self.has_zero_bias
 
     def relevance(self, arrived: Tensor, x: Tensor, *outputs: Tensor) -> Tensor:
         """Hand relevance on; the signs of `z+` and `z-` are known."""
         above, below = (x, None) if self.place.is_non_negative else self.parts(x)
-        plus, minus = self._denominators(above, below, outputs[0])
+        plus, minus = self._shares(arrived, above, below, outputs[0])
+        plus.clamp_(min=0).add_(self.stabilizer)  # rounding may have left it below zero
         s_plus = torch.div(arrived, plus, out=plus).mul_(self.alpha)
-        s_minus = torch.div(arrived, minus, out=minus).mul_(-self.beta)
+        s_minus = torch.div(arrived, minus.sub_(self.stabilizer), out=minus).mul_(-self.beta)
         found = self.affine.pull(s_plus, self.positive, x)
         found.add_(self.affine.pull(s_minus, self.negative, x)).mul_(above)
         if below is not None:
@@ -187,17 +111,33 @@ class AlphaBeta(AffineRule):
             found.addcmul_(to_below, below)
         return found
 
-    def _denominators(
-        self, above: Tensor, below: Tensor | None, output: Tensor
+    def _shares(
+        self, arrived: Tensor, above: Tensor, below: Tensor | None, output: Tensor
     ) -> tuple[Tensor, Tensor]:
-        plus = self.affine.push(above, self.positive, self.positive_bias)
-        if below is not None:
-            plus += self.affine.push(below, self.negative, None)
-        minus = output - plus
+        """`z+` and `z-`."""
+        minus = self._push(above, below, self.negative, self.positive, self.negative_bias)
+        plus = output - minus
         if self.has_zero_bias and self.bias is not None:
-            minus -= self.affine.as_bias(self.bias)
-        minus.clamp_(max=0).sub_(self.stabilizer)  # rounding may leave it above zero
-        return plus.add_(self.stabilizer), minus
+            plus -= self.affine.as_bias(self.bias)
+        if self.is_above_zero:
+            return plus, minus
+        is_lost = (plus * _LOST < -minus).logical_and_(arrived != 0)
+        # to ask whether there are any is free on a CPU; elsewhere it would wait for the device
+        if is_lost.device.type != "cpu" or is_lost.any():
+            exact = self._push(above, below, self.positive, self.negative, self.positive_bias)
+            plus = torch.where(is_lost, exact, plus)
+        return plus, minus
+
+    def _push(
+        self,
+        above: Tensor,
+        below: Tensor | None,
+        to_above: Tensor,
+        to_below: Tensor,
+        bias: Tensor | None,
+    ) -> Tensor:
+        z = self.affine.push(above, to_above, bias)
+        return z if below is None else z.add_(self.affine.push(below, to_below, None))
 
 
 class Gamma(AffineRule):

@@ -88,14 +88,20 @@ def _name(node: fx.Node) -> str:
 
 
 def _layers(network: fx.GraphModule) -> dict[str, nn.Module]:
-    calls = [node for node in network.graph.nodes if node.op == "call_module"]
-    return {str(node.target): network.get_submodule(str(node.target)) for node in calls}
+    """All that take one tensor, and sums."""
+    found = {}
+    for node in network.graph.nodes:
+        module = module_of(network, node)
+        if isinstance(module, Sum) or (module is not None and len(node.args) == 1):
+            found[str(node.target)] = module
+    return found
 
 
 def _matching(pattern: str, layers: Mapping[str, nn.Module]) -> Iterator[str]:
     where, _, kind = pattern.partition(":")
     if pattern not in TYPES:
-        yield from (name for name in layers if fnmatchcase(name, pattern))
+        plain = pattern.replace("[", "[[]")  # only * and ? stand for others
+        yield from (name for name in layers if fnmatchcase(name, plain))
         return
     found = (name for name, module in layers.items() if isinstance(module, _KINDS[kind]))
     if where == "first":
@@ -130,8 +136,12 @@ def _check(
 def _check_boxes(network: fx.GraphModule, rules: Rules) -> None:
     for node in network.graph.nodes:
         rule = rules.get(str(node.target))
-        if rule is not None and rule.rule == "zbox" and node.args[0].op != "placeholder":
+        if rule is not None and rule.rule == "zbox" and not _sees_image(node):
             raise OptionError.of(
                 "composite",
                 f"the rule zbox is for the layer that sees the image, not {node.target}",
             )
+
+
+def _sees_image(node: fx.Node) -> bool:
+    return [source.op for source in node.all_input_nodes] == ["placeholder"]

@@ -83,7 +83,7 @@ def integrated_gradients(
     logits = predict(images)
     fixed = [start.fix(logits) for start in starts]
     way = images - baseline
-    alphas = torch.linspace(1 / n_steps, 1.0, n_steps).to(images)
+    alphas = torch.linspace(1 / n_steps, 1.0, n_steps, device=images.device).to(images)
     means = [torch.zeros_like(images) for _ in fixed]
     for part in alphas.split(_samples_at_once(images)):
         n = len(part)
@@ -115,9 +115,9 @@ def occlusion(
     """
     logits = predict(images)
     fixed = [start.fix(logits) for start in starts]
-    masks = _squares(images, int(method["window"]), int(method["stride"]))
+    rows, columns = (_spans(side, method, images.device) for side in images.shape[2:])
     falls = [images.new_zeros(len(images), *images.shape[2:]) for _ in fixed]
-    for part in masks.split(_samples_at_once(images)):
+    for part in _squares(rows, columns, _samples_at_once(images)):
         covered = torch.where(part[:, None, None], hidden, images)
         found = predict(covered.flatten(0, 1)).unflatten(0, (len(part), len(images)))
         for fall, start in zip(falls, fixed, strict=True):
@@ -125,7 +125,7 @@ def occlusion(
             drops = (signs * (logits - found)).sum(2)
             fall.add_(torch.einsum("sn,shw->nhw", drops, part.to(drops)))
     n_channels = images.shape[1]
-    counts = masks.sum(0)
+    counts = rows.sum(0)[:, None] * columns.sum(0)
     relevances = [
         (fall / counts / n_channels)[:, None].expand(-1, n_channels, -1, -1) for fall in falls
     ]
@@ -149,7 +149,10 @@ def _noise(images: Tensor, n: int, seed: int) -> Iterator[Tensor]:
     while n > 0:
         n_now = min(n, _samples_at_once(images))
         drawn = [torch.randn(shape, generator=generator, dtype=images.dtype) for _ in range(n_now)]
-        yield torch.cat(drawn).to(images.device)
+        noise = torch.cat(drawn)
+        if images.is_cuda:
+            noise = noise.pin_memory()
+        yield noise.to(images.device, non_blocking=True)
         n -= n_now
 
 
@@ -159,15 +162,16 @@ def _add(totals: list[Tensor], found: list[Tensor], n_samples: int) -> list[Tens
     return [total + sample for total, sample in zip(totals, samples, strict=True)]
 
 
-def _squares(images: Tensor, window: int, stride: int) -> Tensor:
-    """Masks of all squares, bool of shape (squares, H, W)."""
-    height, width = images.shape[2:]
-    rows = _spans(height, window, stride, images.device)
-    columns = _spans(width, window, stride, images.device)
-    return (rows[:, None, :, None] & columns[None, :, None, :]).flatten(0, 1)
+def _squares(rows: Tensor, columns: Tensor, n_at_once: int) -> Iterator[Tensor]:
+    """Masks of all squares, bool of shape (squares, H, W), some at a time."""
+    n_squares = len(rows) * len(columns)
+    for part in torch.arange(n_squares, device=rows.device).split(n_at_once):
+        row, column = part // len(columns), part % len(columns)
+        yield rows[row][:, :, None] & columns[column][:, None, :]
 
 
-def _spans(side: int, window: int, stride: int, device: torch.device) -> Tensor:
-    starts = torch.arange(0, side, stride, device=device)[:, None]
+def _spans(side: int, method: Method, device: torch.device) -> Tensor:
+    """What the squares hide of one side, bool of shape (spans, side)."""
+    starts = torch.arange(0, side, int(method["stride"]), device=device)[:, None]
     places = torch.arange(side, device=device)[None]
-    return (places >= starts) & (places < starts + window)
+    return (places >= starts) & (places < starts + int(method["window"]))

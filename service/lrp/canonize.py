@@ -20,7 +20,16 @@ from torch import Tensor, fx, nn
 from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
-from service.lrp.layers import Activation, AvgPool, BatchNorm, Convolution, Linear, MaxPool, Sum
+from service.lrp.layers import (
+    Activation,
+    AvgPool,
+    BatchNorm,
+    Convolution,
+    Linear,
+    MaxPool,
+    Sum,
+    is_altered,
+)
 
 
 class UntraceableError(Exception):
@@ -46,12 +55,23 @@ def canonize(model: nn.Module) -> fx.GraphModule:
     Raises
     ------
     UntraceableError
-        It has no fixed graph.
+        It has no fixed graph, or one that cannot be brought into the form.
     """
-    network = _trace(model.eval())
+    try:
+        return _canonize(model.eval())
+    except UntraceableError:
+        raise
+    except Exception as error:  # of torch's tracing or merging, or of the network's own code
+        raise UntraceableError(f"{type(error).__name__}: {error}") from error
+
+
+def _canonize(model: nn.Module) -> fx.GraphModule:
+    network = _trace(model)
     _name_each_use(network)
-    _take_out_of_place(network)
+    _see_changes(network)
+    network.graph.eliminate_dead_code()
     _make_modules(network)
+    _take_out_of_place(network)
     _merge_batch_norm(network)
     network.graph.lint()
     network.recompile()
@@ -65,12 +85,8 @@ def share(module: nn.Module) -> Any:
 
 
 def _trace(model: nn.Module) -> fx.GraphModule:
-    try:
-        tracer = _Tracer()
-        graph = tracer.trace(model)
-        network = fx.GraphModule(model, graph, type(model).__name__)
-    except Exception as error:
-        raise UntraceableError(f"{type(error).__name__}: {error}") from error
+    graph = _Tracer().trace(model)
+    network = fx.GraphModule(model, graph, type(model).__name__)
     placeholders = [node for node in graph.nodes if node.op == "placeholder"]
     output = next(iter(reversed(graph.nodes))).args[0]
     if len(placeholders) != 1 or not isinstance(output, fx.Node):
@@ -83,6 +99,9 @@ def _name_each_use(network: fx.GraphModule) -> None:
     for node in network.graph.nodes:
         if node.op != "call_module":
             continue
+        if not node.args and "input" in node.kwargs:  # `conv(input=x)`
+            others = {name: value for name, value in node.kwargs.items() if name != "input"}
+            node.args, node.kwargs = (node.kwargs["input"],), others
         target = str(node.target)
         seen[target] = seen.get(target, 0) + 1
         if seen[target] > 1:
@@ -90,18 +109,28 @@ def _name_each_use(network: fx.GraphModule) -> None:
             network.add_submodule(node.target, share(network.get_submodule(target)))
 
 
-def _take_out_of_place(network: fx.GraphModule) -> None:
-    """Let what works in place make a new tensor, which all later uses of the old one see."""
+def _see_changes(network: fx.GraphModule) -> None:
+    """Let all later uses of what is changed in place use what changed it."""
     order = {node: index for index, node in enumerate(network.graph.nodes)}
     for node in network.graph.nodes:
+        if _works_in_place(network, node):
+            changed = node.args[0]
+            changed.replace_all_uses_with(node, lambda user, end=order[node]: order[user] > end)
+
+
+def _take_out_of_place(network: fx.GraphModule) -> None:
+    """Let what works in place make a new tensor."""
+    for node in list(network.graph.nodes):
         if not _works_in_place(network, node):
             continue
-        changed = node.args[0]
-        changed.replace_all_uses_with(node, lambda user, end=order[node]: order[user] > end)
         if node.op == "call_module":
             network.get_submodule(str(node.target)).inplace = False  # type: ignore[assignment]
         elif "inplace" in node.kwargs:
             node.kwargs = {**node.kwargs, "inplace": False}
+        else:
+            with network.graph.inserting_before(node):
+                copied = network.graph.call_method("clone", (node.args[0],))
+            node.args = (copied, *node.args[1:])
 
 
 def _works_in_place(network: fx.GraphModule, node: fx.Node) -> bool:
@@ -109,8 +138,11 @@ def _works_in_place(network: fx.GraphModule, node: fx.Node) -> bool:
         return False
     if node.op == "call_module":
         return bool(getattr(network.get_submodule(str(node.target)), "inplace", False))
-    is_function = node.op in ("call_function", "call_method")
-    return is_function and (bool(node.kwargs.get("inplace")) or node.target in _IN_PLACE)
+    if node.op not in ("call_function", "call_method"):
+        return False
+    name = node.target if isinstance(node.target, str) else node.target.__name__
+    is_named_so = name.endswith("_") and not name.endswith("__")  # as torch names them
+    return bool(node.kwargs.get("inplace")) or is_named_so or node.target in _IN_PLACE
 
 
 def _is_node(*values: Any) -> bool:
@@ -123,7 +155,17 @@ def _relu(node: fx.Node) -> nn.Module:
 
 def _sum(node: fx.Node) -> nn.Module | None:
     is_plain = len(node.args) == 2 and _is_node(*node.args) and not node.kwargs
-    return Sum() if is_plain else None
+    return Sum() if is_plain and not _is_number(node) else None
+
+
+def _is_number(value: Any) -> bool:
+    """Whether a node computes with shapes, not with tensors."""
+    if value.op == "call_method" and value.target in ("size", "dim"):
+        return True
+    if value.target is getattr:
+        return True
+    sources = value.all_input_nodes
+    return value.op == "call_function" and bool(sources) and all(map(_is_number, sources))
 
 
 def _average(kind: type[nn.Module]) -> Callable[[fx.Node], nn.Module | None]:
@@ -136,8 +178,10 @@ def _average(kind: type[nn.Module]) -> Callable[[fx.Node], nn.Module | None]:
     return make
 
 
-# of the functions below; another one that works in place is found when outputs are compared
-_IN_PLACE = frozenset({torch.relu_, "relu_", operator.iadd, "add_"})
+_IN_PLACE = frozenset(
+    {operator.iadd, operator.isub, operator.imul, operator.itruediv}
+    | {"__iadd__", "__isub__", "__imul__", "__itruediv__"}
+)
 
 # functions that become modules; each gives None for a call that a module cannot stand for
 _FUNCTIONS: Mapping[Any, tuple[str, Callable[[fx.Node], nn.Module | None]]] = {
@@ -200,7 +244,10 @@ def _merge_batch_norm(network: fx.GraphModule) -> None:
         linear = _module_of(network, before)
         if linear is None or norm.running_mean is None or not _is_mergeable(linear):
             continue
-        network.set_submodule(str(before.target), _fuse(linear, norm))
+        merged = _fuse(linear, norm)
+        if merged is None:
+            continue
+        network.set_submodule(str(before.target), merged)
         node.replace_all_uses_with(before)
         network.graph.erase_node(node)
         network.delete_submodule(str(node.target))
@@ -211,13 +258,17 @@ def _module_of(network: fx.GraphModule, node: fx.Node) -> nn.Module | None:
 
 
 def _is_mergeable(module: nn.Module) -> bool:
-    return isinstance(module, (Convolution, nn.Linear))
+    return isinstance(module, (Convolution, nn.Linear)) and not is_altered(module)
 
 
-def _fuse(linear: Any, norm: Any) -> nn.Module:
+def _fuse(linear: Any, norm: Any) -> nn.Module | None:
+    """Merge a batch norm into the layer before it; None where their shapes do not fit for that."""
+    is_transposed = bool(getattr(linear, "transposed", False))
+    is_per_channel = not isinstance(linear, nn.Linear) or norm.num_features == linear.out_features
+    if not is_per_channel or (is_transposed and linear.groups > 1):
+        return None
     if isinstance(linear, nn.Linear):
         return fuse_linear_bn_eval(linear, norm)
-    is_transposed = bool(getattr(linear, "transposed", False))
     fused: nn.Module = fuse_conv_bn_eval(linear, norm, transpose=is_transposed)
     return fused
 

@@ -5,24 +5,31 @@ from __future__ import annotations
 import copy
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import torch
 from torch import Tensor, fx, nn
 
-from service.errors import OptionError
+from service.errors import DeadlineExceeded, OptionError
 from service.lrp.assign import Rules, assign_rules, unruled
-from service.lrp.attributors import integrated_gradients, occlusion, smooth_grad
+from service.lrp.attributors import (
+    Finder,
+    Predictor,
+    integrated_gradients,
+    occlusion,
+    smooth_grad,
+)
 from service.lrp.gradient import Found, LayerGradient
 from service.lrp.network import Network, names_of
-from service.lrp.oracle import make_oracle, zennit_composite
+from service.lrp.oracle import in_call_order, make_oracle, zennit_composite
 from service.lrp.starts import Start
 from service.lrp.twin import Box, NoTwinError, make_twin, with_taps
 from service.lrp.weights import ModifiedWeights
-from service.methods import COMPOSITES, INPUT, Method
+from service.methods import COMPOSITES, INPUT, PLAIN, Method
 
+IsWanted = Callable[[], bool]
 EngineName = Literal["twin", "zennit"]
 MAX_TWINS = 64  # without modified weights a twin is small
 MAX_TWIN_BYTES = 1 << 30
@@ -74,6 +81,29 @@ class Attributions:
         return self.found.relevances
 
 
+def always() -> bool:
+    """Say that the result is wanted."""
+    return True
+
+
+def _while_wanted(
+    find: Finder, predict: Predictor, is_wanted: IsWanted
+) -> tuple[Finder, Predictor]:
+    def check() -> None:
+        if not is_wanted():
+            raise DeadlineExceeded("the deadline has passed, or the caller has left")
+
+    def find_if_wanted(images: Tensor, starts: Sequence[Start]) -> Found:
+        check()
+        return find(images, starts)
+
+    def predict_if_wanted(images: Tensor) -> Tensor:
+        check()
+        return predict(images)
+
+    return find_if_wanted, predict_if_wanted
+
+
 class Explainer:
     """Explains one network. Methods whose engine is the twin can run on any number of threads.
 
@@ -107,7 +137,13 @@ class Explainer:
             logits: Tensor = self.network.module(images)
         return logits
 
-    def explain(self, images: Tensor, starts: Sequence[Start], method: Method) -> Attributions:
+    def explain(
+        self,
+        images: Tensor,
+        starts: Sequence[Start],
+        method: Method,
+        is_wanted: IsWanted = always,
+    ) -> Attributions:
         """Propagate relevance from the logits to the input, or to a layer.
 
         Parameters
@@ -118,34 +154,42 @@ class Explainer:
             Rounds of targets: one for each image in each.
         method : Method
             The attributor, the rules and the layer.
+        is_wanted : callable
+            Asked before each pass of an attributor that takes several.
 
         Raises
         ------
         OptionError
             The rules or the layer do not fit the network.
+        DeadlineExceeded
+            `is_wanted` said no.
         """
         way = self.way(method)
-        found = self._attribute(way.gradient, images, starts, method)
+        find, predict = _while_wanted(way.gradient.find, self.predict, is_wanted)
+        found = self._attribute(find, predict, images, starts, method)
         return Attributions(found, way.engine, way.taps, way.unruled)
 
     def _attribute(
-        self, gradient: LayerGradient, images: Tensor, starts: Sequence[Start], method: Method
+        self,
+        find: Finder,
+        predict: Predictor,
+        images: Tensor,
+        starts: Sequence[Start],
+        method: Method,
     ) -> Found:
         if method.attributor == "smooth_grad":
-            return smooth_grad(gradient.find, images, starts, method)
+            return smooth_grad(find, images, starts, method)
         if method.attributor == "integrated_gradients":
             baseline = self._baselines[str(method["baseline"])].expand_as(images[:1])
-            return integrated_gradients(
-                gradient.find, self.predict, images, baseline, starts, method
-            )
+            return integrated_gradients(find, predict, images, baseline, starts, method)
         if method.attributor == "occlusion":
             hidden = self._baselines["mean"].expand_as(images[:1])
-            return occlusion(self.predict, images, hidden, starts, method)
-        return gradient.find(images, starts)
+            return occlusion(predict, images, hidden, starts, method)
+        return find(images, starts)
 
     def way(self, method: Method) -> Way:
         """Find how a method is computed, and make its twin if it is new."""
-        key = (method.composite, method.rules, method.layer)
+        key = (method.composite, method.rules, method.layer, method.conserves)
         with self._lock:
             if key not in self._ways:
                 self._ways[key] = self._make_way(method)
@@ -203,6 +247,13 @@ class Explainer:
         )
 
     def _check_untraced(self, method: Method) -> None:
+        if method.rules and self.network.reused:
+            raise OptionError.of(
+                "composite",
+                f"must be {PLAIN}: this network cannot be traced "
+                f"({self.network.why_untraceable}), and uses {', '.join(self.network.reused)} "
+                "more than once, which rules need to be traced for",
+            )
         if not method.is_named:
             raise OptionError.of(
                 "composite",
@@ -214,6 +265,8 @@ class Explainer:
         taps = self.network.taps(method.layer)
         composite = zennit_composite(method, rules, self._box)
         oracle = make_oracle(self.network.module)
+        if composite is not None and isinstance(oracle, fx.GraphModule):
+            composite = in_call_order(composite, oracle)
         tapped = with_taps(oracle, taps) if isinstance(oracle, fx.GraphModule) else Untapped(oracle)
         gradient = LayerGradient(
             tapped, composite, at_tap=method.layer != INPUT, counts=method.conserves

@@ -89,6 +89,10 @@ class LayerGradient(Gradient):  # type: ignore[misc]  # zennit has no types
         start: Start,
         is_last: bool,
     ) -> tuple[Tensor, Tensor, Tensor]:
+        relevance = start.relevance(logits.detach())
+        if not source.requires_grad:  # the image has no part in it
+            nothing = logits.new_zeros(len(logits), len(taps))
+            return torch.zeros_like(source), relevance.sum(1), nothing
         arrived: list[Tensor] = [logits.new_zeros(len(logits))] * len(taps)
 
         def count(index: int) -> Callable[[Tensor], None]:
@@ -98,11 +102,13 @@ class LayerGradient(Gradient):  # type: ignore[misc]  # zennit has no types
             return hook
 
         # hooks of this call's own tensors: nothing that another call could see
-        handles = [tap.register_hook(count(index)) for index, tap in enumerate(taps)]
-        relevance = start.relevance(logits.detach())
+        handles = [
+            tap.register_hook(count(index)) for index, tap in enumerate(taps) if tap.requires_grad
+        ]
         (gradient,) = torch.autograd.grad(
-            (logits,), (source,), grad_outputs=(relevance,), retain_graph=not is_last
-        )
+            (logits,), (source,), grad_outputs=(relevance,), retain_graph=not is_last,
+            materialize_grads=True,
+        )  # fmt: skip
         for handle in handles:
             handle.remove()
         sums = torch.stack(arrived, 1) if arrived else logits.new_zeros(len(logits), 0)

@@ -20,6 +20,7 @@ _MOVES = {
     torch.unsqueeze,
     torch.permute,
     torch.transpose,
+    torch.clone,
     functional.dropout,
     functional.dropout1d,
     functional.dropout2d,
@@ -32,6 +33,7 @@ _MOVES = {
     "permute",
     "transpose",
     "contiguous",
+    "clone",
 }
 _MAX_POOLS = {functional.max_pool1d, functional.max_pool2d, functional.max_pool3d, torch.max_pool2d}
 _SHAPES = {getattr, operator.getitem, "size", "dim"}  # these give no tensor that has relevance
@@ -123,7 +125,7 @@ def crossed_by_all(graph: fx.Graph) -> Iterator[fx.Node]:
 
     In any order of computation these are the nodes that no edge leads past.
     """
-    nodes = _on_the_way(graph)
+    nodes = on_the_way(graph)
     position = {node: index for index, node in enumerate(nodes)}
     reach = 0  # the furthest position that an edge from before leads to
     for index, node in enumerate(nodes):
@@ -133,8 +135,8 @@ def crossed_by_all(graph: fx.Graph) -> Iterator[fx.Node]:
         reach = max([reach, *ends])
 
 
-def _on_the_way(graph: fx.Graph) -> list[fx.Node]:
-    """The nodes on any path from the image to the logits."""
+def on_the_way(graph: fx.Graph) -> list[fx.Node]:
+    """The nodes on any path from the image to the logits, in order."""
     from_image = _closure((node for node in graph.nodes if node.op == "placeholder"), "users")
     to_logits = _closure([logits_of(graph)], "all_input_nodes")
     return [node for node in graph.nodes if node in from_image and node in to_logits]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.parametrize import is_parametrized
 from zennit.types import Activation, AvgPool, BatchNorm, Convolution, Linear, MaxPool
 
 # a gradient through these hands relevance on as it should: to the winner, or to the same place
@@ -31,6 +32,7 @@ __all__ = [
     "Linear",
     "MaxPool",
     "Sum",
+    "is_altered",
 ]
 
 
@@ -43,3 +45,9 @@ class Sum(nn.Module):
     def forward(self, left: Tensor, right: Tensor) -> Tensor:
         """Add two tensors whose shapes broadcast."""
         return torch.add(left, right)
+
+
+def is_altered(module: nn.Module) -> bool:
+    """Whether a module computes more than its class says: by hooks, or by parametrized weights."""
+    hooks = (*module._forward_pre_hooks, *module._forward_hooks)  # noqa: SLF001  no other way
+    return bool(hooks) or is_parametrized(module)

@@ -45,5 +45,5 @@ def put_channels_last(network: nn.Module) -> None:
     for module in network.modules():
         if isinstance(module, nn.Conv2d):
             module.weight.data = module.weight.data.to(memory_format=torch.channels_last)
-        elif type(module) is nn.MaxPool2d:
+        elif type(module) is nn.MaxPool2d and not module.return_indices:
             module.__class__ = ChannelsLastMaxPool2d

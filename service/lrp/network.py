@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import operator
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,8 +15,8 @@ from torch import Tensor, fx, nn
 from service.errors import OptionError
 from service.lrp.canonize import UntraceableError, canonize, share
 from service.lrp.convolution import SteadyConv2d, steady
-from service.lrp.graph import crossed_by_all, logits_of, module_of
-from service.lrp.layers import TRANSPARENT, Activation
+from service.lrp.graph import crossed_by_all, logits_of, module_of, on_the_way
+from service.lrp.layers import TRANSPARENT, Activation, AvgPool, BatchNorm, Linear
 from service.lrp.layout import ChannelsLastMaxPool2d, put_channels_last
 from service.methods import INPUT
 
@@ -49,11 +51,15 @@ class Network:
         The canonized network; None if it cannot be traced.
     why_untraceable : str
         What stood in the way.
+    reused : tuple of str
+        If it cannot be traced: modules that rules are for, but that it uses more than once; known
+        when its layers have been described.
     """
 
     def __init__(self, model: nn.Module, *, is_traced: bool = True) -> None:
         self.graph: fx.GraphModule | None = None
         self.why_untraceable = "its graph does not compute what it does"
+        self.reused: tuple[str, ...] = ()
         try:
             self.graph = canonize(model) if is_traced else None
         except UntraceableError as error:
@@ -69,15 +75,18 @@ class Network:
             return {}
         return {
             str(node.target): node
-            for node in self.graph.graph.nodes
+            for node in on_the_way(self.graph.graph)
             if (module := module_of(self.graph, node)) is not None
             and not isinstance(module, TRANSPARENT)
+            and not _returns_several(node)
         }
 
     def describe_layers(self, images: Tensor) -> list[Layer]:
         """Describe the layers, the last one first, then the input; runs them on images once."""
         found = [Layer(INPUT, "Image", tuple(images.shape[1:]))]
-        if self.graph is not None:
+        if self.graph is None:
+            self.reused = used_more_than_once(self.module, images)
+        else:
             shapes: dict[str, tuple[int, ...]] = {}
             _ShapeRecorder(self.graph, shapes).run(images)
             for name in self.layers:
@@ -144,6 +153,24 @@ class _ShapeRecorder(fx.Interpreter):
         if isinstance(output, Tensor):
             self._shapes[str(target)] = tuple(output.shape[1:])
         return output
+
+
+def used_more_than_once(model: nn.Module, images: Tensor) -> tuple[str, ...]:
+    """Name the modules that rules are for, but that a network uses more than once."""
+    counts: Counter[str] = Counter()
+    copied = share(model)
+    for name, module in copied.named_modules():
+        if isinstance(module, (Linear, BatchNorm, AvgPool, Activation)):
+            module.register_forward_hook(lambda *_, name=name: counts.update([name]))
+    with torch.no_grad():
+        copied(images)
+    return tuple(name for name, count in counts.items() if count > 1)
+
+
+def _returns_several(node: fx.Node) -> bool:
+    return any(
+        user.target is operator.getitem and isinstance(user.args[1], int) for user in node.users
+    )
 
 
 def kind_of(module: nn.Module) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 from zennit import composites as zennit_composites
 from zennit import rules as zennit_rules
 from zennit.core import Composite, Hook
@@ -18,6 +18,7 @@ from zennit.layer import Sum as ZennitSum
 
 from service.lrp.assign import Rules
 from service.lrp.canonize import share
+from service.lrp.graph import module_of
 from service.lrp.layers import Sum
 from service.lrp.twin import Box
 from service.methods import COMPOSITES, PLAIN, Assignment, Method
@@ -71,6 +72,23 @@ def zennit_composite(method: Method, rules: Rules | None, box: Box) -> Composite
         return None if is_stacked else hooks.get(own)
 
     return Composite(module_map=find)
+
+
+def in_call_order(composite: Composite, oracle: fx.GraphModule) -> Composite:
+    """Let a composite see modules in the order of their calls, not in that of their names.
+
+    Its first layer is then the first one that works. What takes several tensors gets no rule:
+    zennit's hooks are for one.
+    """
+    hooks: dict[str, Hook | None] = {}
+    seen: dict[str, Any] = {}  # what the composite keeps between modules
+    for node in oracle.graph.nodes:
+        called = module_of(oracle, node)
+        if called is None or not (len(node.args) == 1 or isinstance(called, StackedSum)):
+            continue
+        for name, module in called.named_modules(prefix=str(node.target)):
+            hooks[name] = composite.module_map(seen, name, module)
+    return Composite(module_map=lambda context, name, module: hooks.get(name))
 
 
 def _named(method: Method, box: Box) -> Composite:

@@ -8,11 +8,12 @@ from typing import Any
 from torch import Tensor, fx, nn
 
 from service.lrp.affine import AffineMap, affine_map
-from service.lrp.affine_rules import AFFINE_RULES, Place
+from service.lrp.affine_rules import AFFINE_RULES
 from service.lrp.assign import Rules
 from service.lrp.graph import logits_of, module_of, non_negative, vanishing
 from service.lrp.layers import AvgPool, Linear, Sum
 from service.lrp.other_rules import ELEMENTWISE_RULES, NormPool, NormSum
+from service.lrp.place import Place
 from service.lrp.weights import ModifiedWeights
 
 Box = tuple[Tensor, Tensor]

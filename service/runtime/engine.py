@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from service.errors import BundleError, OptionError, RelevanceError
+from service.errors import BundleError, OptionError, RelevanceError, ServiceError
 from service.lrp import selftest
 from service.lrp.canonize import difference
-from service.lrp.explainer import Attributions, Explainer
+from service.lrp.explainer import Attributions, Explainer, IsWanted, always
 from service.lrp.selftest import Check
 from service.lrp.starts import Start
-from service.methods import Method, Rules, parse_rules
+from service.methods import DEFAULT_ATTRIBUTOR, PLAIN, Method, Rules, make_method, parse_rules
 from service.models.bundles import Bundle
 from service.runtime.device import describe_device
 from service.runtime.jobs import (
@@ -30,7 +31,7 @@ from service.runtime.jobs import (
     Prediction,
     Result,
 )
-from service.runtime.transfer import to_device, to_host
+from service.runtime.transfer import to_device, to_device_at_once, to_host
 
 logger = logging.getLogger(__name__)
 
@@ -46,6 +47,11 @@ class Engine:
         The network and its card.
     device : torch.device
         Where it lives.
+
+    Raises
+    ------
+    BundleError
+        The network does not do what a network has to.
     """
 
     def __init__(self, bundle: Bundle, device: torch.device) -> None:
@@ -58,9 +64,10 @@ class Engine:
         self._mean = torch.tensor(self.card.mean, device=device).view(1, 3, 1, 1)
         self._std = torch.tensor(self.card.std, device=device).view(1, 3, 1, 1)
         self._samples = selftest.sample_images(self.card.input_size, 2).numpy()
-        images = self._normalize(self._samples)
-        self.explainer = self._make_explainer(bundle, images)
-        layers = self.explainer.network.describe_layers(images)
+        images = self._normalize(to_device(self._samples, device))
+        with _blaming(self.card.name):
+            self.explainer = self._make_explainer(bundle, images)
+            layers = self.explainer.network.describe_layers(images)
         self.layers = tuple(LayerInfo(one.name, one.kind, one.shape) for one in layers)
 
     def _make_explainer(self, bundle: Bundle, images: Tensor) -> Explainer:
@@ -72,18 +79,27 @@ class Engine:
         logger.warning("%s: its graph does not compute what its code does", self.card.name)
         return Explainer(model, box, is_traced=False)
 
-    def run(self, job: Job) -> Result:
+    def run(self, job: Job, is_wanted: IsWanted = always) -> Result:
         """Do one job.
+
+        Parameters
+        ----------
+        job : Job
+            What to do.
+        is_wanted : callable
+            Asked now and then whether anybody still waits for the result.
 
         Raises
         ------
+        DeadlineExceeded
+            Nobody does.
         OptionError
             The contrast is the class that is explained, or the method does not fit the network.
         RelevanceError
             The method gave relevance that is not finite.
         """
         if isinstance(job, ExplainJob):
-            return self.explain([job])[0]
+            return self.explain([job], is_wanted)[0]
         return self.predict([job.pixels])[0]
 
     def warm_up(self) -> None:
@@ -94,8 +110,9 @@ class Engine:
         BundleError
             The relevance is not what it should be.
         """
-        self.predict(list(self._samples))
-        found = selftest.check(self.explainer, self._normalize(self._samples[:1]), Method())
+        with _blaming(self.card.name):
+            self.predict(list(self._samples))
+            found = self._check_default(self._normalize(to_device(self._samples[:1], self.device)))
         if not found.passed:
             raise BundleError(
                 f"the model {self.card.name} fails its self-test: its relevance differs from the "
@@ -105,19 +122,31 @@ class Engine:
 
     def verify(self) -> list[Check]:
         """Check every composite in float64 and float32 against zennit."""
-        images = self._normalize(self._samples)
+        images = self._normalize(to_device(self._samples, self.device))
         return list(selftest.verify(self.explainer, images, self.own_composites))
+
+    def _check_default(self, images: Tensor) -> Check:
+        try:
+            return selftest.check(self.explainer, images, Method())
+        except OptionError:  # rules cannot be given to this network, only gradients
+            plain = make_method(PLAIN, DEFAULT_ATTRIBUTOR, {})
+            return selftest.check(self.explainer, images, plain)
 
     def predict(self, images: Sequence[NDArray[np.uint8]]) -> list[Prediction]:
         """Predict a batch of uint8 images, each of shape (H, W, 3)."""
-        (logits,) = to_host(self.explainer.predict(self._normalize(np.stack(images))))
+        pixels = to_device(np.stack(images), self.device)
+        (logits,) = to_host(self.explainer.predict(self._normalize(pixels)))
         return [Prediction(row) for row in logits]
 
-    def explain(self, jobs: Sequence[ExplainJob]) -> list[Explanation]:
+    def explain(
+        self, jobs: Sequence[ExplainJob], is_wanted: IsWanted = always
+    ) -> list[Explanation]:
         """Explain a batch of images, all with the same method; targets may differ.
 
         Raises
         ------
+        DeadlineExceeded
+            Nobody waits for any of them.
         ValueError
             The methods differ.
         OptionError
@@ -128,27 +157,50 @@ class Engine:
         method = jobs[0].method
         if any(job.method != method for job in jobs):
             raise ValueError("a batch has one method: explain the others in another batch")
-        images = self._normalize(np.stack([job.pixels for job in jobs]))
-        answer = self.explainer.explain(images, make_starts(jobs, self.device), method)
+        rows, pixels = to_device_at_once(
+            [rows_of(jobs), np.stack([job.pixels for job in jobs])], self.device
+        )
+        starts = make_starts(rows)
+        answer = self.explainer.explain(self._normalize(pixels), starts, method, is_wanted)
         return unpack(jobs, answer)
 
-    def _normalize(self, pixels: NDArray[np.uint8]) -> Tensor:
-        batch = to_device(pixels, self.device).permute(0, 3, 1, 2)
-        scaled = (batch.float() / 255 - self._mean) / self._std
+    def _normalize(self, pixels: Tensor) -> Tensor:
+        scaled = (pixels.permute(0, 3, 1, 2).float() / 255 - self._mean) / self._std
         is_on_cpu = self.device.type == "cpu"
         layout = torch.channels_last if is_on_cpu else torch.contiguous_format
         return scaled.contiguous(memory_format=layout)
 
 
-def make_starts(jobs: Sequence[ExplainJob], device: torch.device) -> list[Start]:
-    """One start for each round of targets; a job with fewer targets repeats its last."""
+@contextmanager
+def _blaming(model: str) -> Iterator[None]:
+    """Say of which model it was that something unforeseen was raised."""
+    try:
+        yield
+    except ServiceError:
+        raise
+    except Exception as error:
+        raise BundleError(
+            f"the network of the model {model} cannot be used: {type(error).__name__}: {error}"
+        ) from error
+
+
+def rows_of(jobs: Sequence[ExplainJob]) -> NDArray[np.int64]:
+    """Contrasts, whether to start from logits, and each round of targets, one column for a job.
+
+    A job with fewer targets repeats its last.
+    """
     n_rounds = max(len(job.targets) for job in jobs)
     rows = [
         [_index(job.contrast), job.start == "logit"]
         + [_index(job.targets[min(n, len(job.targets) - 1)]) for n in range(n_rounds)]
         for job in jobs
     ]
-    contrasts, is_logit, *targets = to_device(np.array(rows, dtype=np.int64).T, device)
+    return np.array(rows, dtype=np.int64).T
+
+
+def make_starts(rows: Tensor) -> list[Start]:
+    """One start for each round of targets."""
+    contrasts, is_logit, *targets = rows
     return [Start(chosen, contrasts, is_logit.bool()) for chosen in targets]
 
 

@@ -64,7 +64,7 @@ class Prediction:
 
 @dataclass(frozen=True)
 class LayerRelevance:
-    """How much relevance arrived at the output of a layer, or at the input."""
+    """How much relevance arrived at the output of a layer."""
 
     layer: str
     arrived: float
@@ -83,8 +83,8 @@ class Attribution:
     start : float
         The relevance that was there to be handed on.
     by_layer : tuple of LayerRelevance or None
-        From the output to the layer that was asked for, at those that every path crosses; None
-        where the method does not conserve.
+        From the output to the layer that was asked for, at those that every path crosses and at
+        that one; None where the method does not conserve.
     """
 
     target: int
@@ -136,7 +136,7 @@ class LayerInfo:
     @property
     def has_space(self) -> bool:
         """Whether there are rows and columns, so that its relevance can be shown as a picture."""
-        return len(self.shape) == 3
+        return len(self.shape) == 3 and self.kind != "Linear"  # whose channels are the last
 
 
 Job = PredictJob | ExplainJob

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from service.lrp.explainer import IsWanted, always
 from service.models.bundles import read_bundle
 from service.runtime.device import describe_device, open_device
 from service.runtime.engine import Engine
@@ -28,9 +29,9 @@ class Engines:
         """The layers whose relevance can be asked for, by the model's name."""
         return {name: engine.layers for name, engine in self.engines.items()}
 
-    def run(self, job: Job) -> Result:
-        """Do one job with the model that it names."""
-        return self.engines[job.model].run(job)
+    def run(self, job: Job, is_wanted: IsWanted = always) -> Result:
+        """Do one job with the model that it names, as long as it is wanted."""
+        return self.engines[job.model].run(job, is_wanted)
 
 
 def load_engines(

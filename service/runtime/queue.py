@@ -6,7 +6,7 @@ The contract:
 - Jobs are done one at a time, in the order in which they came.
 - A full queue refuses at once (`QueueFull`, with `Retry-After` from the measured rate).
 - Whoever waits longer than the deadline, queued or running, gets `DeadlineExceeded`; a job that
-  nobody waits for any more is skipped.
+  nobody waits for any more is skipped, or given up between two passes through the network.
 - Every job that was accepted gets exactly one answer; what one job raises, no other sees.
 - Closing refuses new jobs, finishes those that were accepted, and ends the thread.
 """
@@ -66,8 +66,8 @@ class JobRunner(Protocol):
     def layers(self) -> Layers:
         """The layers of each model, by its name."""
 
-    def run(self, job: Job) -> Result:
-        """Do one job."""
+    def run(self, job: Job, is_wanted: Callable[[], bool]) -> Result:
+        """Do one job; give it up (`DeadlineExceeded`) where it is long and nobody waits for it."""
 
 
 ResultT = TypeVar("ResultT", Prediction, Explanation)
@@ -213,7 +213,7 @@ class DeviceQueue:
     def _run(self, engine: JobRunner, item: _Item) -> None:
         started_at = time.perf_counter()
         try:
-            result = engine.run(item.job)
+            result = engine.run(item.job, lambda: not item.future.done())
         except ServiceError as error:
             _answer(item, error)
         except Exception:  # of one job; the thread lives on for the others

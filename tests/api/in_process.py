@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -47,7 +47,7 @@ class FakeEngine:
         self.layers: Layers = dict.fromkeys(models or (DEFAULT_MODEL,), INFOS)
         self.jobs: list[Job] = []
 
-    def run(self, job: Job) -> Result:
+    def run(self, job: Job, is_wanted: Callable[[], bool]) -> Result:
         """Answer a job."""
         self.jobs.append(job)
         random = np.random.default_rng(0)

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import httpx
 import pytest
@@ -138,7 +138,7 @@ SECRET = "the password is 1234"
 
 
 class BrokenEngine(FakeEngine):
-    def run(self, job: Job) -> Result:
+    def run(self, job: Job, is_wanted: Callable[[], bool]) -> Result:
         raise RuntimeError(SECRET)
 
 
@@ -147,9 +147,9 @@ class SlowEngine(FakeEngine):
         super().__init__()
         self.may_go_on = threading.Event()
 
-    def run(self, job: Job) -> Result:
+    def run(self, job: Job, is_wanted: Callable[[], bool]) -> Result:
         self.may_go_on.wait(10)
-        return super().run(job)
+        return super().run(job, is_wanted)
 
 
 async def fail(request: Request) -> PlainTextResponse:

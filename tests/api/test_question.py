@@ -103,6 +103,18 @@ def test_targets_exclude_target_and_contrast(
     assert all("does not go with `targets`" in said for said in problems.values())
 
 
+@pytest.mark.parametrize(
+    ("target", "contrast"), [("cat", "cat"), ("3", "cat"), ("cat", "label:cat")]
+)
+def test_a_class_is_not_explained_against_itself(
+    client: httpx.Client, photo: bytes, target: str, contrast: str
+) -> None:
+    answer = send(client, photo, {"target": target, "contrast": contrast})
+
+    said = wrong_options(answer)
+    assert said == {"contrast": "is the class that is explained; give another class"}
+
+
 @pytest.mark.parametrize("accept", [PNG, NPY])
 @pytest.mark.parametrize("targets", [["cat"], ["cat", "dog"]])
 def test_targets_fit_into_json_only(

@@ -282,7 +282,7 @@ def test_modified_weights_are_shared_and_counted_once(tiny: nn.Module) -> None:
     explainer.way(make_method("epsilon_plus_flat", "gradient", {"stabilizer": 0.1}))
     assert explainer.twin_bytes == positive + bias  # which has the stabilizer in it
     explainer.way(make_method("epsilon_alpha2_beta1_flat", "gradient", {}))
-    negative = weight + bias  # the positive bias without a stabilizer; and no negative one
+    negative = weight + 2 * bias  # the negative bias, and the positive one without a stabilizer
     assert explainer.twin_bytes == positive + bias + negative
     explainer.way(make_method("epsilon_alpha2_beta1_flat", "gradient", {"epsilon": 0.1}))
     assert explainer.twin_bytes == positive + bias + negative

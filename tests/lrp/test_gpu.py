@@ -17,9 +17,9 @@ from service.methods import COMPOSITES, Method, make_method
 from service.models.bundles import read_bundle
 from service.models.registry import find_bundle
 from service.runtime.device import open_device
-from service.runtime.engine import Engine, make_starts, unpack
+from service.runtime.engine import Engine, make_starts, rows_of, unpack
 from service.runtime.jobs import ExplainJob
-from service.runtime.transfer import to_device, to_host
+from service.runtime.transfer import to_device, to_device_at_once, to_host
 from service.settings import DEFAULT_MODEL
 from tests.lrp.networks import box, make_images
 from tests.network_input import Pixels
@@ -177,8 +177,10 @@ def test_nothing_waits_between_the_copy_in_and_the_copy_out(
     engine, jobs = shipped_engine(device), make_jobs(method)
     wanted = engine.explain(jobs)  # the twin is made, and kernels are chosen
     with no_waiting(device):
-        images = engine._normalize(np.stack([job.pixels for job in jobs]))
-        answer = engine.explainer.explain(images, make_starts(jobs, device), method)
+        pixels = np.stack([job.pixels for job in jobs])
+        rows, batch = to_device_at_once((rows_of(jobs), pixels), device)
+        images = engine._normalize(batch)
+        answer = engine.explainer.explain(images, make_starts(rows), method)
     for one, other in zip(unpack(jobs, answer), wanted, strict=True):
         np.testing.assert_allclose(one.logits, other.logits, rtol=0, atol=1e-4)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
@@ -11,8 +13,8 @@ from torch import Tensor, nn
 from service.lrp.explainer import Explainer
 from service.lrp.selftest import difference
 from service.lrp.starts import Start
-from service.methods import Method
-from tests.lrp.methods import CORNERS, RULES_ALONE, name_of
+from service.methods import Method, make_method
+from tests.lrp.methods import COMBINATIONS, CORNERS, RULES_ALONE, name_of
 from tests.lrp.networks import (
     SIDES,
     architecture,
@@ -24,6 +26,11 @@ from tests.lrp.networks import (
 
 LIMITS = {torch.float64: 1e-9, torch.float32: 1e-4}
 EVERYTHING = (*CORNERS, *RULES_ALONE)
+SKEWED = [
+    make_method("epsilon_alpha2_beta1", "gradient", {"stabilizer": stabilizer, "zero_bias": bias})
+    for stabilizer in (1e-9, 1e-6)
+    for bias in (False, True)
+]
 
 
 def one_start() -> list[Start]:
@@ -65,6 +72,39 @@ def test_relevance_equals_zennit(
     assert apart(explainer, images, method) <= LIMITS[dtype]
 
 
+@pytest.mark.parametrize("method", COMBINATIONS, ids=name_of)
+def test_relevance_equals_zennit_in_corners_of_all_parameters(method: Method) -> None:
+    assert apart(minivgg(), make_images(1, SIDES["minivgg"], torch.float64), method) <= 1e-9
+
+
+@lru_cache
+def minivgg() -> Explainer:
+    return make_explainer(architecture("minivgg"), torch.float64)
+
+
+@pytest.mark.parametrize("share", [0.5, 0.02, 0.005], ids="{:.1%} negative".format)
+@pytest.mark.parametrize("scale", [1.0, 1e-3, 1e-5], ids="times {:g}".format)
+@pytest.mark.parametrize("method", SKEWED, ids=name_of)
+@pytest.mark.parametrize("is_last_a_relu", [True, False])
+def test_no_digits_are_lost_where_negative_weights_are_few_and_small(
+    method: Method, scale: float, share: float, is_last_a_relu: bool, dtype: torch.dtype
+) -> None:
+    torch.manual_seed(0)
+    layers = [nn.Conv2d(3, 16, 3, padding=1), nn.Conv2d(16, 8, 3, padding=1)]
+    for layer in layers:
+        weight = layer.weight.detach().abs()
+        is_negative = torch.rand_like(weight) < share
+        layer.weight.data = torch.where(is_negative, -weight * scale, weight)
+        layer.bias.data.abs_()  # type: ignore[union-attr]
+    last = nn.ReLU() if is_last_a_relu else nn.Identity()
+    pool = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 4))
+    network = nn.Sequential(layers[0], nn.ReLU(), layers[1], last, pool).eval()
+    for sign in (1, -1):  # contributions of the other sign are few
+        layers[1].weight.data *= sign
+        explainer = make_explainer(network, dtype)
+        assert apart(explainer, make_images(2, 12, dtype).abs(), method) <= LIMITS[dtype]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["vgg11", "vgg11_bn", "alexnet"])
 def test_relevance_equals_zennit_at_full_width(name: str) -> None:
@@ -88,9 +128,9 @@ def test_each_rule_alone_equals_zennits(name: str, method: Method) -> None:
 @pytest.mark.filterwarnings("ignore:Using padding=.same. with even kernel lengths")
 @given(network=random_networks(), seed=st.integers(0, 99), data=st.data())
 def test_relevance_equals_zennit_on_any_small_network(
-    network: nn.Module, seed: int, data: st.DataObject
+    network: nn.Module, seed: int, data: st.DataObject, dtype: torch.dtype
 ) -> None:
-    explainer = make_explainer(network, torch.float64)
-    images = make_images(1, 20, torch.float64, seed)
+    explainer = make_explainer(network, dtype)
+    images = make_images(1, 20, dtype, seed)
     for method in data.draw(st.lists(st.sampled_from(EVERYTHING), min_size=1, max_size=4)):
-        assert apart(explainer, images, method) <= 1e-9
+        assert apart(explainer, images, method) <= LIMITS[dtype]

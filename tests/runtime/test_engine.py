@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch import Tensor, nn
 
-from service.errors import BundleError, OptionError, RelevanceError
+from service.errors import BundleError, DeadlineExceeded, OptionError, RelevanceError
 from service.methods import COMPOSITES, Method, make_method
 from service.models.bundles import read_bundle
 from service.models.registry import find_bundle
@@ -161,6 +162,38 @@ def test_a_class_is_not_explained_against_itself(engine: Engine, images: list[Pi
             engine.run(ExplainJob(images[0], MODEL, Method(), (target,), contrast=predicted))
 
 
+@pytest.mark.parametrize("attributor", ["smooth_grad", "integrated_gradients", "occlusion"])
+def test_what_is_not_wanted_any_more_is_given_up_between_two_passes(
+    engine: Engine, images: list[Pixels], attributor: str
+) -> None:
+    answers = iter([True, True, False])
+    with pytest.raises(DeadlineExceeded, match="the caller has left"):
+        engine.run(
+            ExplainJob(images[0], MODEL, make_method(None, attributor, {})), lambda: next(answers)
+        )
+    assert list(answers) == []
+
+
+class Detached(nn.Module):
+    """A network through which no gradient comes."""
+
+    def __init__(self, inner: nn.Module) -> None:
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Compute logits."""
+        logits: Tensor = self.inner(images)
+        return logits.detach()
+
+
+def test_a_network_that_cannot_be_explained_is_refused_in_a_sentence() -> None:
+    bundle = read_bundle(find_bundle(MODEL))
+    broken = replace(bundle, model=Detached(bundle.model))
+    with pytest.raises(BundleError, match=f"the network of the model {MODEL} cannot be used: "):
+        Engine(broken, torch.device("cpu")).warm_up()
+
+
 def test_a_batch_of_several_methods_is_refused(engine: Engine, images: list[Pixels]) -> None:
     methods = [make_method(name, "gradient", {}) for name in ("epsilon_plus", "none")]
     jobs = [ExplainJob(images[0], MODEL, method) for method in methods]
@@ -180,7 +213,7 @@ def test_the_image_is_normalized_as_the_card_says(engine: Engine, images: list[P
     mean, std = np.array(engine.card.mean), np.array(engine.card.std)
     wanted = ((images[0] / 255 - mean) / std).transpose(2, 0, 1)
     np.testing.assert_allclose(
-        engine._normalize(np.stack(images[:1]))[0].numpy(), wanted, atol=1e-6
+        engine._normalize(torch.from_numpy(images[0])[None])[0].numpy(), wanted, atol=1e-6
     )
 
 

@@ -47,8 +47,10 @@ class Runner:
         self.gate = threading.Event()
         self.gate.set()
         self.entered = threading.Event()
+        self.is_wanted: Callable[[], bool] = lambda: True  # as the last job was given it
 
-    def run(self, job: Job) -> Prediction:
+    def run(self, job: Job, is_wanted: Callable[[], bool]) -> Prediction:
+        self.is_wanted = is_wanted
         self.entered.set()
         assert self.gate.wait(LIMIT_S)
         number = number_of(job)
@@ -239,6 +241,20 @@ def test_a_job_that_runs_past_the_deadline_is_answered_then(
             with pytest.raises(DeadlineExceeded, match=r"within 0\.1 s"):
                 await first
         assert not runner.gate.is_set()
+        runner.gate.set()
+
+    run(scenario())
+
+
+def test_a_job_that_runs_learns_when_it_is_not_wanted_any_more(
+    runner: Runner, make_queue: MakeQueue
+) -> None:
+    async def scenario() -> None:
+        first = await hold_first(runner, make_queue(deadline_s=0.1))
+        was_wanted = runner.is_wanted()
+        with pytest.raises(DeadlineExceeded):
+            await first
+        assert (was_wanted, runner.is_wanted()) == (True, False)
         runner.gate.set()
 
     run(scenario())
