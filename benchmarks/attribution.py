@@ -223,7 +223,7 @@ def small_cases(model: nn.Module, n: int) -> list[tuple[str, int, str, Case, int
     for composite in TIMED:
         for batch in (1, 8, 32):
             images = torch.randn(batch, 3, 32, 32, generator=generator)
-            repeats = max(5, n // batch)
+            repeats = max(n // 2, n // batch)
             case = make_case(model, images, composite)
             cases.append(("minivgg", batch, composite, case, repeats, 2.5))
     return cases
