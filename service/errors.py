@@ -14,6 +14,7 @@ x RequestError                      what was sent has to change
 x Unavailable                       the same request may succeed later
   - QueueFull                  429
   - NotReady                   503  starting, draining or broken
+  - OutOfMemory                503  the device's memory is too small for this request
   - DeadlineExceeded           504
 x InternalError                500  never shows its cause; the log has it
 x BundleError                  500  a model's files are wrong (start-up and CLI)
@@ -155,6 +156,13 @@ class NotReady(Unavailable):
 
     type = "not-ready"
     title = "Not ready"
+
+
+class OutOfMemory(Unavailable):
+    """The request does not fit into the device's memory, not even alone."""
+
+    type = "out-of-memory"
+    title = "Out of memory"
 
 
 class DeadlineExceeded(Unavailable):

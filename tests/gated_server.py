@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from service import app
+from service.runtime.batcher import Outcomes
 from service.runtime.jobs import Job, Result
 from service.runtime.queue import JobRunner
 from service.settings import Settings
@@ -24,11 +25,15 @@ class GatedRunner:
         self.inner, self.folder = inner, folder
         self.device_name, self.layers = inner.device_name, inner.layers
 
-    def run(self, job: Job, is_wanted: Callable[[], bool]) -> Result:
-        """Do one job."""
+    def best_size(self, job: Job) -> int:
+        """How many jobs like this one are best done at once."""
+        return self.inner.best_size(job)
+
+    def run(self, jobs: Sequence[Job], is_wanted: Callable[[], bool]) -> Outcomes[Result]:
+        """Do a batch."""
         (self.folder / "running").touch()
         wait_for(self.folder / "run")
-        return self.inner.run(job, is_wanted)
+        return self.inner.run(jobs, is_wanted)
 
 
 def wait_for(gate: Path) -> None:

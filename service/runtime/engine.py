@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from service.errors import BundleError, OptionError, RelevanceError, ServiceError
+from service.errors import BundleError, OptionError, OutOfMemory, RelevanceError, ServiceError
 from service.lrp import selftest
 from service.lrp.canonize import difference
 from service.lrp.explainer import Attributions, Explainer, IsWanted, always
@@ -19,6 +19,7 @@ from service.lrp.selftest import Check
 from service.lrp.starts import Start
 from service.methods import DEFAULT_ATTRIBUTOR, PLAIN, Method, Rules, make_method, parse_rules
 from service.models.bundles import Bundle
+from service.runtime.batch_size import best_batch_size
 from service.runtime.device import describe_device
 from service.runtime.jobs import (
     Attribution,
@@ -29,6 +30,7 @@ from service.runtime.jobs import (
     LayerInfo,
     LayerRelevance,
     Prediction,
+    PredictJob,
     Result,
 )
 from service.runtime.transfer import to_device, to_device_at_once, to_host
@@ -61,6 +63,7 @@ class Engine:
         self.own_composites: Mapping[str, Rules] = {
             name: parse_rules(entries) for name, entries in self.card.composites.items()
         }
+        self._batch_size = 1  # until it is found
         self._mean = torch.tensor(self.card.mean, device=device).view(1, 3, 1, 1)
         self._std = torch.tensor(self.card.std, device=device).view(1, 3, 1, 1)
         self._samples = selftest.sample_images(self.card.input_size, 2).numpy()
@@ -79,31 +82,38 @@ class Engine:
         logger.warning("%s: its graph does not compute what its code does", self.card.name)
         return Explainer(model, box, is_traced=False)
 
-    def run(self, job: Job, is_wanted: IsWanted = always) -> Result:
-        """Do one job.
+    def best_size(self, job: Job) -> int:
+        """How many jobs like this one are best done at once."""
+        is_one_pass = isinstance(job, PredictJob) or job.method.attributor == DEFAULT_ATTRIBUTOR
+        return self._batch_size if is_one_pass else 1  # the others make batches of their own
+
+    def run(self, jobs: Sequence[Job], is_wanted: IsWanted = always) -> list[Result | ServiceError]:
+        """Do jobs of one key: each has a result, or an error of its own.
 
         Parameters
         ----------
-        job : Job
+        jobs : sequence of Job
             What to do.
         is_wanted : callable
-            Asked now and then whether anybody still waits for the result.
+            Asked now and then whether anybody still waits for the results.
 
         Raises
         ------
         DeadlineExceeded
             Nobody does.
         OptionError
-            The contrast is the class that is explained, or the method does not fit the network.
-        RelevanceError
-            The method gave relevance that is not finite.
+            The method does not fit the network.
+        OutOfMemory
+            They do not fit into the device's memory together.
         """
-        if isinstance(job, ExplainJob):
-            return self.explain([job], is_wanted)[0]
-        return self.predict([job.pixels])[0]
+        explained = [job for job in jobs if isinstance(job, ExplainJob)]
+        with _short_of_memory():
+            if explained:
+                return [*self._explain(explained, is_wanted)]
+            return [*self.predict([job.pixels for job in jobs])]
 
     def warm_up(self) -> None:
-        """Run each operation once, and check the default method against zennit.
+        """Find the best batch, and check the default method against zennit.
 
         Raises
         ------
@@ -111,8 +121,10 @@ class Engine:
             The relevance is not what it should be.
         """
         with _blaming(self.card.name):
+            self._batch_size = self._find_batch_size()
             self.predict(list(self._samples))
-            found = self._check_default(self._normalize(to_device(self._samples[:1], self.device)))
+            image = self._normalize(to_device(self._samples[:1], self.device))
+            found = selftest.check(self.explainer, image, self._default_method())
         if not found.passed:
             raise BundleError(
                 f"the model {self.card.name} fails its self-test: its relevance differs from the "
@@ -125,12 +137,20 @@ class Engine:
         images = self._normalize(to_device(self._samples, self.device))
         return list(selftest.verify(self.explainer, images, self.own_composites))
 
-    def _check_default(self, images: Tensor) -> Check:
+    def _find_batch_size(self) -> int:
+        image = self._samples[0]
+        method = self._default_method()
+        sizes = [2**n for n in range(9 if self.device.type == "cuda" else 6)]
+        return best_batch_size(
+            lambda n: self.run([ExplainJob(image, self.card.name, method)] * n), sizes
+        )
+
+    def _default_method(self) -> Method:
         try:
-            return selftest.check(self.explainer, images, Method())
+            self.explainer.way(Method())
         except OptionError:  # rules cannot be given to this network, only gradients
-            plain = make_method(PLAIN, DEFAULT_ATTRIBUTOR, {})
-            return selftest.check(self.explainer, images, plain)
+            return make_method(PLAIN, DEFAULT_ATTRIBUTOR, {})
+        return Method()
 
     def predict(self, images: Sequence[NDArray[np.uint8]]) -> list[Prediction]:
         """Predict a batch of uint8 images, each of shape (H, W, 3)."""
@@ -145,15 +165,22 @@ class Engine:
 
         Raises
         ------
-        DeadlineExceeded
-            Nobody waits for any of them.
+        ServiceError
+            As `run` does, or as one of the jobs has it: the contrast is the class that is
+            explained (`OptionError`), or relevance is not finite (`RelevanceError`).
         ValueError
             The methods differ.
-        OptionError
-            A contrast is the class that is explained, or the method does not fit the network.
-        RelevanceError
-            The method gave relevance that is not finite.
         """
+        found = []
+        for outcome in self._explain(jobs, is_wanted):
+            if isinstance(outcome, ServiceError):
+                raise outcome
+            found.append(outcome)
+        return found
+
+    def _explain(
+        self, jobs: Sequence[ExplainJob], is_wanted: IsWanted
+    ) -> list[Explanation | ServiceError]:
         method = jobs[0].method
         if any(job.method != method for job in jobs):
             raise ValueError("a batch has one method: explain the others in another batch")
@@ -184,6 +211,21 @@ def _blaming(model: str) -> Iterator[None]:
         ) from error
 
 
+@contextmanager
+def _short_of_memory() -> Iterator[None]:
+    """Say by an error of ours that memory was too small."""
+    try:
+        yield
+    except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+        is_of_cpu = isinstance(error, RuntimeError) and "allocate memory" in str(error)
+        if not (is_of_cpu or isinstance(error, (torch.OutOfMemoryError, MemoryError))):
+            raise
+        raise OutOfMemory(
+            "this request needs more memory than the device has; ask for fewer targets, or for "
+            "another attributor, or run the service on a larger device"
+        ) from None
+
+
 def rows_of(jobs: Sequence[ExplainJob]) -> NDArray[np.int64]:
     """Contrasts, whether to start from logits, and each round of targets, one column for a job.
 
@@ -208,26 +250,26 @@ def _index(target: int | None) -> int:
     return -1 if target is None else target
 
 
-def unpack(jobs: Sequence[ExplainJob], answer: Attributions) -> list[Explanation]:
-    """Turn a batch's tensors into explanations, with one copy from the device."""
+def unpack(jobs: Sequence[ExplainJob], answer: Attributions) -> list[Explanation | ServiceError]:
+    """Turn a batch's tensors into explanations or errors of one, with one copy from the device."""
     found = answer.found
     n = len(found.starts)
     targets = [start.targets for start in found.starts]
     columns = (*targets, *found.totals, *found.sums, *found.relevances)
     logits, *host = to_host(found.logits, *columns)
     of_round = [host[index::n] for index in range(n)]
-    return [
-        Explanation(
-            logits[row],
-            tuple(
+
+    def unpack_row(row: int, job: ExplainJob) -> Explanation | ServiceError:
+        try:
+            attributions = tuple(
                 _unpack_one(job, answer.taps, [column[row] for column in of_round[index]])
                 for index in range(len(job.targets))
-            ),
-            answer.engine,
-            answer.unruled,
-        )
-        for row, job in enumerate(jobs)
-    ]
+            )
+        except ServiceError as error:  # of this one alone
+            return error
+        return Explanation(logits[row], attributions, answer.engine, answer.unruled)
+
+    return [unpack_row(row, job) for row, job in enumerate(jobs)]
 
 
 def _unpack_one(job: ExplainJob, taps: Sequence[str], values: Sequence[Floats]) -> Attribution:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,6 +29,16 @@ class PredictJob:
     pixels: Pixels
     model: str
 
+    @property
+    def key(self) -> Hashable:
+        """Jobs with the same key can be done as one batch."""
+        return self.model, "predict"
+
+    @property
+    def kind(self) -> Hashable:
+        """Jobs of the same kind need much the same memory."""
+        return self.model, "predict"
+
 
 @dataclass(frozen=True, eq=False)
 class ExplainJob:
@@ -53,6 +64,16 @@ class ExplainJob:
     targets: tuple[int | None, ...] = (None,)
     contrast: int | None = None
     start: Start = "one_hot"
+
+    @property
+    def key(self) -> Hashable:
+        """Jobs with the same key can be done as one batch; their targets differ freely."""
+        return self.model, "explain", self.method, len(self.targets)
+
+    @property
+    def kind(self) -> Hashable:
+        """Jobs of the same kind need much the same memory."""
+        return self.model, "explain", self.method.composite, self.method.attributor
 
 
 @dataclass(frozen=True, eq=False)

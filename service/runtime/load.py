@@ -7,6 +7,7 @@ from pathlib import Path
 
 from service.lrp.explainer import IsWanted, always
 from service.models.bundles import read_bundle
+from service.runtime.batcher import Outcomes
 from service.runtime.device import describe_device, open_device
 from service.runtime.engine import Engine
 from service.runtime.jobs import Job, LayerInfo, Result
@@ -29,9 +30,13 @@ class Engines:
         """The layers whose relevance can be asked for, by the model's name."""
         return {name: engine.layers for name, engine in self.engines.items()}
 
-    def run(self, job: Job, is_wanted: IsWanted = always) -> Result:
-        """Do one job with the model that it names, as long as it is wanted."""
-        return self.engines[job.model].run(job, is_wanted)
+    def best_size(self, job: Job) -> int:
+        """How many jobs like this one are best done at once."""
+        return self.engines[job.model].best_size(job)
+
+    def run(self, jobs: Sequence[Job], is_wanted: IsWanted = always) -> Outcomes[Result]:
+        """Do jobs of one key with the model that they name, as long as any is wanted."""
+        return self.engines[jobs[0].model].run(jobs, is_wanted)
 
 
 def load_engines(

@@ -1,9 +1,8 @@
-"""The device thread and the bounded queue in front of it. Needs no torch.
+"""The device thread, and the way to it from an event loop. Needs no torch.
 
-The contract:
+The contract, beside that of the `Batcher`:
 
 - One thread owns the engine; nothing else touches it.
-- Jobs are done one at a time, in the order in which they came.
 - A full queue refuses at once (`QueueFull`, with `Retry-After` from the measured rate).
 - Whoever waits longer than the deadline, queued or running, gets `DeadlineExceeded`; a job that
   nobody waits for any more is skipped, or given up between two passes through the network.
@@ -18,8 +17,7 @@ import logging
 import math
 import threading
 import time
-from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Generic, Protocol, TypeVar, overload
@@ -32,6 +30,7 @@ from service.errors import (
     QueueFull,
     ServiceError,
 )
+from service.runtime.batcher import Batcher, Full, Outcomes
 from service.runtime.jobs import (
     ExplainJob,
     Explanation,
@@ -66,8 +65,14 @@ class JobRunner(Protocol):
     def layers(self) -> Layers:
         """The layers of each model, by its name."""
 
-    def run(self, job: Job, is_wanted: Callable[[], bool]) -> Result:
-        """Do one job; give it up (`DeadlineExceeded`) where it is long and nobody waits for it."""
+    def best_size(self, job: Job) -> int:
+        """How many jobs like this one are best done at once."""
+
+    def run(self, jobs: Sequence[Job], is_wanted: Callable[[], bool]) -> Outcomes[Result]:
+        """Do jobs of one key; give them up where they are long and nobody waits for them.
+
+        Each has a result or an error of its own. What is raised is about all of them.
+        """
 
 
 ResultT = TypeVar("ResultT", Prediction, Explanation)
@@ -75,11 +80,12 @@ ResultT = TypeVar("ResultT", Prediction, Explanation)
 
 @dataclass(frozen=True, eq=False)
 class Done(Generic[ResultT]):
-    """A job's result, how long it waited, and how long it ran."""
+    """A job's result, how long it waited, how long its batch ran, and how many were in that."""
 
     result: ResultT
     queue_ms: float
     compute_ms: float
+    batch_size: int
 
 
 @dataclass(eq=False)
@@ -88,6 +94,17 @@ class _Item:
     future: asyncio.Future[Any]
     loop: asyncio.AbstractEventLoop
     queued_at: float = field(default_factory=time.perf_counter)
+
+    @property
+    def key(self) -> Hashable:
+        return self.job.key
+
+    @property
+    def kind(self) -> Hashable:
+        return self.job.kind
+
+    def is_wanted(self) -> bool:
+        return not self.future.done()
 
 
 class DeviceQueue:
@@ -112,10 +129,10 @@ class DeviceQueue:
         deadline_s: float,
         on_loaded: Callable[[], None] = lambda: None,
     ) -> None:
-        self._load, self._size, self._deadline_s = load, size, deadline_s
-        self._on_loaded = on_loaded
-        self._items: deque[_Item] = deque()
-        self._changed = threading.Condition()
+        self._load, self._deadline_s, self._on_loaded = load, deadline_s, on_loaded
+        self._engine: JobRunner | None = None
+        self._batcher: Batcher[_Item, Result] = Batcher(size, self._best_size)
+        self._lock = threading.Lock()  # of the state
         self._thread = threading.Thread(target=self._work, name="device", daemon=True)
         self._mean_compute_s = 0.01  # replaced by what is measured
         self.state = State.STARTING
@@ -129,10 +146,10 @@ class DeviceQueue:
 
     def close(self, timeout_s: float = 60.0) -> None:
         """Finish what was accepted, then end the thread."""
-        with self._changed:
+        with self._lock:
             if self.state is not State.BROKEN:
                 self.state = State.DRAINING
-            self._changed.notify()
+        self._batcher.close()
         if self._thread.is_alive():
             self._thread.join(timeout_s)
 
@@ -168,22 +185,24 @@ class DeviceQueue:
             ) from None
 
     def _put(self, item: _Item) -> None:
-        with self._changed:
+        with self._lock:  # what comes in while it is ready is answered, also when it closes
             if self.state is not State.READY:
                 raise NotReady(_NOT_READY[self.state], headers={"Retry-After": "1"})
-            if len(self._items) >= self._size:
-                self._drop_abandoned()
-            if len(self._items) >= self._size:
-                wait_s = max(1, math.ceil(len(self._items) * self._mean_compute_s))
-                raise QueueFull(
-                    f"{len(self._items)} requests are waiting already; try again in {wait_s} s",
-                    headers={"Retry-After": str(wait_s)},
-                )
-            self._items.append(item)
-            self._changed.notify()
+            try:
+                self._batcher.put(item)
+            except Full:
+                raise self._full() from None
 
-    def _drop_abandoned(self) -> None:
-        self._items = deque(item for item in self._items if not item.future.done())
+    def _full(self) -> QueueFull:
+        n_waiting = len(self._batcher)
+        wait_s = max(1, math.ceil(n_waiting * self._mean_compute_s))
+        return QueueFull(
+            f"{n_waiting} requests are waiting already; try again in {wait_s} s",
+            headers={"Retry-After": str(wait_s)},
+        )
+
+    def _best_size(self, item: _Item) -> int:
+        return self._engine.best_size(item.job) if self._engine else 1
 
     def _work(self) -> None:
         try:
@@ -191,39 +210,26 @@ class DeviceQueue:
         except Exception as error:  # noqa: BLE001  whatever it is, the service says that it is broken
             self._fail(error)
             return
+        self._engine = engine
         self.device_name, self.layers = engine.device_name, engine.layers
-        with self._changed:
+        with self._lock:
             if self.state is State.STARTING:
                 self.state = State.READY
         self._tell()
-        while (item := self._next()) is not None:
-            self._run(engine, item)
+        while items := self._batcher.take():
+            self._run(engine, items)
 
-    def _next(self) -> _Item | None:
-        with self._changed:
-            while True:
-                while self._items:
-                    item = self._items.popleft()
-                    if not item.future.done():
-                        return item
-                if self.state is State.DRAINING:
-                    return None
-                self._changed.wait()
+    def _run(self, engine: JobRunner, items: Sequence[_Item]) -> None:
+        def run(part: Sequence[_Item]) -> Outcomes[Result]:
+            return engine.run([item.job for item in part], lambda: _is_any_wanted(part))
 
-    def _run(self, engine: JobRunner, item: _Item) -> None:
         started_at = time.perf_counter()
-        try:
-            result = engine.run(item.job, lambda: not item.future.done())
-        except ServiceError as error:
-            _answer(item, error)
-        except Exception:  # of one job; the thread lives on for the others
-            logger.exception("a job failed")
-            _answer(item, InternalError("the request failed inside the service; the log has why"))
-        else:
+        for part, outcomes in self._batcher.settle(items, run):
             compute_s = time.perf_counter() - started_at
-            self._mean_compute_s += 0.1 * (compute_s - self._mean_compute_s)
-            queue_ms = (started_at - item.queued_at) * 1e3
-            _answer(item, Done(result, queue_ms, compute_s * 1e3))
+            self._mean_compute_s += 0.1 * (compute_s / len(part) - self._mean_compute_s)
+            for item, outcome in zip(part, outcomes, strict=True):
+                _answer(item, _done(item, outcome, started_at, compute_s, len(part)))
+            started_at = time.perf_counter()
 
     def _fail(self, error: Exception) -> None:
         if isinstance(error, ServiceError):
@@ -246,6 +252,22 @@ _NOT_READY = {
     State.DRAINING: "the service is shutting down; send the request to another one",
     State.BROKEN: "the service could not load its model; its log says why",
 }
+
+
+def _is_any_wanted(items: Sequence[_Item]) -> bool:
+    return any(item.is_wanted() for item in items)
+
+
+def _done(
+    item: _Item, outcome: Result | Exception, started_at: float, compute_s: float, batch_size: int
+) -> Done[Any] | ServiceError:
+    if isinstance(outcome, ServiceError):
+        return outcome
+    if isinstance(outcome, Exception):  # of one job; the thread lives on for the others
+        logger.error("a job failed", exc_info=outcome)
+        return InternalError("the request failed inside the service; the log has why")
+    queue_ms = (started_at - item.queued_at) * 1e3
+    return Done(outcome, queue_ms, compute_s * 1e3, batch_size)
 
 
 def _answer(item: _Item, answer: Done[Any] | ServiceError) -> None:

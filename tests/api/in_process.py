@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -15,6 +15,7 @@ from fastapi import FastAPI
 import service.app
 from service.api.services import Services
 from service.app import create_app
+from service.runtime.batcher import Outcomes
 from service.runtime.jobs import (
     Attribution,
     ExplainJob,
@@ -47,7 +48,15 @@ class FakeEngine:
         self.layers: Layers = dict.fromkeys(models or (DEFAULT_MODEL,), INFOS)
         self.jobs: list[Job] = []
 
-    def run(self, job: Job, is_wanted: Callable[[], bool]) -> Result:
+    def best_size(self, job: Job) -> int:
+        """How many jobs like this one are done at once."""
+        return 4
+
+    def run(self, jobs: Sequence[Job], is_wanted: Callable[[], bool]) -> Outcomes[Result]:
+        """Answer jobs."""
+        return [self.answer(job) for job in jobs]
+
+    def answer(self, job: Job) -> Result:
         """Answer a job."""
         self.jobs.append(job)
         random = np.random.default_rng(0)

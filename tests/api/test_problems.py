@@ -6,7 +6,7 @@ import asyncio
 import logging
 import re
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import httpx
 import pytest
@@ -40,6 +40,7 @@ STATUSES = {
     "RelevanceError": 422,
     "QueueFull": 429,
     "NotReady": 503,
+    "OutOfMemory": 503,
     "DeadlineExceeded": 504,
     "InternalError": 500,
     "BundleError": 500,
@@ -138,7 +139,7 @@ SECRET = "the password is 1234"
 
 
 class BrokenEngine(FakeEngine):
-    def run(self, job: Job, is_wanted: Callable[[], bool]) -> Result:
+    def answer(self, job: Job) -> Result:
         raise RuntimeError(SECRET)
 
 
@@ -147,9 +148,9 @@ class SlowEngine(FakeEngine):
         super().__init__()
         self.may_go_on = threading.Event()
 
-    def run(self, job: Job, is_wanted: Callable[[], bool]) -> Result:
+    def answer(self, job: Job) -> Result:
         self.may_go_on.wait(10)
-        return super().run(job, is_wanted)
+        return super().answer(job)
 
 
 async def fail(request: Request) -> PlainTextResponse:

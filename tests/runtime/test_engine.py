@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from service.errors import BundleError, DeadlineExceeded, OptionError, RelevanceError
+from service.errors import BundleError, DeadlineExceeded, OptionError, OutOfMemory, RelevanceError
 from service.methods import COMPOSITES, Method, make_method
 from service.models.bundles import read_bundle
 from service.models.registry import find_bundle
@@ -50,8 +50,7 @@ def mixed_jobs(images: list[Pixels], method: Method) -> list[ExplainJob]:
 
 
 def explain_alone(engine: Engine, job: ExplainJob) -> Explanation:
-    found = engine.run(job)
-    assert isinstance(found, Explanation)
+    (found,) = engine.explain([job])
     return found
 
 
@@ -99,7 +98,7 @@ def test_explaining_predicts_what_predicting_predicts(
     engine: Engine, images: list[Pixels], method: Method
 ) -> None:
     for image in images:
-        predicted = engine.run(PredictJob(image, MODEL))
+        (predicted,) = engine.run([PredictJob(image, MODEL)])
         assert isinstance(predicted, Prediction)
         explained = explain_alone(engine, ExplainJob(image, MODEL, method))
         np.testing.assert_allclose(explained.logits, predicted.logits, rtol=0, atol=1e-6)
@@ -159,7 +158,7 @@ def test_a_class_is_not_explained_against_itself(engine: Engine, images: list[Pi
     predicted = only(explain_alone(engine, ExplainJob(images[0], MODEL, Method()))).target
     for target in (predicted, None):
         with pytest.raises(OptionError, match="contrast: is the class that is explained"):
-            engine.run(ExplainJob(images[0], MODEL, Method(), (target,), contrast=predicted))
+            engine.explain([ExplainJob(images[0], MODEL, Method(), (target,), contrast=predicted)])
 
 
 @pytest.mark.parametrize("attributor", ["smooth_grad", "integrated_gradients", "occlusion"])
@@ -167,10 +166,9 @@ def test_what_is_not_wanted_any_more_is_given_up_between_two_passes(
     engine: Engine, images: list[Pixels], attributor: str
 ) -> None:
     answers = iter([True, True, False])
+    job = ExplainJob(images[0], MODEL, make_method(None, attributor, {}))
     with pytest.raises(DeadlineExceeded, match="the caller has left"):
-        engine.run(
-            ExplainJob(images[0], MODEL, make_method(None, attributor, {})), lambda: next(answers)
-        )
+        engine.run([job], lambda: next(answers))
     assert list(answers) == []
 
 
@@ -194,6 +192,45 @@ def test_a_network_that_cannot_be_explained_is_refused_in_a_sentence() -> None:
         Engine(broken, torch.device("cpu")).warm_up()
 
 
+def test_what_is_wrong_with_one_of_a_batch_is_its_own_error(
+    engine: Engine, images: list[Pixels]
+) -> None:
+    job = ExplainJob(images[0], MODEL, Method())
+    predicted = only(explain_alone(engine, job)).target
+    good, bad = replace(job, contrast=(predicted + 1) % 10), replace(job, contrast=predicted)
+    outcomes = engine.run([good, bad, good])
+    assert [type(outcome) for outcome in outcomes] == [Explanation, OptionError, Explanation]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory"),
+        MemoryError(),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"),
+    ],
+    ids=repr,
+)
+def test_a_batch_that_does_not_fit_into_memory_says_so(
+    engine: Engine, images: list[Pixels], error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def explain(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(engine.explainer, "explain", explain)
+    with pytest.raises(OutOfMemory, match="more memory than the device has"):
+        engine.run([ExplainJob(images[0], MODEL, Method())])
+
+
+def test_the_best_batch_is_found_at_warm_up(engine: Engine, images: list[Pixels]) -> None:
+    sizes = {1, 2, 4, 8, 16, 32}
+    one_pass = ExplainJob(images[0], MODEL, Method())
+    many = ExplainJob(images[0], MODEL, make_method(None, "smooth_grad", {}))
+    assert engine.best_size(one_pass) == engine.best_size(PredictJob(images[0], MODEL))
+    assert engine.best_size(one_pass) in sizes
+    assert engine.best_size(many) == 1
+
+
 def test_a_batch_of_several_methods_is_refused(engine: Engine, images: list[Pixels]) -> None:
     methods = [make_method(name, "gradient", {}) for name in ("epsilon_plus", "none")]
     jobs = [ExplainJob(images[0], MODEL, method) for method in methods]
@@ -206,7 +243,7 @@ def test_relevance_that_is_not_finite_is_refused(images: list[Pixels]) -> None:
     bundle.model.get_parameter("classifier.7.bias").fill_(float("inf"))
     broken = Engine(bundle, torch.device("cpu"))
     with pytest.raises(RelevanceError, match="not finite"):
-        broken.run(ExplainJob(images[0], MODEL, Method(), (0,), start="logit"))
+        broken.explain([ExplainJob(images[0], MODEL, Method(), (0,), start="logit")])
 
 
 def test_the_image_is_normalized_as_the_card_says(engine: Engine, images: list[Pixels]) -> None:
@@ -282,7 +319,7 @@ def test_every_layer_that_is_listed_can_be_asked_for(engine: Engine, images: lis
 def test_a_layer_that_is_not_there_is_named(engine: Engine, images: list[Pixels]) -> None:
     method = make_method("epsilon_plus", "gradient", {}, layer="features.99")
     with pytest.raises(OptionError, match=r"layer: must be one of: input, features\.0, "):
-        engine.run(ExplainJob(images[0], MODEL, method))
+        engine.explain([ExplainJob(images[0], MODEL, method)])
 
 
 def test_warming_up_needs_no_image_and_changes_nothing(
@@ -295,7 +332,7 @@ def test_warming_up_needs_no_image_and_changes_nothing(
 
 def test_engines_are_loaded_by_name_from_their_folders(images: list[Pixels]) -> None:
     engines = load_engines({MODEL: find_bundle(MODEL)}, "cpu")
-    found = engines.run(PredictJob(images[0], MODEL))
+    (found,) = engines.run([PredictJob(images[0], MODEL)])
     assert isinstance(found, Prediction)
     assert engines.device_name.startswith("cpu (")
     assert engines.layers[MODEL][-1].name == "input"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -41,6 +41,8 @@ class Runner:
 
     def __init__(self) -> None:
         self.layers: Layers = {"a model": (LayerInfo("input", "Image", (3, 1, 1)),)}
+        self.size = 1
+        self.sizes: list[int] = []  # of the batches that it did
         self.done: list[int] = []
         self.threads: set[int] = set()
         self.errors: dict[int, BaseException] = {}
@@ -49,7 +51,16 @@ class Runner:
         self.entered = threading.Event()
         self.is_wanted: Callable[[], bool] = lambda: True  # as the last job was given it
 
-    def run(self, job: Job, is_wanted: Callable[[], bool]) -> Prediction:
+    def best_size(self, job: Job) -> int:
+        return self.size
+
+    def run(
+        self, jobs: Sequence[Job], is_wanted: Callable[[], bool]
+    ) -> list[Prediction | Exception]:
+        self.sizes.append(len(jobs))
+        return [self.answer(job, is_wanted) for job in jobs]
+
+    def answer(self, job: Job, is_wanted: Callable[[], bool]) -> Prediction:
         self.is_wanted = is_wanted
         self.entered.set()
         assert self.gate.wait(LIMIT_S)
@@ -172,6 +183,65 @@ def test_an_answer_says_how_long_it_waited_and_ran(runner: Runner, make_queue: M
         runner.gate.set()
         assert (await first).compute_ms >= 100
         assert (await second).queue_ms >= 100 > (await second).compute_ms
+
+    run(scenario())
+
+
+# ... or together, each with an answer of its own.
+
+
+def test_what_waits_is_done_together_and_each_gets_its_own_answer(
+    runner: Runner, make_queue: MakeQueue
+) -> None:
+    async def scenario() -> None:
+        queue = make_queue(size=64)
+        runner.size = 8
+        first = await hold_first(runner, queue)
+        others = await submit_all(queue, range(1, 20))
+        runner.gate.set()
+        answers = await asyncio.gather(first, *others)
+        assert [result_of(answer) for answer in answers] == list(range(20))
+        assert runner.sizes == [1, 8, 8, 3]
+        assert [answer.batch_size for answer in answers] == [1, *[8] * 16, *[3] * 3]
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("error", [ValueError("a bug"), MemoryError()], ids=repr)
+def test_one_of_32_that_fails_leaves_31_right_answers(
+    runner: Runner, make_queue: MakeQueue, caplog: pytest.LogCaptureFixture, error: Exception
+) -> None:
+    async def scenario() -> None:
+        queue = make_queue(size=64)
+        runner.size = 32
+        runner.errors[13] = error
+        first = await hold_first(runner, queue)
+        others = await submit_all(queue, range(1, 33))
+        runner.gate.set()
+        answers = await asyncio.gather(first, *others, return_exceptions=True)
+        failed = answers.pop(13)
+        assert isinstance(failed, InternalError)
+        assert [result_of(answer) for answer in answers if isinstance(answer, Done)] == [
+            number for number in range(33) if number != 13
+        ]
+        assert result_of(await queue.submit(job(40))) == 40
+
+    run(scenario())
+    assert len(caplog.records) == 1  # not one for each half
+
+
+def test_retry_after_counts_what_an_item_of_a_batch_takes(
+    runner: Runner, make_queue: MakeQueue
+) -> None:
+    async def scenario() -> None:
+        queue = make_queue(size=64)
+        runner.size = 32
+        queue._mean_compute_s = 1.0
+        first = await hold_first(runner, queue)
+        others = await submit_all(queue, range(1, 33))
+        runner.gate.set()
+        await asyncio.gather(first, *others)
+        assert queue._mean_compute_s < 0.95
 
     run(scenario())
 

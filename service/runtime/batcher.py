@@ -1,0 +1,147 @@
+"""What waits for the device, in batches. Needs no torch and no event loop.
+
+The contract:
+
+- A batch holds items of one key, in the order in which they came, and no more than are best.
+- The item that has waited longest is in the next batch, whatever its key: no key waits for the
+  rush of another one.
+- No item waits to be joined by others: a batch is what is there when the device is free.
+- A full room refuses at once. An item that nobody waits for any more takes no room and no time.
+- Each item gets one outcome: a result of its own, or an error of its own.
+- A batch that fails is tried again in halves, until what fails stands alone.
+- One that does not fit into memory too; and later batches of its kind stay as small as what did.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from typing import Generic, Protocol, TypeVar
+
+from service.errors import OutOfMemory, ServiceError
+
+
+class Item(Protocol):
+    """What waits."""
+
+    @property
+    def key(self) -> Hashable:
+        """Items with the same key can be done together."""
+
+    @property
+    def kind(self) -> Hashable:
+        """Items of the same kind need much the same memory; there are few kinds."""
+
+    def is_wanted(self) -> bool:
+        """Whether anybody still waits for the outcome."""
+
+
+ItemT = TypeVar("ItemT", bound=Item)
+ResultT = TypeVar("ResultT")
+Outcomes = Sequence[ResultT | Exception]
+
+
+class Full(Exception):
+    """No more items may wait."""
+
+
+class Batcher(Generic[ItemT, ResultT]):
+    """Items wait in it until a thread takes them, a batch at a time.
+
+    Parameters
+    ----------
+    size : int
+        Items that may wait.
+    best_size : callable
+        How many items like this one are best done at once.
+    """
+
+    def __init__(self, size: int, best_size: Callable[[ItemT], int]) -> None:
+        self._size, self._best_size = size, best_size
+        self._items: deque[ItemT] = deque()
+        self._limits: dict[Hashable, int] = {}  # of kinds that did not fit into memory
+        self._changed = threading.Condition()
+        self._is_closed = False
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def put(self, item: ItemT) -> None:
+        """Let an item wait.
+
+        Raises
+        ------
+        Full
+            As many wait already as may.
+        """
+        with self._changed:
+            if len(self._items) >= self._size:
+                self._items = deque(item for item in self._items if item.is_wanted())
+            if len(self._items) >= self._size:
+                raise Full
+            self._items.append(item)
+            self._changed.notify()
+
+    def take(self) -> list[ItemT]:
+        """Wait for a batch; none means that the batcher is closed and nothing is left."""
+        with self._changed:
+            while True:
+                if batch := self._pop():
+                    return batch
+                if self._is_closed:
+                    return []
+                self._changed.wait()
+
+    def close(self) -> None:
+        """Let `take` end when nothing is left."""
+        with self._changed:
+            self._is_closed = True
+            self._changed.notify_all()
+
+    def settle(
+        self, items: Sequence[ItemT], run: Callable[[Sequence[ItemT]], Outcomes[ResultT]]
+    ) -> Iterator[tuple[Sequence[ItemT], Outcomes[ResultT]]]:
+        """Do a batch, in parts if it has to be, and give the outcomes as they come.
+
+        Parameters
+        ----------
+        items : sequence of items
+            Of one key.
+        run : callable
+            Gives an outcome for each item, in their order. A `ServiceError` that it raises is
+            about what all of them ask for; anything else may be about one of them.
+        """
+        try:
+            yield items, run(items)
+            return
+        except ServiceError as error:
+            if not isinstance(error, OutOfMemory) or len(items) == 1:
+                yield items, [error] * len(items)
+                return
+            self._limits[items[0].kind] = len(items) // 2
+        except Exception as error:  # noqa: BLE001  whatever it is, it is an outcome
+            if len(items) == 1:
+                yield items, [error]
+                return
+        middle = len(items) // 2
+        yield from self.settle(items[:middle], run)
+        yield from self.settle(items[middle:], run)
+
+    def _pop(self) -> list[ItemT]:
+        while self._items and not self._items[0].is_wanted():
+            self._items.popleft()
+        if not self._items:
+            return []
+        oldest = self._items[0]
+        limit = min(self._best_size(oldest), self._limits.get(oldest.kind, self._size))
+        batch: list[ItemT] = []
+        others: deque[ItemT] = deque()
+        for item in self._items:
+            if len(batch) < limit and item.key == oldest.key:
+                if item.is_wanted():
+                    batch.append(item)
+            else:
+                others.append(item)
+        self._items = others
+        return batch

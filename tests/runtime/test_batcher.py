@@ -1,0 +1,241 @@
+"""The batcher keeps its contract: which items make a batch, and what becomes of one that fails."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
+from itertools import chain
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from service.errors import DeadlineExceeded, OptionError, OutOfMemory
+from service.runtime.batcher import Batcher, Full
+
+LIMIT_S = 10.0
+
+
+@dataclass
+class Thing:
+    """An item; its key is a letter, and so is its kind."""
+
+    key: Hashable
+    number: int
+    wanted: bool = True
+
+    @property
+    def kind(self) -> Hashable:
+        return self.key
+
+    def is_wanted(self) -> bool:
+        return self.wanted
+
+
+def filled(keys: str, size: int = 100, best_size: int = 4) -> Batcher[Thing, int]:
+    batcher: Batcher[Thing, int] = Batcher(size, lambda item: best_size)
+    for number, key in enumerate(keys):
+        batcher.put(Thing(key, number))
+    return batcher
+
+
+def numbers(batch: Sequence[Thing]) -> list[int]:
+    return [item.number for item in batch]
+
+
+def taken(batcher: Batcher[Thing, int]) -> list[list[int]]:
+    """All batches until nothing is left."""
+    batcher.close()
+    return [numbers(batch) for batch in iter(batcher.take, [])]
+
+
+# Which items make a batch
+
+
+@pytest.mark.parametrize(
+    ("keys", "batches"),
+    [
+        ("a", [[0]]),
+        ("aaa", [[0, 1, 2]]),
+        ("aaaaaa", [[0, 1, 2, 3], [4, 5]]),
+        ("abab", [[0, 2], [1, 3]]),
+        ("baaaaaab", [[0, 7], [1, 2, 3, 4], [5, 6]]),
+        ("aaaaab", [[0, 1, 2, 3], [4], [5]]),
+    ],
+)
+def test_a_batch_is_what_waits_of_the_oldest_items_key(keys: str, batches: list[list[int]]) -> None:
+    assert taken(filled(keys)) == batches
+
+
+def test_a_rush_of_one_key_does_not_keep_another_waiting() -> None:
+    batcher = filled("aaaaab" + "a" * 50)
+    batches = [numbers(batcher.take()) for _ in range(3)]
+    assert batches[0] == [0, 1, 2, 3]
+    assert batches[1] == [4, 6, 7, 8]
+    assert batches[2] == [5]
+
+
+@given(keys=st.text("abc", max_size=40), best_size=st.integers(1, 9))
+def test_every_item_is_in_one_batch_with_its_like_and_in_its_order(
+    keys: str, best_size: int
+) -> None:
+    batches = taken(filled(keys, best_size=best_size))
+    assert sorted(chain.from_iterable(batches)) == list(range(len(keys)))
+    for batch in batches:
+        assert len(batch) <= best_size
+        assert len({keys[number] for number in batch}) == 1
+    for key in set(keys):
+        of_key = [number for batch in batches for number in batch if keys[number] == key]
+        assert of_key == sorted(of_key)
+    oldest = [batch[0] for batch in batches]
+    left = [min(chain.from_iterable(batches[index:])) for index in range(len(batches))]
+    assert oldest == left
+
+
+def test_the_best_size_is_asked_for_each_batch() -> None:
+    batcher: Batcher[Thing, int] = Batcher(9, lambda item: 2 if item.key == "a" else 3)
+    for number, key in enumerate("aaabbb"):
+        batcher.put(Thing(key, number))
+    assert taken(batcher) == [[0, 1], [2], [3, 4, 5]]
+
+
+# Room
+
+
+def test_a_full_room_refuses_and_has_room_again() -> None:
+    batcher = filled("aaa", size=3)
+    with pytest.raises(Full):
+        batcher.put(Thing("a", 3))
+    assert len(batcher) == 3
+    batcher.take()
+    batcher.put(Thing("a", 4))
+    assert taken(batcher) == [[4]]
+
+
+def test_what_nobody_waits_for_takes_no_room_and_no_time() -> None:
+    batcher: Batcher[Thing, int] = Batcher(3, lambda item: 4)
+    things = [Thing("a", number) for number in range(3)]
+    for thing in things:
+        batcher.put(thing)
+    things[0].wanted = things[2].wanted = False
+    batcher.put(Thing("a", 3))
+    assert len(batcher) == 2
+    assert taken(batcher) == [[1, 3]]
+
+
+def test_unwanted_items_do_not_make_batches_smaller() -> None:
+    batcher = filled("")
+    for number in range(8):
+        batcher.put(Thing("a", number, wanted=number % 2 == 0))
+    assert taken(batcher) == [[0, 2, 4, 6]]
+
+
+def test_taking_waits_for_an_item_and_ends_when_it_is_closed() -> None:
+    batcher = filled("")
+    found: list[list[int]] = []
+    thread = threading.Thread(
+        target=lambda: found.extend(numbers(batch) for batch in iter(batcher.take, []))
+    )
+    thread.start()
+    batcher.put(Thing("a", 7))
+    thread.join(0.05)
+    assert thread.is_alive()
+    batcher.close()
+    thread.join(LIMIT_S)
+    assert not thread.is_alive()
+    assert found == [[7]]
+
+
+# A batch that fails
+
+
+class Device:
+    """Doubles numbers, fails at some of them, and has room for so many."""
+
+    def __init__(self, bad: Sequence[int] = (), room: int = 1000) -> None:
+        self.bad, self.room = bad, room
+        self.sizes: list[int] = []
+
+    def run(self, items: Sequence[Thing]) -> list[int | Exception]:
+        self.sizes.append(len(items))
+        if len(items) > self.room:
+            raise OutOfMemory("too many")
+        if set(self.bad) & set(numbers(items)):
+            raise ValueError("one of them is bad")
+        return [2 * item.number for item in items]
+
+
+def settled(
+    batcher: Batcher[Thing, int], run: Callable[[Sequence[Thing]], Sequence[int | Exception]]
+) -> dict[int, int | Exception]:
+    found: dict[int, int | Exception] = {}
+    for items, outcomes in batcher.settle(batcher.take(), run):
+        for item, outcome in zip(items, outcomes, strict=True):
+            assert item.number not in found
+            found[item.number] = outcome
+    return found
+
+
+@given(bad=st.sets(st.integers(0, 31)), n=st.integers(1, 32))
+def test_only_what_fails_alone_gets_an_error(bad: set[int], n: int) -> None:
+    found = settled(filled("a" * n, best_size=32), Device(list(bad)).run)
+    assert sorted(found) == list(range(n))
+    for number, outcome in found.items():
+        if number in bad:
+            assert isinstance(outcome, ValueError)
+        else:
+            assert outcome == 2 * number
+
+
+def test_one_of_32_costs_ten_more_runs() -> None:
+    device = Device([13])
+    settled(filled("a" * 32, best_size=32), device.run)
+    assert device.sizes == [32, 16, 8, 8, 4, 4, 2, 1, 1, 2, 16]
+
+
+def test_what_is_wrong_with_all_of_them_is_not_tried_again() -> None:
+    error = OptionError.of("composite", "does not fit")
+    runs: list[int] = []
+
+    def run(items: Sequence[Thing]) -> list[int | Exception]:
+        runs.append(len(items))
+        raise error
+
+    assert settled(filled("aaaa"), run) == dict.fromkeys(range(4), error)
+    assert runs == [4]
+
+
+def test_a_batch_that_is_given_up_is_not_tried_again() -> None:
+    def run(items: Sequence[Thing]) -> list[int | Exception]:
+        raise DeadlineExceeded("too late")
+
+    assert len(settled(filled("aaaa"), run)) == 4
+
+
+@pytest.mark.parametrize("room", [1, 5, 8, 16, 31])
+def test_out_of_memory_makes_batches_smaller_and_is_remembered(room: int) -> None:
+    batcher, device = filled("a" * 32, best_size=32), Device(room=room)
+    assert settled(batcher, device.run) == {number: 2 * number for number in range(32)}
+    device.sizes.clear()
+    for number in range(100, 132):
+        batcher.put(Thing("a", number))
+        batcher.put(Thing("b", number))
+    first, other = batcher.take(), batcher.take()
+    assert len(first) == max(2**n for n in range(6) if 2**n <= room)
+    assert len(other) == 32  # another kind
+    list(batcher.settle(first, device.run))
+    assert device.sizes == [len(first)]
+
+
+def test_what_does_not_fit_alone_says_so() -> None:
+    found = settled(filled("aaaa"), Device(room=0).run)
+    assert [type(outcome) for outcome in found.values()] == [OutOfMemory] * 4
+
+
+def test_outcomes_come_as_soon_as_they_are_known() -> None:
+    batcher, device = filled("aaaa"), Device([3])
+    parts = batcher.settle(batcher.take(), device.run)
+    items, _ = next(parts)
+    assert numbers(items) == [0, 1]
+    assert device.sizes == [4, 2]
