@@ -18,6 +18,7 @@ from service.api.middleware import RequestContext
 from service.api.problems import handle_http_exception, handle_service_error
 from service.api.services import Services
 from service.errors import ServiceError
+from service.imaging.warm_up import warm_up_imaging
 from service.models.card import read_card
 from service.models.registry import served_models
 from service.runtime.queue import DeviceQueue, JobRunner
@@ -77,7 +78,9 @@ def _load_engines(folders: Mapping[str, Path], settings: Settings) -> JobRunner:
     # imports torch, on the device thread: the port is open meanwhile
     from service.runtime.load import load_engines
 
-    return load_engines(folders, settings.device, settings.architectures)
+    engines = load_engines(folders, settings.device, settings.architectures)
+    warm_up_imaging()
+    return engines
 
 
 def _make_lifespan(

@@ -22,6 +22,7 @@ from service.runtime.jobs import Explanation
 EXPLANATION_HEADER = "X-Explanation"
 MAX_HEADER = 6000  # characters; servers and proxies take 8 KB of headers in all
 MAX_LISTED = 40  # entries of a list in the header, predictions apart
+_SMALL_PIXELS, _SMALL_VALUES = 1 << 16, 1 << 13
 _VARY = {"Vary": "Accept"}
 # a label that is safe as a part of a file's name, on any system; digits alone would be an index
 _SAFE_LABEL = re.compile(r"(?!\d+$)[^\W_](?:[\w ,.'()+-]{0,58}[\w)])?")
@@ -56,6 +57,15 @@ class ExplanationAnswer:
     def has_list(self) -> bool:
         """Whether the answer has a list of explanations, as `targets` asks for."""
         return self.question.options.targets is not None
+
+    @property
+    def is_small(self) -> bool:
+        """Whether `respond` takes well below a millisecond."""
+        options = self.question.options
+        n_pixels = options.size**2 if "heatmap" in options.output else 0
+        n_values = self.explanation.attributions[0].relevance.size
+        is_one = len(self.parts) == 1 and "overlay" not in options.output
+        return is_one and n_pixels <= _SMALL_PIXELS and n_values <= _SMALL_VALUES
 
     def respond(self, media_type: str, view: Image.Image | None) -> Response:
         """Write the answer; `view` is the picture that an overlay is drawn on."""

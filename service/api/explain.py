@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
-from starlette.concurrency import run_in_threadpool
 
 from service.api.answers import (
     EXPLANATION_HEADER,
@@ -14,7 +13,7 @@ from service.api.answers import (
     check_output,
 )
 from service.api.formats import JSON, NPY, PNG, choose_format
-from service.api.images import load_picture
+from service.api.images import is_small, load_picture
 from service.api.inputs import read_upload
 from service.api.middleware import timings_of
 from service.api.openapi import request_schema
@@ -62,14 +61,16 @@ def make_router(services: Services) -> APIRouter:
         question = make_question(options, card, services.queue.layers.get(card.name, ()))
         check_output(question, media_type)
         with timings.measure("decode"):
-            image, view = await run_in_threadpool(
-                load_picture, upload.image, options, card, services.settings.max_pixels
+            image, view = await services.workers.run(
+                is_small(upload.image, options),
+                load_picture,
+                *(upload.image, options, card, services.settings.max_pixels),
             )
         done = await services.queue.submit(question.job(image.pixels))
         timings.add("queue", done.queue_ms)
         timings.add("compute", done.compute_ms)
         answer = ExplanationAnswer(question, done.result, image)
         with timings.measure("render"):
-            return await run_in_threadpool(answer.respond, media_type, view)
+            return await services.workers.run(answer.is_small, answer.respond, media_type, view)
 
     return router

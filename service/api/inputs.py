@@ -25,6 +25,7 @@ from service.errors import (
 
 IMAGE_FIELD = "image"
 _MULTIPART, _JSON, _BYTES = "multipart/form-data", "application/json", "application/octet-stream"
+_SMALL_BYTES = 1 << 17  # are parsed at once: to use a thread would take longer
 _MAX_FILES, _MAX_FIELDS = 4, 64  # more than there are options; enough to say what is wrong
 
 
@@ -121,6 +122,8 @@ def _only_image(images: list[str | UploadFile], options: list[Any]) -> UploadFil
 async def _read_json(request: Request, max_body_bytes: int) -> Upload:
     body = await _read_body(request, max_body_bytes)
     # parsing megabytes would keep the event loop from everybody else
+    if len(body) <= _SMALL_BYTES:
+        return _parse_json(body)
     return await run_in_threadpool(_parse_json, body)
 
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from fastapi import APIRouter, Request, Response
-from starlette.concurrency import run_in_threadpool
 
 from service.api.answers import json_response
 from service.api.formats import JSON, choose_format
-from service.api.images import load_picture
+from service.api.images import is_small, load_picture
 from service.api.inputs import read_upload
 from service.api.middleware import timings_of
 from service.api.openapi import request_schema
@@ -38,8 +37,10 @@ def make_router(services: Services) -> APIRouter:
         options = parse_options(PredictOptions, upload.options, services.cards)
         card = services.card(options.model)
         with timings.measure("decode"):
-            image, _ = await run_in_threadpool(
-                load_picture, upload.image, options, card, services.settings.max_pixels
+            image, _ = await services.workers.run(
+                is_small(upload.image, options),
+                load_picture,
+                *(upload.image, options, card, services.settings.max_pixels),
             )
         done = await services.queue.submit(PredictJob(image.pixels, card.name))
         timings.add("queue", done.queue_ms)

@@ -1,10 +1,11 @@
-"""What the routes work with: the settings, the models' cards, and the device queue."""
+"""What the routes work with: the settings, the models' cards, the device queue, and workers."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from service.api.workers import Workers
 from service.models.card import ModelCard
 from service.runtime.queue import DeviceQueue
 from service.settings import Settings
@@ -24,12 +25,15 @@ class Services:
         Name of the model that is taken where none is named.
     queue : DeviceQueue
         Runs the jobs.
+    workers : Workers
+        Decode and render.
     """
 
     settings: Settings
     cards: Mapping[str, ModelCard]
     default: str
     queue: DeviceQueue
+    workers: Workers = field(default_factory=Workers)
 
     def card(self, model: str | None = None) -> ModelCard:
         """The card of a model, of the default one where none is named."""
