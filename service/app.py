@@ -64,6 +64,7 @@ def create_app(
         redoc_url=None,
         swagger_ui_oauth2_redirect_url=None,
     )
+    app.state.services = services
     for module in (predict, explain, models, operations):
         app.include_router(module.make_router(services))
     app.add_exception_handler(ServiceError, handle_service_error)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import math
+import os
 import signal
 import socket
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import FrameType
 
 import typer
 import uvicorn
@@ -26,7 +30,39 @@ class ListenError(ServiceError):
 
 
 class Server(uvicorn.Server):
-    """Ends with status 0 after a signal; uvicorn itself raises the signal again at the end."""
+    """Ends with status 0 after a signal; uvicorn itself raises the signal again at the end.
+
+    Parameters
+    ----------
+    config : uvicorn.Config
+        Of the server.
+    grace_s : float
+        Seconds that it serves on after the first signal.
+    on_leaving : callable
+        Called at the first signal.
+    """
+
+    def __init__(
+        self, config: uvicorn.Config, grace_s: float, on_leaving: Callable[[], None]
+    ) -> None:
+        super().__init__(config)
+        self._grace_s, self._on_leaving = grace_s, on_leaving
+        self._leaves_at = math.inf
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Leave at the first signal, and end at once at the second."""
+        if self._leaves_at < math.inf:
+            os._exit(128 + sig)  # whatever still runs
+        self._leaves_at = time.monotonic() + self._grace_s
+        self._on_leaving()
+        if not self.started or self._grace_s == 0:
+            self.should_exit = True
+
+    async def on_tick(self, counter: int) -> bool:
+        """Do what a server does ten times a second; end when the grace period is over."""
+        if time.monotonic() >= self._leaves_at:
+            self.should_exit = True
+        return await super().on_tick(counter)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -60,7 +96,8 @@ def serve(settings: Settings, host: str, port: int) -> None:
     app = create_app(settings, on_loaded)
     with _listen(host, port) as listener:
         address = _url(listener)
-        server = Server(uvicorn.Config(app, log_level="info"))
+        config = uvicorn.Config(app, log_level="info")
+        server = Server(config, settings.grace_s, app.state.services.queue.leave)
         typer.echo(f"lrpserve {__version__} listens on {address}; loading the model ...", err=True)
         server.run(sockets=[listener])
     if loaded and loaded[0].queue.failure:

@@ -44,6 +44,18 @@ class Settings(BaseSettings):
     deadline_s: float = Field(
         30.0, gt=0, allow_inf_nan=False, description="Seconds until a request gets a 504"
     )
+    stall_s: float = Field(
+        60.0,
+        gt=0,
+        allow_inf_nan=False,
+        description="Seconds without any result, though requests wait, until it is not ready",
+    )
+    grace_s: float = Field(
+        0.0,
+        ge=0,
+        allow_inf_nan=False,
+        description="Seconds that requests are still served after SIGTERM, while it is not ready",
+    )
     cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="Origins of pages that may call the service, comma-separated"
     )

@@ -160,7 +160,9 @@ def test_every_setting_is_documented_with_its_default(name: str) -> None:
     default = Settings.model_fields[name].default
     shown = table_rows("Settings")[PREFIX + name.upper()][0].strip("`")
     expected = (
-        "none" if default in (None, ()) else format(default, "g" if name == "deadline_s" else "")
+        "none"
+        if default in (None, ())
+        else format(default, "g" if isinstance(default, float) else "")
     )
     assert shown == expected
 

@@ -162,6 +162,46 @@ def test_a_signal_ends_it_with_0_after_the_requests_that_were_accepted(
         assert "Traceback" not in server.read_output()
 
 
+def test_grace_s_is_how_long_it_serves_on_though_it_is_not_ready(tmp_path: Path, cat: Path) -> None:
+    settings = {f"{PREFIX}GRACE_S": "3"}
+    with gated(tmp_path, "load", "run", settings=settings) as (server, _):
+        server.process.send_signal(signal.SIGTERM)
+        wait_until(lambda: httpx.get(f"{server.url}/readyz").status_code == 503)
+        assert httpx.get(f"{server.url}/readyz").json() == {"status": "leaving"}
+        assert httpx.get(f"{server.url}/healthz").status_code == 200
+        assert post(server, cat.read_bytes()).status_code == 200
+        assert server.process.poll() is None
+        assert server.process.wait(LIMIT_S) == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda n: n.name)
+def test_a_second_signal_ends_it_at_once(tmp_path: Path, cat: Path, number: signal.Signals) -> None:
+    with gated(tmp_path, "load") as (server, gates), ThreadPoolExecutor() as pool:
+        accepted = pool.submit(post, server, cat.read_bytes())
+        gates.wait_until_running()
+        server.process.send_signal(number)
+        wait_until(lambda: not is_listening(server.url))
+        assert server.process.poll() is None
+        server.process.send_signal(number)
+        assert server.process.wait(LIMIT_S) == 128 + number
+        with pytest.raises(httpx.HTTPError):
+            accepted.result(LIMIT_S)
+
+
+def test_stall_s_is_when_a_device_that_does_nothing_makes_it_not_ready(
+    tmp_path: Path, cat: Path
+) -> None:
+    settings = {f"{PREFIX}STALL_S": "0.3", f"{PREFIX}DEADLINE_S": "0.2"}
+    with gated(tmp_path, "load", settings=settings) as (server, gates):
+        assert post(server, cat.read_bytes()).status_code == 504
+        wait_until(lambda: httpx.get(f"{server.url}/readyz").status_code == 503)
+        assert httpx.get(f"{server.url}/readyz").json() == {"status": "stalled"}
+        assert httpx.get(f"{server.url}/healthz").status_code == 200
+        gates.open("run")
+        wait_until_ready(server)
+        assert post(server, cat.read_bytes()).status_code == 200
+
+
 def is_listening(url: str) -> bool:
     host, port = url.removeprefix("http://").split(":")
     try:
@@ -241,6 +281,8 @@ def configured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Runni
         "MAX_PIXELS": "1024",
         "QUEUE_SIZE": "1",
         "DEADLINE_S": "2.5",
+        "STALL_S": "30",
+        "GRACE_S": "0",
         "CORS_ORIGINS": "https://page.example, https://other.example",
     }
     assert {name.lower() for name in settings} == Settings.model_fields.keys()

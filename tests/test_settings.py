@@ -18,6 +18,8 @@ DEFAULTS = {
     "max_pixels": 40_000_000,
     "queue_size": 256,
     "deadline_s": 30.0,
+    "stall_s": 60.0,
+    "grace_s": 0.0,
     "cors_origins": (),
 }
 
@@ -31,6 +33,8 @@ GIVEN = {
     "max_pixels": ("1", 1),
     "queue_size": ("4", 4),
     "deadline_s": ("0.5", 0.5),
+    "stall_s": ("90", 90.0),
+    "grace_s": ("10", 10.0),
     "cors_origins": (
         "https://a.example, https://b.example,",
         ("https://a.example", "https://b.example"),
@@ -49,6 +53,9 @@ WRONG = [
     ("deadline_s", "inf"),
     ("deadline_s", "nan"),
     ("deadline_s", "soon"),
+    ("stall_s", "0"),
+    ("grace_s", "-1"),
+    ("grace_s", "inf"),
 ]
 
 

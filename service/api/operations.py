@@ -32,8 +32,10 @@ def make_router(services: Services) -> APIRouter:
         summary="Whether requests are served",
     )
     async def readyz() -> JSONResponse:
-        """Answer 200 when the model is loaded and warm, and requests are taken."""
+        """Answer 200 when the model is loaded and warm, and requests are taken and finished."""
         state = services.queue.state
+        if services.queue.is_stalled(services.settings.stall_s):
+            return _health("stalled", is_good=False)
         return _health(state.value, is_good=state is State.READY)
 
     return router

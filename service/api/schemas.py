@@ -235,4 +235,4 @@ class ModelList(_Answer):
 class Health(_Answer):
     """The state of the service."""
 
-    status: Literal["ok", "starting", "ready", "draining", "broken"]
+    status: Literal["ok", "starting", "ready", "stalled", "leaving", "draining", "broken"]

@@ -8,6 +8,7 @@ The contract, beside that of the `Batcher`:
   nobody waits for any more is skipped, or given up between two passes through the network.
 - Every job that was accepted gets exactly one answer; what one job raises, no other sees.
 - Closing refuses new jobs, finishes those that were accepted, and ends the thread.
+- Should the thread die, all that wait are told so, and new jobs are refused.
 """
 
 from __future__ import annotations
@@ -49,6 +50,7 @@ class State(Enum):
 
     STARTING = "starting"
     READY = "ready"
+    LEAVING = "leaving"  # serves on for a while, but is not ready for more
     DRAINING = "draining"
     BROKEN = "broken"
 
@@ -135,6 +137,7 @@ class DeviceQueue:
         self._lock = threading.Lock()  # of the state
         self._thread = threading.Thread(target=self._work, name="device", daemon=True)
         self._mean_compute_s = 0.01  # replaced by what is measured
+        self._busy_since = math.inf  # when the batch began that is being done
         self.state = State.STARTING
         self.failure: ServiceError | None = None
         self.device_name = "no device"
@@ -143,6 +146,17 @@ class DeviceQueue:
     def start(self) -> None:
         """Start the thread, which loads the engine first."""
         self._thread.start()
+
+    def leave(self) -> None:
+        """Be not ready any more, but serve on."""
+        with self._lock:
+            if self.state in (State.STARTING, State.READY):
+                is_serving = self.state is State.READY
+                self.state = State.LEAVING if is_serving else State.DRAINING
+
+    def is_stalled(self, stall_s: float) -> bool:
+        """Whether nothing has come of a batch for `stall_s` seconds, whoever still waits for it."""
+        return time.monotonic() - self._busy_since > stall_s
 
     def close(self, timeout_s: float = 60.0) -> None:
         """Finish what was accepted, then end the thread."""
@@ -186,7 +200,7 @@ class DeviceQueue:
 
     def _put(self, item: _Item) -> None:
         with self._lock:  # what comes in while it is ready is answered, also when it closes
-            if self.state is not State.READY:
+            if self.state not in (State.READY, State.LEAVING):
                 raise NotReady(_NOT_READY[self.state], headers={"Retry-After": "1"})
             try:
                 self._batcher.put(item)
@@ -216,20 +230,38 @@ class DeviceQueue:
             if self.state is State.STARTING:
                 self.state = State.READY
         self._tell()
-        while items := self._batcher.take():
-            self._run(engine, items)
+        items: Sequence[_Item] = ()
+        try:
+            while items := self._batcher.take():
+                self._run(engine, items)
+        except BaseException as error:  # noqa: BLE001  what no job may raise, such as SystemExit
+            self._die(items, error)
 
     def _run(self, engine: JobRunner, items: Sequence[_Item]) -> None:
         def run(part: Sequence[_Item]) -> Outcomes[Result]:
             return engine.run([item.job for item in part], lambda: _is_any_wanted(part))
 
         started_at = time.perf_counter()
+        self._busy_since = time.monotonic()
         for part, outcomes in self._batcher.settle(items, run):
             compute_s = time.perf_counter() - started_at
             self._mean_compute_s += 0.1 * (compute_s / len(part) - self._mean_compute_s)
             for item, outcome in zip(part, outcomes, strict=True):
                 _answer(item, _done(item, outcome, started_at, compute_s, len(part)))
             started_at = time.perf_counter()
+            self._busy_since = time.monotonic()
+        self._busy_since = math.inf
+
+    def _die(self, items: Sequence[_Item], error: BaseException) -> None:
+        logger.critical("the device thread has died", exc_info=error)
+        with self._lock:
+            self.state = State.BROKEN
+        self._batcher.close()
+        answer = InternalError("the service is broken and has to be restarted; its log has why")
+        while items:
+            for item in items:
+                _answer(item, answer)
+            items = self._batcher.take()
 
     def _fail(self, error: Exception) -> None:
         if isinstance(error, ServiceError):
@@ -250,7 +282,7 @@ class DeviceQueue:
 _NOT_READY = {
     State.STARTING: "the service is starting: its model is being loaded; try again in a second",
     State.DRAINING: "the service is shutting down; send the request to another one",
-    State.BROKEN: "the service could not load its model; its log says why",
+    State.BROKEN: "the service could not load its model, or its device failed; its log says why",
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import Tensor, fx, nn
+from torch.nn import functional
 
 from service.lrp.assign import assign_rules
 from service.lrp.canonize import canonize
@@ -23,8 +25,8 @@ from service.lrp.graph import (
 from service.lrp.starts import Start
 from service.lrp.twin import make_twin, with_taps
 from service.lrp.weights import ModifiedWeights
-from service.methods import make_method
-from tests.lrp.networks import box, make_images, random_networks
+from service.methods import RULES, Assignment, make_method
+from tests.lrp.networks import box, make_images, random_networks, settle
 
 COMPOSITES = ["epsilon_plus", "epsilon_plus_flat", "epsilon_alpha2_beta1", "epsilon_gamma_box"]
 SAME = pytest.mark.filterwarnings("ignore:Using padding=.same. with even kernel lengths")
@@ -84,6 +86,79 @@ def test_what_a_relu_gives_stays_non_negative_through_pools_sums_and_moves(
     assert known == ["relu", "pool", "relu#2", "sum"]
 
 
+def last_is_non_negative(model: nn.Module) -> bool:
+    network = canonize(model)
+    return logits_of(network.graph) in non_negative(network)
+
+
+@pytest.mark.parametrize(
+    ("layer", "wanted"),
+    [
+        *((kind(), True) for kind in (nn.ReLU, nn.ReLU6, nn.Sigmoid, nn.Softplus, nn.Hardsigmoid)),
+        (nn.Softmax(1), True),
+        *((kind(), False) for kind in (nn.LeakyReLU, nn.ELU, nn.Tanh)),
+        *((nn.Sequential(nn.ReLU(), nn.Conv2d(4, 4, 1)), False), (nn.Linear(6, 6), False)),
+    ],
+    ids=str,
+)
+def test_an_activation_is_non_negative_by_its_class_and_nothing_with_weights_is(
+    layer: nn.Module, wanted: bool
+) -> None:
+    assert last_is_non_negative(nn.Sequential(nn.Conv2d(3, 4, 3), layer)) is wanted
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        *(nn.MaxPool2d(2), nn.AvgPool2d(2), nn.AdaptiveAvgPool2d(1)),
+        *(nn.Flatten(), nn.Dropout(), nn.Identity()),
+    ],
+    ids=str,
+)
+def test_a_layer_that_keeps_the_sign_is_as_non_negative_as_its_input(layer: nn.Module) -> None:
+    assert last_is_non_negative(nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), layer))
+    assert not last_is_non_negative(nn.Sequential(nn.Conv2d(3, 4, 3), layer))
+
+
+class Step(nn.Module):
+    """A convolution, and what a function makes of it and of its positive part."""
+
+    def __init__(self, step: Callable[[Tensor, Tensor], Tensor]) -> None:
+        super().__init__()
+        self.step, self.conv, self.relu = step, nn.Conv2d(3, 4, 3), nn.ReLU()
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Compute something."""
+        y = self.conv(images)
+        return self.step(self.relu(y), y)
+
+
+# whether the result cannot be negative, and whether all that is done is transparent
+STEPS: list[tuple[Callable[[Tensor, Tensor], Tensor], bool, bool]] = [
+    (lambda x, y: x + torch.relu(-y), True, False),
+    (lambda x, y: x + y, False, False),
+    (lambda x, y: x - y, False, False),
+    (lambda x, y: x * -1, False, False),
+    (lambda x, y: torch.flatten(x, 1), True, True),
+    (lambda x, y: x.reshape(x.shape[0], x.size(1), -1), False, True),  # not known of sizes
+    (lambda x, y: functional.dropout(x, training=False), True, True),
+    (lambda x, y: functional.max_pool2d(x, 2), True, True),
+    (lambda x, y: functional.max_pool2d(y, 2), False, True),
+    (lambda x, y: functional.avg_pool2d(x, 2), True, False),
+    (lambda x, y: torch.cat([x, y], 1), False, True),
+]
+
+
+@pytest.mark.parametrize(("step", "is_non_negative", "has_only_transparent"), STEPS)
+def test_a_function_is_known_by_what_it_does_to_values(
+    step: Callable[[Tensor, Tensor], Tensor], is_non_negative: bool, has_only_transparent: bool
+) -> None:
+    assert last_is_non_negative(Step(step)) is is_non_negative
+    graph = canonize(Step(step))
+    own = [n for n in graph.graph.nodes if n.op.startswith("call_")][2:]  # after `conv` and `relu`
+    assert all(is_transparent(graph, node) for node in own) is has_only_transparent
+
+
 @SAME
 @A_FEW
 @given(network=random_networks(), seed=st.integers(0, 99))
@@ -98,19 +173,67 @@ def test_a_value_that_cannot_be_negative_is_not(network: nn.Module, seed: int) -
 # --- vanishing
 
 
-def test_relevance_vanishes_before_a_relu_if_it_does_after_it(branches: fx.GraphModule) -> None:
-    rules = {
-        "left": "zplus",
-        "left#2": "zplus",
-        "sum": "norm",
-        "average": "norm",
-        "head": "epsilon",
-    }
-    at_zero, below_zero = vanishing(branches, rules | {"relu": "pass", "relu#2": "pass"})
-    assert names(sorted(below_zero)) == ["stem", "left"]
-    assert {"pool", "relu", "relu#2", "average"} <= set(names(at_zero))
-    _, with_flat = vanishing(branches, rules | {"left": "flat"})
-    assert names(sorted(with_flat)) == ["left"]  # the flat rule gives to zeros too
+def network_of(*layers: nn.Module) -> fx.GraphModule:
+    torch.manual_seed(0)
+    return canonize(settle(nn.Sequential(nn.Conv2d(3, 3, 3), *layers)).double())
+
+
+def gets_none(
+    network: fx.GraphModule, rules: dict[str, str], layer: str, *, below: bool
+) -> tuple[bool, bool]:
+    """Whether a layer gets no relevance where it is zero, or not above: as said, and in numbers."""
+    (node,) = (node for node in network.graph.nodes if node.target == layer)
+    given = {name: Assignment(name, rule).resolve({}) for name, rule in rules.items()}
+    twin = make_twin(network, given, ModifiedWeights(), box(torch.float64))
+    images = make_images(2, 8, torch.float64).requires_grad_()
+    logits, tapped = with_taps(twin, [node])(images)
+    (relevance,) = torch.autograd.grad(logits, tapped, logits.detach())
+    is_there = tapped[0] <= 0 if below else tapped[0] == 0
+    assert is_there.any()
+    return node in vanishing(network, rules)[below], not relevance[is_there].any()
+
+
+@pytest.mark.parametrize(
+    "rule", [name for name, rule in RULES.items() if rule.affects in ("affine", "averaging")]
+)
+def test_only_rules_that_multiply_by_the_input_give_nothing_to_zeros(rule: str) -> None:
+    network = network_of(nn.ReLU(), nn.Conv2d(3, 5, 1))
+    for layer, below in (("1", False), ("0", True)):
+        said, found = gets_none(network, {"1": "pass", "2": rule}, layer, below=below)
+        assert said is found
+
+
+@pytest.mark.parametrize(
+    ("layer", "rule", "at_zero", "below_zero"),
+    [
+        (nn.MaxPool2d(3, 1, 1), None, True, True),
+        (nn.Flatten(1, 2), None, True, True),
+        (nn.Dropout(), None, True, True),
+        (nn.ReLU(), None, True, True),
+        (nn.ReLU(), "pass", True, True),
+        (nn.AvgPool2d(3, 1, 1), "norm", True, False),
+        (nn.AvgPool2d(3, 1, 1), None, False, False),
+        (nn.Sigmoid(), "pass", False, False),
+        (nn.Sigmoid(), None, False, False),
+    ],
+    ids=str,
+)
+def test_a_layer_in_between_hands_zeros_on_or_not(
+    layer: nn.Module, rule: str | None, at_zero: bool, below_zero: bool
+) -> None:
+    own = {} if rule is None else {"2": rule}
+    after = network_of(nn.ReLU(), layer, nn.Linear(6, 5))
+    assert gets_none(after, own | {"3": "epsilon"}, "1", below=False) == (at_zero, at_zero)
+    own = {} if rule is None else {"1": rule}
+    before = network_of(layer, nn.ReLU(), nn.Linear(6, 5))
+    rules = own | {"2": "pass", "3": "epsilon"}
+    assert gets_none(before, rules, "0", below=True) == (below_zero, below_zero)
+
+
+def test_what_is_used_beside_its_relu_gets_relevance_below_zero() -> None:
+    network = canonize(Step(lambda x, y: x + y).double())
+    rules = {"relu": "pass", "sum": "norm"}
+    assert gets_none(network, rules, "conv", below=True) == (False, False)
 
 
 @SAME
@@ -175,17 +298,7 @@ def test_a_node_is_crossed_by_all_paths_if_there_is_none_around_it(network: nn.M
 
 
 def test_only_what_is_between_the_image_and_the_logits_is_on_the_way() -> None:
-    class Aside(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.conv, self.aside = nn.Conv2d(3, 4, 3), nn.Conv2d(4, 4, 1)
-            self.start = nn.Parameter(torch.ones(1, 4, 1, 1))
-
-        def forward(self, images: Tensor) -> Tensor:
-            logits: Tensor = (self.conv(images) + self.aside(self.start)).mean((2, 3))
-            return logits
-
-    graph = canonize(Aside()).graph
+    graph = canonize(Step(lambda x, y: (y + torch.ones(4, 1, 1)).mean((2, 3)))).graph
     assert names(on_the_way(graph)) == ["images", "conv", "sum", "mean"]
     assert logits_of(graph).target == "mean"
 
@@ -194,11 +307,4 @@ def test_what_only_moves_values_or_picks_the_winner_is_transparent(
     branches: fx.GraphModule,
 ) -> None:
     transparent = [n for n in branches.graph.nodes if is_transparent(branches, n)]
-    assert names(transparent)[0] == "pool"
-    assert [n.op for n in transparent] == [
-        "call_module",
-        "call_function",
-        "call_method",
-        "call_module",
-    ]
-    assert names(transparent)[-2:] == ["flatten", "drop"]
+    assert [node.name for node in transparent] == ["pool", "cat", "flatten", "drop"]

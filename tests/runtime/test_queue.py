@@ -543,6 +543,74 @@ def test_an_engine_that_cannot_be_loaded_leaves_the_queue_broken(
     assert queue.state is State.BROKEN
 
 
+def test_while_it_leaves_it_is_not_ready_but_serves(runner: Runner, make_queue: MakeQueue) -> None:
+    async def scenario() -> None:
+        queue = make_queue()
+        queue.leave()
+        states = [queue.state]
+        assert result_of(await queue.submit(job(1))) == 1
+        queue.close()
+        assert [*states, queue.state] == [State.LEAVING, State.DRAINING]
+        with pytest.raises(NotReady, match="shutting down"):
+            await queue.submit(job(2))
+
+    run(scenario())
+
+
+def test_leaving_before_it_is_ready_is_draining(runner: Runner) -> None:
+    gate, ended = threading.Event(), threading.Event()
+
+    def load() -> Runner:
+        assert gate.wait(LIMIT_S)
+        return runner
+
+    queue = DeviceQueue(load, size=1, deadline_s=LIMIT_S, on_loaded=ended.set)
+    queue.start()
+    queue.leave()
+    gate.set()
+    assert ended.wait(LIMIT_S)
+    assert queue.state is State.DRAINING
+    queue.close()
+
+
+def test_it_is_stalled_while_nothing_comes_of_a_batch_though_nobody_waits_any_more(
+    runner: Runner, make_queue: MakeQueue
+) -> None:
+    async def scenario() -> None:
+        queue = make_queue(deadline_s=0.1)
+        assert not queue.is_stalled(0.0)  # nothing is to be done
+        first = await hold_first(runner, queue)
+        with pytest.raises(DeadlineExceeded):
+            await first
+        assert queue.is_stalled(0.05)
+        assert not queue.is_stalled(LIMIT_S)
+        runner.gate.set()
+        await queue.submit(job(1))
+        queue.close()
+        assert not queue.is_stalled(0.0)
+
+    run(scenario())
+
+
+def test_a_thread_that_dies_leaves_nobody_waiting(
+    runner: Runner, make_queue: MakeQueue, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def scenario() -> None:
+        queue = make_queue()
+        runner.errors[0] = SystemExit(1)
+        first = await hold_first(runner, queue)
+        others = await submit_all(queue, range(1, 5))
+        runner.gate.set()
+        answers = await asyncio.gather(first, *others, return_exceptions=True)
+        assert [type(answer) for answer in answers] == [InternalError] * 5
+        assert queue.state is State.BROKEN
+        with pytest.raises(NotReady, match="its device failed"):
+            await queue.submit(job(9))
+
+    run(scenario())
+    assert "the device thread has died" in caplog.text
+
+
 def test_whoever_is_told_that_it_has_loaded_cannot_stop_the_device(
     runner: Runner, caplog: pytest.LogCaptureFixture
 ) -> None:
