@@ -72,12 +72,23 @@ def ask_at_once(url: str, asks: Sequence[Ask]) -> list[dict[str, Any]]:
 
 
 def differences(alone: dict[str, Any], together: dict[str, Any]) -> list[str]:
-    """What is not the same in two answers: predictions exactly, relevance to rounding."""
+    """What is not the same in two answers, to the rounding of a batch: classes exactly."""
     names = [name for name in alone if name not in ("relevance", "bound", "conservation")]
-    found = [name for name in names if alone[name] != together.get(name)]
+    found = [name for name in names if not is_same(alone[name], together.get(name))]
     if "relevance" in alone and not is_same_relevance(alone, together):
         found.append("relevance")
     return found
+
+
+def is_same(one: Any, other: Any) -> bool:
+    """Whether all names, labels and indices are equal, and all numbers to 1e-5."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(is_same(one[key], other[key]) for key in one)
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(is_same, one, other))
+    if isinstance(one, float) and isinstance(other, float):
+        return abs(one - other) <= 1e-5 * max(1.0, abs(one))
+    return bool(one == other)
 
 
 def is_same_relevance(alone: dict[str, Any], together: dict[str, Any]) -> bool:

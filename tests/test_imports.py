@@ -43,6 +43,7 @@ ALLOWED: dict[str, set[str]] = {
         "service",  # its version
         "service.api",
         "service.errors",
+        "service.imaging",
         "service.models.card",
         "service.models.registry",
         "service.runtime",

@@ -6,15 +6,21 @@ from typing import Any
 
 import pytest
 import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from torch import Tensor, fx, nn
 from zennit import composites as zennit_composites
 from zennit import rules as zennit_rules
+from zennit.layer import Sum as ZennitSum
 
 from service.errors import OptionError
 from service.lrp.assign import assign_rules, unruled
 from service.lrp.canonize import canonize
-from service.methods import COMPOSITES, TYPES, Method, make_method, parse_rules
-from tests.lrp.networks import SIDES, architecture
+from service.lrp.graph import module_of
+from service.lrp.layers import Sum
+from service.methods import COMPOSITES, PLAIN, TYPES, Method, make_method, parse_rules
+from tests.lrp.networks import SIDES, architecture, random_networks
+from tests.lrp.unusual import unusual
 
 RULE_OF_HOOK = {
     zennit_rules.Epsilon: "epsilon",
@@ -126,6 +132,65 @@ def test_what_has_no_rule_is_named_in_its_order(network: fx.GraphModule) -> None
     assert found == ("norm", "body.1", "sum", "average", "mean", "heads.a[0]")
 
 
+def test_a_method_without_rules_has_nothing_unruled(network: fx.GraphModule) -> None:
+    method = make_method(None, "integrated_gradients", {})
+    assert method.conserves
+    assert unruled(network, {}, method) == ()
+
+
+class Functions(nn.Module):
+    """Calls functions, some of them twice."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.pool = nn.Conv2d(3, 4, 3), nn.MaxPool2d(2)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Compute logits."""
+        x = torch.exp(self.pool(self.conv(images))).abs()
+        return torch.flatten(x.neg(), 1).abs()
+
+
+def test_functions_have_no_rule_either_and_those_that_need_none_are_not_named() -> None:
+    method = custom({"layers": "conv", "rule": "zplus"})
+    graph = canonize(Functions())
+    assert unruled(graph, assign_rules(graph, method), method) == ("exp", "abs", "neg")
+
+
+CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose3d)
+
+
+@pytest.mark.parametrize("kind", CONVOLUTIONS)
+def test_a_convolution_is_one_in_any_number_of_dimensions(kind: type[nn.Module]) -> None:
+    plain = canonize(nn.Sequential(kind(3, 4, 2), nn.Flatten(), nn.Linear(12, 2)))
+    method = custom({"layers": "type:convolution", "rule": "zplus"})
+    assert assigned(plain, method) == {"0": "zplus"}
+
+
+def test_what_takes_several_tensors_is_a_layer_only_if_it_is_a_sum(
+    network: fx.GraphModule,
+) -> None:
+    several = canonize(unusual("several outputs"))
+    everywhere = custom({"layers": "*", "rule": "pass"}, {"layers": "*", "rule": "norm"})
+    assert assigned(several, everywhere) == {
+        **dict.fromkeys(["stem", "head"], "norm"),
+        "relu": "pass",
+    }
+    assert assigned(network, everywhere)["sum"] == "norm"
+
+
+def test_the_rule_norm_is_for_what_averages_and_for_weights(network: fx.GraphModule) -> None:
+    found = assigned(network, custom({"layers": "*", "rule": "norm"}))
+    assert list(found) == ["body.0", "body.1", "sum", "average", *HEADS]
+
+
+def test_an_error_tells_which_entry_it_was_and_not_all_layers() -> None:
+    long = canonize(nn.Sequential(*(nn.ReLU() for _ in range(25))))
+    good, bad = {"layers": "*", "rule": "pass"}, {"layers": "nose", "rule": "pass"}
+    with pytest.raises(OptionError, match=r"entry 2: no layer is called nose; .* 18, 19$"):
+        assign_rules(long, custom(good, bad))
+
+
 @pytest.mark.parametrize(
     ("layers", "rule", "said"),
     [
@@ -150,16 +215,30 @@ def test_a_type_that_the_network_does_not_have_is_none_of_its_business() -> None
     assert assigned(plain, method) == {"1": "epsilon"}
 
 
-@pytest.mark.parametrize("composite", COMPOSITES)
+# the box is for a convolution that sees the image: here a batch norm does
+@pytest.mark.parametrize("composite", [name for name in COMPOSITES if "box" not in name])
 def test_only_methods_that_conserve_have_something_unruled(
     network: fx.GraphModule, composite: str
 ) -> None:
-    if composite == "epsilon_gamma_box":
-        pytest.skip("its box is for a convolution of the image")
     method = make_method(composite, "gradient", {})
     found = unruled(network, assign_rules(network, method), method)
     assert bool(found) is method.conserves
     assert not method.conserves or "mean" in found
+
+
+def by_zennit(network: fx.GraphModule, name: str) -> dict[str, str]:
+    """What zennit's own composite gives to layers in the order in which they are called."""
+    if name == PLAIN:
+        return {}
+    box = {"low": torch.zeros(1), "high": torch.ones(1)} if "box" in name else {}
+    own, seen = zennit_composites.COMPOSITES[name](**box), dict[str, Any]()
+    found: dict[str, str] = {}
+    for node in network.graph.nodes:
+        module = module_of(network, node)
+        hook = own.module_map(seen, node.name, ZennitSum() if isinstance(module, Sum) else module)
+        if module is not None and hook is not None:
+            found[str(node.target)] = RULE_OF_HOOK[type(hook)]
+    return found
 
 
 @pytest.mark.parametrize("composite", COMPOSITES)
@@ -167,21 +246,13 @@ def test_only_methods_that_conserve_have_something_unruled(
 def test_it_is_as_zennits_own_composite_has_it(name: str, composite: str) -> None:
     network = canonize(architecture(name))
     found = assigned(network, make_method(composite, "gradient", {}))
-    box = {"low": torch.zeros(1), "high": torch.ones(1)} if "box" in composite else {}
-    made = {"none": None}.get(composite, zennit_composites.COMPOSITES.get(composite))
-    wanted: dict[str, str] = {}
-    if made is not None:
-        own, seen = made(**box), dict[str, Any]()
-        for layer, module in network.named_modules():
-            is_sum = type(module).__name__ == "Sum"
-            hook = own.module_map(seen, layer, zennit_sum() if is_sum else module)
-            if hook is not None:
-                wanted[layer] = RULE_OF_HOOK[type(hook)]
-    assert found == wanted
+    assert found == by_zennit(network, composite)
 
 
-def zennit_sum() -> nn.Module:
-    """The sum that zennit's own map knows."""
-    from zennit.layer import Sum
-
-    return Sum()  # type: ignore[no-any-return]
+@pytest.mark.filterwarnings("ignore:Using padding=.same. with even kernel lengths")
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@given(model=random_networks(), composite=st.sampled_from(list(COMPOSITES)))
+def test_it_is_as_zennit_has_it_on_any_small_network(model: nn.Module, composite: str) -> None:
+    network = canonize(model)
+    found = assigned(network, make_method(composite, "gradient", {}))
+    assert found == by_zennit(network, composite)
