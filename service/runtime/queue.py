@@ -134,7 +134,7 @@ class DeviceQueue:
         self._load, self._deadline_s, self._on_loaded = load, deadline_s, on_loaded
         self._engine: JobRunner | None = None
         self._batcher: Batcher[_Item, Result] = Batcher(size, self._best_size)
-        self._lock = threading.Lock()  # of the state
+        self._lock = threading.RLock()  # of the state; a signal may come while it is held
         self._thread = threading.Thread(target=self._work, name="device", daemon=True)
         self._mean_compute_s = 0.01  # replaced by what is measured
         self._busy_since = math.inf  # when the batch began that is being done

@@ -57,6 +57,13 @@ def test_it_stops_when_a_batch_takes_too_long(monkeypatch: pytest.MonkeyPatch) -
     assert set(clock.tried) == {1, 2}
 
 
+def test_what_takes_long_is_tried_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock(lambda n: 2.0 * n)
+    monkeypatch.setattr(batch_size, "time", clock)
+    assert best_batch_size(clock.run, SIZES) == 1
+    assert clock.tried == [1, 2]
+
+
 def test_a_single_slow_try_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
     slow = iter([9.0])
     clock = Clock(lambda n: next(slow, 0.004 + 0.0001 * n))

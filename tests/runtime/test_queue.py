@@ -557,6 +557,21 @@ def test_while_it_leaves_it_is_not_ready_but_serves(runner: Runner, make_queue: 
     run(scenario())
 
 
+def test_a_signal_handler_may_interrupt_whoever_holds_the_state(
+    runner: Runner, make_queue: MakeQueue
+) -> None:
+    queue, left = make_queue(), threading.Event()
+
+    def interrupted() -> None:
+        with queue._lock:  # as in the middle of taking a job
+            queue.leave()
+        left.set()
+
+    threading.Thread(target=interrupted, daemon=True).start()
+    assert left.wait(LIMIT_S)
+    assert queue.state is State.LEAVING
+
+
 def test_leaving_before_it_is_ready_is_draining(runner: Runner) -> None:
     gate, ended = threading.Event(), threading.Event()
 
