@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from service.lrp.convolution import SteadyConv2d, convolve, output_padding
+from service.lrp.dense import SteadyLinear, connect
 from service.lrp.layers import is_altered
 
 Function = Callable[..., Tensor]
@@ -46,7 +47,7 @@ class DenseMap:
 
     def push(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         """Map (..., in) to (..., out)."""
-        return functional.linear(x, weight, bias)
+        return connect(x, weight, bias)
 
     def pull(self, s: Tensor, weight: Tensor, like: Tensor) -> Tensor:
         """Map (..., out) to (..., in)."""
@@ -150,7 +151,7 @@ def affine_map(module: nn.Module) -> AffineMap | None:
     """
     if is_altered(module):
         return None
-    if type(module) is nn.Linear:
+    if type(module) in (nn.Linear, SteadyLinear):
         return DenseMap()
     if not isinstance(module, (nn.Conv1d, nn.Conv2d, nn.Conv3d)):
         return None

@@ -15,6 +15,7 @@ from torch import Tensor, fx, nn
 from service.errors import OptionError
 from service.lrp.canonize import UntraceableError, canonize, share
 from service.lrp.convolution import SteadyConv2d, steady
+from service.lrp.dense import SteadyLinear, steady_linear
 from service.lrp.graph import crossed_by_all, logits_of, module_of, on_the_way
 from service.lrp.layers import TRANSPARENT, Activation, AvgPool, BatchNorm, Linear
 from service.lrp.layout import ChannelsLastMaxPool2d, put_channels_last
@@ -66,6 +67,7 @@ class Network:
             self.why_untraceable = str(error)
         self.module: nn.Module = self.graph or share(model.eval()).requires_grad_(False)
         steady(self.module)
+        steady_linear(self.module)
         put_channels_last(self.module)
 
     @cached_property
@@ -180,6 +182,7 @@ def kind_of(module: nn.Module) -> str:
 
 _KINDS: dict[type[nn.Module], type[nn.Module]] = {
     SteadyConv2d: nn.Conv2d,
+    SteadyLinear: nn.Linear,
     ChannelsLastMaxPool2d: nn.MaxPool2d,
 }
 

@@ -30,6 +30,7 @@ from tests.lrp.networks import box, make_images, random_networks, settle
 
 COMPOSITES = ["epsilon_plus", "epsilon_plus_flat", "epsilon_alpha2_beta1", "epsilon_gamma_box"]
 SAME = pytest.mark.filterwarnings("ignore:Using padding=.same. with even kernel lengths")
+SIDE = 85  # the smallest image of which any random convolutions and pools leave something
 A_FEW = settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 
 
@@ -133,7 +134,6 @@ STEPS: list[tuple[Callable[[Tensor, Tensor], Tensor], bool, bool]] = [
     (lambda x, y: functional.dropout(x, training=False), True, True),
     (lambda x, y: functional.max_pool2d(x, 2), True, True),
     (lambda x, y: functional.max_pool2d(y, 2), False, True),
-    (lambda x, y: functional.avg_pool2d(x, 2), True, False),
     (lambda x, y: torch.cat([x, y], 1), False, True),
 ]
 
@@ -156,7 +156,7 @@ def test_a_function_is_known_by_what_it_does_to_values(
 def test_a_value_that_cannot_be_negative_is_not(network: nn.Module, seed: int) -> None:
     graph = canonize(network)
     values = Values(graph)
-    values.run(make_images(2, 20, torch.float64, seed))
+    values.run(make_images(2, SIDE, torch.float64, seed))
     for node in non_negative(graph):
         assert values.values[node].min() >= 0
 
@@ -188,9 +188,9 @@ def gets_none(
     "rule", [name for name, rule in RULES.items() if rule.affects in ("affine", "averaging")]
 )
 def test_only_rules_that_multiply_by_the_input_give_nothing_to_zeros(rule: str) -> None:
-    network = network_of(nn.ReLU(), nn.Conv2d(3, 5, 1))
+    network = network_of(nn.ReLU(), nn.Dropout(), nn.Conv2d(3, 5, 1))
     for layer, below in (("1", False), ("0", True)):
-        said, found = gets_none(network, {"1": "pass", "2": rule}, layer, below=below)
+        said, found = gets_none(network, {"1": "pass", "3": rule}, layer, below=below)
         assert said is found
 
 
@@ -205,7 +205,6 @@ def test_only_rules_that_multiply_by_the_input_give_nothing_to_zeros(rule: str) 
         (nn.AvgPool2d(3, 1, 1), "norm", True, False),
         (nn.AvgPool2d(3, 1, 1), None, False, False),
         (nn.Sigmoid(), "pass", False, False),
-        (nn.Sigmoid(), None, False, False),
     ],
     ids=str,
 )
@@ -221,10 +220,12 @@ def test_a_layer_in_between_hands_zeros_on_or_not(
     assert gets_none(before, rules, "0", below=True) == (below_zero, below_zero)
 
 
-def test_what_is_used_beside_its_relu_gets_relevance_below_zero() -> None:
-    network = canonize(Step(lambda x, y: x + y).double())
+def test_one_use_that_gives_relevance_is_enough() -> None:
     rules = {"relu": "pass", "sum": "norm"}
-    assert gets_none(network, rules, "conv", below=True) == (False, False)
+    below = canonize(Step(lambda x, y: x + y).double())
+    assert gets_none(below, rules, "conv", below=True) == (False, False)
+    at_zero = canonize(Step(lambda x, y: x + torch.sigmoid(x)).double())
+    assert gets_none(at_zero, rules, "relu", below=False) == (False, False)
 
 
 @SAME
@@ -239,7 +240,7 @@ def test_what_gets_no_relevance_at_zero_or_below_gets_none(
     taps = [node for node in graph.graph.nodes if node in sets[0] | sets[1]]
     taps = [node for node in taps if node.op != "placeholder"]
     twin = make_twin(graph, rules, ModifiedWeights(), box(torch.float64))
-    images = make_images(2, 20, torch.float64, seed).requires_grad_()
+    images = make_images(2, SIDE, torch.float64, seed).requires_grad_()
     values = Values(graph)
     values.run(images.detach())
     logits, tapped = with_taps(twin, taps)(images)
