@@ -84,9 +84,21 @@ def test_relevance_of_a_layer_is_counted_from_the_output_to_it(residual: Network
     assert set(names_of(inside)[:-1]) == set(names_of(crossed))
 
 
+def test_the_logits_are_counted_even_where_an_activation_gives_them() -> None:
+    network = Network(nn.Sequential(nn.Flatten(), nn.Linear(12, 3), nn.ReLU(), nn.Linear(3, 2)))
+    assert names_of(network.taps(INPUT)) == ("3", "1")
+    network = Network(nn.Sequential(nn.Flatten(), nn.Linear(12, 2), nn.ReLU()))
+    assert names_of(network.taps(INPUT)) == ("2", "1")
+
+
 def test_a_layer_that_is_not_there_is_refused_with_some_that_are(residual: Network) -> None:
-    with pytest.raises(OptionError, match=r"layer: must be one of: input, conv1, .*, \.\.\.$"):
+    some = ", ".join([INPUT, *list(residual.layers)[:19]])
+    with pytest.raises(OptionError) as refused:
         residual.taps("conv7")
+    assert refused.value.detail.endswith(f"must be one of: {some}, ...")
+    with pytest.raises(OptionError) as refused:
+        Network(nn.Sequential(nn.Conv2d(3, 2, 1), nn.ReLU(), nn.Flatten())).taps("2")
+    assert refused.value.detail.endswith("must be one of: input, 0, 1")
 
 
 class Deciding(nn.Module):
@@ -116,3 +128,4 @@ def test_a_network_without_a_graph_has_no_layers_and_says_why(is_traced: bool) -
     assert [layer.name for layer in network.describe_layers(images)] == [INPUT]
     assert torch.equal(network.module(images), model(images))
     assert not any(p.requires_grad for p in network.module.parameters())
+    assert not any(module.training for module in network.module.modules())
