@@ -10,7 +10,15 @@ import torch
 from torch import fx, nn
 from torch.nn import functional
 
-from service.lrp.layers import NON_NEGATIVE, RECTIFIERS, TRANSPARENT, AvgPool, MaxPool, Sum
+from service.lrp.layers import (
+    NON_NEGATIVE,
+    RECTIFIERS,
+    TRANSPARENT,
+    AvgPool,
+    MaxPool,
+    Sum,
+    is_as_known,
+)
 
 # functions and methods that only move values about
 _MOVES = {
@@ -65,7 +73,9 @@ def non_negative(network: fx.GraphModule) -> set[fx.Node]:
 
 def _is_non_negative(network: fx.GraphModule, node: fx.Node, found: set[fx.Node]) -> bool:
     module = module_of(network, node)
-    if module is not None and isinstance(module, NON_NEGATIVE):
+    if module is not None and not is_as_known(module):
+        return False
+    if isinstance(module, NON_NEGATIVE):
         return True
     keeps = isinstance(module, (*TRANSPARENT, MaxPool, AvgPool, Sum))
     keeps = keeps or (node.op.startswith("call_") and node.target in _MOVES | _MAX_POOLS)
@@ -112,9 +122,10 @@ class _Use:
         self.node = node
         module, rule = module_of(network, node), rules.get(str(node.target))
         self.is_proportional = rule in PROPORTIONAL
-        is_relu = isinstance(module, RECTIFIERS)
+        is_known = module is None or is_as_known(module)
+        is_relu = isinstance(module, RECTIFIERS) and is_known
         self.is_rectifying = is_relu and rule in (None, "gradient", "pass")
-        self.is_moving = rule is None and (
+        self.is_moving = (rule is None and is_known) and (
             isinstance(module, (*TRANSPARENT, MaxPool)) or node.target in _MOVES | _MAX_POOLS
         )
         self.is_passing = self.is_moving or self.is_rectifying

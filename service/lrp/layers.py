@@ -33,6 +33,7 @@ __all__ = [
     "MaxPool",
     "Sum",
     "is_altered",
+    "is_as_known",
 ]
 
 
@@ -51,3 +52,10 @@ def is_altered(module: nn.Module) -> bool:
     """Whether a module computes more than its class says: by hooks, or by parametrized weights."""
     hooks = (*module._forward_pre_hooks, *module._forward_hooks)  # noqa: SLF001  no other way
     return bool(hooks) or is_parametrized(module)
+
+
+def is_as_known(module: nn.Module) -> bool:
+    """Whether a module computes what its class in torch, or here, says: no subclass, no hook."""
+    return type(module).__module__.partition(".")[0] in ("torch", "service") and not is_altered(
+        module
+    )

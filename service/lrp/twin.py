@@ -11,7 +11,7 @@ from service.lrp.affine import AffineMap, affine_map
 from service.lrp.affine_rules import AFFINE_RULES
 from service.lrp.assign import Rules
 from service.lrp.graph import logits_of, module_of, non_negative, vanishing
-from service.lrp.layers import AvgPool, Linear, Sum
+from service.lrp.layers import AvgPool, Linear, Sum, is_altered, is_as_known
 from service.lrp.other_rules import ELEMENTWISE_RULES, NormPool, NormSum
 from service.lrp.place import Place
 from service.lrp.weights import ModifiedWeights
@@ -83,7 +83,8 @@ def _rectified(network: fx.GraphModule, rules: Mapping[str, str]) -> set[fx.Node
         rule, users = rules.get(str(node.target)), list(node.users)
         if rule in AFFINE_RULES and len(users) == 1 and rules.get(str(users[0].target)) == "pass":
             is_affine = isinstance(module_of(network, node), Linear)
-            if is_affine and type(module_of(network, users[0])) is nn.ReLU:
+            relu = module_of(network, users[0])
+            if is_affine and type(relu) is nn.ReLU and is_as_known(relu):
                 found.add(node)
     return found
 
@@ -103,6 +104,8 @@ def _map_of(layer: nn.Module) -> AffineMap:
 
 
 def _make_other(layer: nn.Module, rule: str, values: Mapping[str, Any]) -> nn.Module:
+    if is_altered(layer):
+        raise NoTwinError(f"a {type(layer).__name__} with hooks has no twin rule")
     if rule == "norm" and isinstance(layer, Sum):
         return NormSum(layer, values)
     if rule == "norm" and isinstance(layer, AvgPool):

@@ -101,6 +101,14 @@ _MIDDLES: dict[str, Step] = {
 }
 
 
+class Shifted(nn.ReLU):
+    """A ReLU of a network's own, whose output may be negative."""
+
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002  torch's name
+        """Rectify and shift."""
+        return super().forward(input) - 1
+
+
 def _double(module: nn.Module, inputs: object, output: Tensor) -> Tensor:
     return 2 * output
 
@@ -114,6 +122,8 @@ def _altered(alter: Callable[[Net], object]) -> nn.Module:
 UNUSUAL: dict[str, Callable[[], nn.Module]] = {
     **{name: partial(Net, middle) for name, middle in _MIDDLES.items()},
     "a hook": lambda: _altered(lambda net: net.conv.register_forward_hook(_double)),
+    "a hook of a relu": lambda: _altered(lambda net: net.relu.register_forward_hook(_double)),
+    "a relu of its own": lambda: _altered(lambda net: setattr(net, "relu", Shifted())),
     "weight norm": lambda: _altered(lambda net: weight_norm(net.conv)),
     "another order": Ordered,
 }
