@@ -342,12 +342,14 @@ class Deciding(Transposed):
 CONVOLUTION_LIKE = parse_rules([{"layers": "type:convolution", "rule": "zplus"}])
 
 
-@pytest.mark.parametrize("method", CORNERS, ids=name_of)
+# the box is for a convolution of the image, and this network has none
+FITTING = [method for method in CORNERS if method.composite != "epsilon_gamma_box"]
+
+
+@pytest.mark.parametrize("method", FITTING, ids=name_of)
 def test_a_layer_without_a_twin_rule_makes_zennit_run(method: Method) -> None:
     torch.manual_seed(0)
     explainer = Explainer(Transposed())
-    if method.composite == "epsilon_gamma_box":
-        pytest.skip("the box is for a convolution of the image")
     found = explainer.explain(TINY_IMAGES, PREDICTED, method)
     has_rule = any(rule.layers in ("type:convolution", "type:linear") for rule in method.rules)
     assert found.engine == ("zennit" if has_rule else "twin")

@@ -1,0 +1,102 @@
+"""A queue with an engine that waits and fails as a test says."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
+
+import numpy as np
+
+from service.runtime.jobs import Job, LayerInfo, Prediction, PredictJob
+from service.runtime.queue import DeviceQueue, Done, Layers
+
+LIMIT_S = 10.0
+
+
+def job(number: int) -> PredictJob:
+    return PredictJob(np.full((1, 1, 3), number, np.uint8), "a model")
+
+
+def number_of(job: Job) -> int:
+    return int(job.pixels[0, 0, 0])
+
+
+class Runner:
+    """An engine that notes what it does; it waits where it is told to, and fails where told to."""
+
+    device_name = "a device"
+
+    def __init__(self) -> None:
+        self.layers: Layers = {"a model": (LayerInfo("input", "Image", (3, 1, 1)),)}
+        self.size = 1
+        self.sizes: list[int] = []  # of the batches that it did
+        self.done: list[int] = []
+        self.threads: set[int] = set()
+        self.errors: dict[int, BaseException] = {}
+        self.gate = threading.Event()
+        self.gate.set()
+        self.entered = threading.Event()
+        self.is_wanted: Callable[[], bool] = lambda: True  # as the last job was given it
+
+    def best_size(self, job: Job) -> int:
+        return self.size
+
+    def run(
+        self, jobs: Sequence[Job], is_wanted: Callable[[], bool]
+    ) -> list[Prediction | Exception]:
+        self.sizes.append(len(jobs))
+        return [self.answer(job, is_wanted) for job in jobs]
+
+    def answer(self, job: Job, is_wanted: Callable[[], bool]) -> Prediction:
+        self.is_wanted = is_wanted
+        self.entered.set()
+        assert self.gate.wait(LIMIT_S)
+        number = number_of(job)
+        self.done.append(number)
+        self.threads.add(threading.get_ident())
+        if number in self.errors:
+            raise self.errors[number]
+        return Prediction(np.array([number], np.float32))
+
+    def hold(self) -> None:
+        """Make the next job wait for `gate`."""
+        self.entered.clear()
+        self.gate.clear()
+
+
+MakeQueue = Callable[..., DeviceQueue]
+
+
+def run(scenario: Coroutine[Any, Any, None]) -> None:
+    asyncio.run(asyncio.wait_for(scenario, 2 * LIMIT_S))
+
+
+async def submit_all(queue: DeviceQueue, numbers: range) -> list[asyncio.Task[Done[Prediction]]]:
+    """Submit jobs in order, and return when they are all in the queue."""
+    tasks = []
+    for number in numbers:
+        tasks.append(asyncio.create_task(queue.submit(job(number))))
+        await asyncio.sleep(0)
+    return tasks
+
+
+async def hold_first(runner: Runner, queue: DeviceQueue) -> asyncio.Task[Done[Prediction]]:
+    """Submit job 0, and return when the device is busy with it."""
+    runner.hold()
+    (task,) = await submit_all(queue, range(1))
+    assert await asyncio.to_thread(runner.entered.wait, LIMIT_S)
+    return task
+
+
+def result_of(done: Done[Prediction]) -> int:
+    return int(done.result.logits[0])
+
+
+def ready_queue(load: Callable[[], Runner]) -> DeviceQueue:
+    loaded = threading.Event()
+    queue = DeviceQueue(load, size=64, deadline_s=LIMIT_S, on_loaded=loaded.set)
+    queue.start()
+    assert loaded.wait(LIMIT_S)
+    return queue

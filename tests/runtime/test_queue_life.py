@@ -1,0 +1,237 @@
+"""The life of the device queue: loading, leaving, stalling, closing, dying."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+
+import pytest
+
+from service.errors import (
+    BundleError,
+    DeadlineExceeded,
+    InternalError,
+    NotReady,
+    ServiceError,
+)
+from service.runtime.queue import DeviceQueue, State
+from tests.runtime.running import (
+    LIMIT_S,
+    MakeQueue,
+    Runner,
+    hold_first,
+    job,
+    ready_queue,
+    result_of,
+    run,
+    submit_all,
+)
+
+# Closing refuses new jobs, finishes those that were accepted, and ends the thread.
+
+
+def test_closing_refuses_new_jobs_and_finishes_those_that_were_accepted(
+    runner: Runner, make_queue: MakeQueue
+) -> None:
+    async def scenario() -> None:
+        queue = make_queue()
+        first = await hold_first(runner, queue)
+        others = await submit_all(queue, range(1, 4))
+        closing = asyncio.create_task(asyncio.to_thread(queue.close))
+        while queue.state is not State.DRAINING:  # noqa: ASYNC110  it has no event to wait for
+            await asyncio.sleep(0.01)
+        with pytest.raises(NotReady, match="shutting down") as refused:
+            await queue.submit(job(9))
+        assert refused.value.headers["Retry-After"] == "1"
+        runner.gate.set()
+        answers = await asyncio.gather(first, *others)
+        await closing
+        assert [result_of(answer) for answer in answers] == runner.done == [0, 1, 2, 3]
+        assert not queue._thread.is_alive()
+
+    run(scenario())
+
+
+def test_closing_an_idle_queue_ends_its_thread(make_queue: MakeQueue) -> None:
+    queue = make_queue()
+    queue.close()
+    assert not queue._thread.is_alive()
+
+
+def test_closing_while_it_loads_waits_and_is_never_ready(runner: Runner) -> None:
+    gate, ended = threading.Event(), threading.Event()
+
+    def load() -> Runner:
+        assert gate.wait(LIMIT_S)
+        return runner
+
+    queue = DeviceQueue(load, size=1, deadline_s=LIMIT_S, on_loaded=ended.set)
+    queue.start()
+    closing = threading.Thread(target=queue.close)
+    closing.start()
+    gate.set()
+    closing.join(LIMIT_S)
+    assert ended.is_set()
+    assert queue.state is State.DRAINING
+    assert not queue._thread.is_alive()
+
+
+# The life: starting, ready, draining, broken.
+
+
+def test_jobs_are_refused_until_the_engine_is_loaded(runner: Runner) -> None:
+    gate, loaded = threading.Event(), threading.Event()
+
+    def load() -> Runner:
+        assert gate.wait(LIMIT_S)
+        return runner
+
+    queue = DeviceQueue(load, size=1, deadline_s=LIMIT_S, on_loaded=loaded.set)
+    queue.start()
+
+    async def scenario() -> None:
+        with pytest.raises(NotReady, match="being loaded") as refused:
+            await queue.submit(job(1))
+        assert refused.value.headers["Retry-After"] == "1"
+        states, before = [queue.state], queue.layers
+        gate.set()
+        assert await asyncio.to_thread(loaded.wait, LIMIT_S)
+        states.append(queue.state)
+        assert states == [State.STARTING, State.READY]
+        assert queue.device_name == "a device"
+        assert (before, queue.layers) == ({}, runner.layers)
+        assert result_of(await queue.submit(job(1))) == 1
+
+    run(scenario())
+    queue.close()
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (BundleError("the weights are torn"), "the weights are torn"),
+        (RuntimeError("out of memory"), "the model cannot be loaded: out of memory"),
+    ],
+)
+def test_an_engine_that_cannot_be_loaded_leaves_the_queue_broken(
+    error: Exception, said: str
+) -> None:
+    def load() -> Runner:
+        raise error
+
+    queue = ready_queue(load)
+    assert queue.state is State.BROKEN
+    assert isinstance(queue.failure, ServiceError)
+    assert queue.failure.detail == said
+
+    async def scenario() -> None:
+        with pytest.raises(NotReady, match="could not load"):
+            await queue.submit(job(1))
+
+    run(scenario())
+    queue.close()
+    assert queue.state is State.BROKEN
+
+
+def test_while_it_leaves_it_is_not_ready_but_serves(runner: Runner, make_queue: MakeQueue) -> None:
+    async def scenario() -> None:
+        queue = make_queue()
+        queue.leave()
+        states = [queue.state]
+        assert result_of(await queue.submit(job(1))) == 1
+        queue.close()
+        assert [*states, queue.state] == [State.LEAVING, State.DRAINING]
+        with pytest.raises(NotReady, match="shutting down"):
+            await queue.submit(job(2))
+
+    run(scenario())
+
+
+def test_a_signal_handler_may_interrupt_whoever_holds_the_state(
+    runner: Runner, make_queue: MakeQueue
+) -> None:
+    queue, left = make_queue(), threading.Event()
+
+    def interrupted() -> None:
+        with queue._lock:  # as in the middle of taking a job
+            queue.leave()
+        left.set()
+
+    threading.Thread(target=interrupted, daemon=True).start()
+    assert left.wait(LIMIT_S)
+    assert queue.state is State.LEAVING
+
+
+def test_leaving_before_it_is_ready_is_draining(runner: Runner) -> None:
+    gate, ended = threading.Event(), threading.Event()
+
+    def load() -> Runner:
+        assert gate.wait(LIMIT_S)
+        return runner
+
+    queue = DeviceQueue(load, size=1, deadline_s=LIMIT_S, on_loaded=ended.set)
+    queue.start()
+    queue.leave()
+    gate.set()
+    assert ended.wait(LIMIT_S)
+    assert queue.state is State.DRAINING
+    queue.close()
+
+
+def test_it_is_stalled_while_nothing_comes_of_a_batch_though_nobody_waits_any_more(
+    runner: Runner, make_queue: MakeQueue
+) -> None:
+    async def scenario() -> None:
+        queue = make_queue(deadline_s=0.1)
+        assert not queue.is_stalled(0.0)  # nothing is to be done
+        first = await hold_first(runner, queue)
+        with pytest.raises(DeadlineExceeded):
+            await first
+        assert queue.is_stalled(0.05)
+        assert not queue.is_stalled(LIMIT_S)
+        runner.gate.set()
+        await queue.submit(job(1))
+        queue.close()
+        assert not queue.is_stalled(0.0)
+
+    run(scenario())
+
+
+def test_a_thread_that_dies_leaves_nobody_waiting(
+    runner: Runner, make_queue: MakeQueue, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def scenario() -> None:
+        queue = make_queue()
+        runner.errors[0] = SystemExit(1)
+        first = await hold_first(runner, queue)
+        others = await submit_all(queue, range(1, 5))
+        runner.gate.set()
+        answers = await asyncio.gather(first, *others, return_exceptions=True)
+        assert [type(answer) for answer in answers] == [InternalError] * 5
+        assert queue.state is State.BROKEN
+        with pytest.raises(NotReady, match="its device failed"):
+            await queue.submit(job(9))
+
+    run(scenario())
+    assert "the device thread has died" in caplog.text
+
+
+def test_whoever_is_told_that_it_has_loaded_cannot_stop_the_device(
+    runner: Runner, caplog: pytest.LogCaptureFixture
+) -> None:
+    told = threading.Event()
+
+    def tell() -> None:
+        told.set()
+        raise BrokenPipeError("nobody reads the output")
+
+    queue = DeviceQueue(lambda: runner, size=1, deadline_s=LIMIT_S, on_loaded=tell)
+    queue.start()
+    assert told.wait(LIMIT_S)
+
+    async def scenario() -> None:
+        assert result_of(await queue.submit(job(1))) == 1
+
+    run(scenario())
+    queue.close()
+    assert "nobody reads the output" in caplog.text
