@@ -129,4 +129,6 @@ def with_taps(network: fx.GraphModule, taps: Sequence[fx.Node]) -> fx.GraphModul
     by_name = {node.name: copy for node, copy in copies.items()}
     logits = copies[logits_of(network.graph)]
     graph.output((logits, tuple(by_name[tap.name] for tap in taps)))
-    return fx.GraphModule(network, graph).eval()
+    tapped = fx.GraphModule(network, graph).eval()
+    graph.owning_module = None  # or it would live on in a circle when nobody needs it any more
+    return tapped

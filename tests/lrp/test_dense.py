@@ -9,11 +9,11 @@ from torch import nn
 from service.lrp.dense import SteadyLinear, connect, steady_linear
 
 
-@pytest.mark.parametrize("n", [2, 3, 5, 8, 17])
-@pytest.mark.parametrize("shape", [(64,), (7, 64), (2, 3, 64)], ids=str)
+@pytest.mark.parametrize("n", [2, 3, 5, 8, 9, 17])
+@pytest.mark.parametrize("shape", [(64,), (7, 64), (2, 3, 64), (100,), (1000,), (8192,)], ids=str)
 def test_an_item_of_a_batch_gives_bitwise_the_same_as_alone(shape: tuple[int, ...], n: int) -> None:
     torch.manual_seed(0)
-    layer, x = nn.Linear(64, 10), torch.randn(n, *shape)
+    layer, x = nn.Linear(shape[-1], 10), torch.randn(n, *shape)
     steady_linear(layer)
     with torch.no_grad():
         together = layer(x)

@@ -17,8 +17,9 @@ from service.methods import COMPOSITES, Method, make_method
 from service.models.bundles import read_bundle
 from service.models.registry import find_bundle
 from service.runtime.device import open_device
-from service.runtime.engine import Engine, make_starts, rows_of, unpack
+from service.runtime.engine import Engine
 from service.runtime.jobs import ExplainJob, Explanation
+from service.runtime.rows import columns_of, explanations_of, make_starts, rows_of
 from service.runtime.transfer import to_device, to_device_at_once, to_host
 from service.settings import DEFAULT_MODEL
 from tests.lrp.networks import box, make_images
@@ -181,7 +182,8 @@ def test_nothing_waits_between_the_copy_in_and_the_copy_out(
         rows, batch = to_device_at_once((rows_of(jobs), pixels), device)
         images = engine._normalize(batch)
         answer = engine.explainer.explain(images, make_starts(rows), method)
-    for one, other in zip(unpack(jobs, answer), wanted, strict=True):
+    columns, way = columns_of(answer), engine.explainer.way(method)
+    for one, other in zip(explanations_of(jobs, columns, way), wanted, strict=True):
         assert isinstance(one, Explanation)
         np.testing.assert_allclose(one.logits, other.logits, rtol=0, atol=1e-4)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import weakref
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
 
 import pytest
 import torch
@@ -140,4 +140,23 @@ def test_a_twin_that_is_dropped_is_freed_though_no_other_takes_its_place() -> No
     assert made
     explainer._ways.clear()
     gc.collect()
+    assert all(ref() is None for ref in made)
+
+
+@pytest.fixture
+def uncollected() -> Iterator[None]:
+    """Circles are left where they are, as between two collections."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+@pytest.mark.usefixtures("uncollected")
+def test_a_twin_that_is_dropped_is_freed_at_once() -> None:
+    explainer = small_explainer()
+    explainer.way(make_method("epsilon_plus", "gradient", {}))
+    made = made_by(explainer)
+    explainer._ways.clear()
+    assert made
     assert all(ref() is None for ref in made)
