@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cache, lru_cache
 from typing import Any
 
 from service.errors import OptionError
@@ -77,7 +78,8 @@ class Method:
         }
 
 
-def all_parameters() -> dict[str, Parameter]:
+@cache
+def all_parameters() -> Mapping[str, Parameter]:
     """Every parameter that a request can set, by its name."""
     of_composites = [parameter for one in COMPOSITES.values() for parameter in one.parameters]
     of_attributors = [parameter for one in ATTRIBUTORS.values() for parameter in one.parameters]
@@ -116,21 +118,37 @@ def make_method(
         A parameter that neither the composite nor the attributor has, or a combination that does
         not go together.
     """
+    known = (own or {}).get(composite) if isinstance(composite, str) else None
+    values = tuple(given.items())
+    return _make_method(composite, attributor, values, input_size, layer, tuple(own or ()), known)
+
+
+@lru_cache(maxsize=1024)
+def _make_method(
+    composite: str | Rules | None,
+    attributor: str,
+    given: Values,
+    input_size: tuple[int, int],
+    layer: str,
+    own_names: tuple[str, ...],
+    own_rules: Rules | None,
+) -> Method:
+    """As `make_method`, of what can be a key: requests ask for the same few again and again."""
     way = ATTRIBUTORS[attributor]
     if composite is None:
         composite = DEFAULT_COMPOSITE if way.is_modified else PLAIN
     if not way.is_modified:
         _check_plain(attributor, composite, layer)
     named = COMPOSITES.get(composite) if isinstance(composite, str) else None
-    rules = _rules_of(composite, own or {}) if named is None else ()
+    rules = () if named else _rules_of(composite, own_names, own_rules)
     has = named.parameters if named else ()
     owner = f"the composite {composite if isinstance(composite, str) else CUSTOM}"
     if way.parameters:
         owner += f" with the attributor {attributor}"
-    check_names(owner, (*has, *way.parameters), given)
     chosen = dict(given)
+    check_names(owner, (*has, *way.parameters), chosen)
     if attributor == "occlusion":
-        chosen |= occlusion_grid(given, input_size)
+        chosen |= occlusion_grid(chosen, input_size)
     own_values, way_values = complete(has, chosen), complete(way.parameters, chosen)
     method = Method("", attributor, (*own_values, *way_values), (), layer)
     if named:
@@ -148,10 +166,10 @@ def _check_plain(attributor: str, composite: str | Rules, layer: str) -> None:
         raise OptionError.of("layer", f"must be {INPUT} with {attributor}")
 
 
-def _rules_of(composite: str | Rules, own: Mapping[str, Rules]) -> Rules:
+def _rules_of(composite: str | Rules, own_names: tuple[str, ...], own_rules: Rules | None) -> Rules:
     if not isinstance(composite, str):
         return composite
-    if composite not in own:
-        names = ", ".join([*COMPOSITES, *own])
+    if own_rules is None:
+        names = ", ".join([*COMPOSITES, *own_names])
         raise OptionError.of("composite", f"must be one of: {names}; or a list of rules")
-    return own[composite]
+    return own_rules
