@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import io
 import re
+import struct
+import zlib
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image, ImageOps
+from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 
 from service.errors import NotAnImage, TooLarge, UnsupportedMediaType
 
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
 FORMAT_NAMES = "PNG, JPEG, WebP, GIF, BMP or TIFF"
+_PNG_SIGNATURE_BYTES = 8
+_TURNED = (5, 6, 7, 8)  # orientations of EXIF
+_COMPRESSED_CHUNKS = (b"zTXt", b"iTXt", b"iCCP")  # of a PNG; each may become a megabyte
 _MODES_16_BIT = ("I;16", "I;16L", "I;16B", "I;16N")
 # Pillow widens or narrows the samples of these PNGs to 8 bits, but not their transparent colour
 _KEY_FACTORS = {"L;2": 85.0, "L;4": 17.0, "RGB;16B": 1 / 256}
@@ -36,68 +44,116 @@ _OTHER_FORMATS = {
 Image.MAX_IMAGE_PIXELS = None
 
 
-def decode(content: bytes, max_pixels: int) -> Image.Image:
-    """Decode an image file.
+@dataclass(frozen=True)
+class Decoded:
+    """A picture, perhaps reduced.
 
-    Grey, palette, 16-bit, CMYK and transparent images become RGB (transparency is composited on
-    white), of an animation the first frame is taken, and the EXIF orientation is applied.
+    Attributes
+    ----------
+    image : Image.Image
+        Upright, mode RGB.
+    original : tuple of 2 int
+        Height and width of the upright picture in the file, in pixels.
+    """
+
+    image: Image.Image
+    original: tuple[int, int]
+
+
+class EncodedImage:
+    """The bytes of an image file. Its header is read when it is needed, its pixels by `decode`.
 
     Parameters
     ----------
     content : bytes
         A whole file in one of `FORMATS`.
-    max_pixels : int
-        More than this, as the file's header declares it, is refused before decoding.
-
-    Returns
-    -------
-    Image.Image
-        An upright picture in mode RGB.
-
-    Raises
-    ------
-    NotAnImage
-        The file is empty, is no image, or a broken one.
-    TooLarge
-        It has more than `max_pixels`.
-    UnsupportedMediaType
-        It is an image of a kind that is not read.
     """
-    if not content:
-        raise NotAnImage("the image is empty (0 bytes): send the bytes of an image file")
-    image = _open(content)
-    width, height = image.size
-    if width * height > max_pixels:
-        raise TooLarge(
-            f"the image has {width} x {height} = {width * height} pixels; "
-            f"at most {max_pixels} are accepted: send a smaller one"
-        )
-    try:
+
+    def __init__(self, content: bytes) -> None:
+        self.content = content
+
+    @cached_property
+    def _image(self) -> Image.Image:
+        return _open(self.content)
+
+    @property
+    def n_pixels(self) -> int:
+        """How many pixels the header declares.
+
+        Raises
+        ------
+        NotAnImage, UnsupportedMediaType
+            As `decode` does.
+        """
+        width, height = self._image.size
+        return width * height
+
+    @property
+    def has_slow_header(self) -> bool:
+        """Whether to read the header may take long: texts and profiles are expanded by it."""
+        return any(kind in self.content for kind in _COMPRESSED_CHUNKS)
+
+    def decode(self, max_pixels: int, side: int | None = None) -> Decoded:
+        """Decode it. Can be done once.
+
+        Grey, palette, 16-bit, CMYK and transparent images become RGB (transparency is composited
+        on white), of an animation the first frame is taken, and the EXIF orientation is applied.
+
+        Parameters
+        ----------
+        max_pixels : int
+            More than this, as the file's header declares it, is refused before decoding.
+        side : int, optional
+            The picture is needed with a shorter side of so many pixels: a JPEG that is much
+            larger is decoded at a half, a quarter or an eighth, which is ten times as fast, but
+            never with a shorter side of less than twice as many.
+
+        Raises
+        ------
+        NotAnImage
+            The file is empty, is no image, or a broken one.
+        TooLarge
+            It has more than `max_pixels`.
+        UnsupportedMediaType
+            It is an image of a kind that is not read.
+        """
+        image = self._image
+        width, height = image.size
+        if width * height > max_pixels:
+            raise TooLarge(
+                f"the image has {width} x {height} = {width * height} pixels; "
+                f"at most {max_pixels} are accepted: send a smaller one"
+            )
+        try:
+            return self._decode(image, side)
+        except UnsupportedMediaType:
+            raise
+        except Exception as error:  # decoders raise anything when fed hostile bytes
+            raise NotAnImage(
+                f"the image is broken: its header says {image.format}, but it cannot be decoded "
+                "(truncated or damaged); send the whole file"
+            ) from error
+
+    def _decode(self, image: Image.Image, side: int | None) -> Decoded:
+        width, height = image.size
         if isinstance(image, PngImageFile):
-            image.verify()  # Pillow checks the sums of a PNG's pixels only when asked to,
-            image = _open(content)  # and has to open the file again afterwards
+            _check_sums(self.content)
             _scale_transparent_color(image)
+        if isinstance(image, JpegImageFile) and side is not None:
+            image.draft(None, (2 * side, 2 * side))
         image.load()
-        return _to_rgb(_upright(image))
-    except UnsupportedMediaType:
-        raise
-    except Exception as error:  # decoders raise anything when fed hostile bytes
-        raise NotAnImage(
-            f"the image is broken: its header says {image.format}, but it cannot be decoded "
-            "(truncated or damaged); send the whole file"
-        ) from error
+        upright, is_turned = _upright(image)
+        return Decoded(_to_rgb(upright), (width, height) if is_turned else (height, width))
 
 
-def count_pixels(content: bytes) -> int:
-    """Count the pixels that a file's header declares; 0 if it is no image."""
-    try:
-        width, height = Image.open(io.BytesIO(content), formats=FORMATS).size
-    except Exception:  # noqa: BLE001  `decode` says what is wrong with it
-        return 0
-    return int(width * height)
+def decode(content: bytes, max_pixels: int) -> Image.Image:
+    """Decode an image file at its full size, as `EncodedImage.decode` does."""
+    return EncodedImage(content).decode(max_pixels).image
 
 
 def _open(content: bytes) -> Image.Image:
+    if not content:
+        raise NotAnImage("the image is empty (0 bytes): send the bytes of an image file")
     try:
         return Image.open(io.BytesIO(content), formats=FORMATS)
     except Exception as error:  # as above
@@ -109,6 +165,26 @@ def _open(content: bytes) -> Image.Image:
         raise NotAnImage(
             f"the bytes are not a {FORMAT_NAMES} image that can be read; send a whole image file"
         ) from error
+
+
+def _check_sums(content: bytes) -> None:
+    """Check the sums of a PNG's chunks; Pillow does not check those of the pixels.
+
+    Raises
+    ------
+    ValueError
+        One is wrong.
+    struct.error
+        The file ends before its last chunk does.
+    """
+    at, kind = _PNG_SIGNATURE_BYTES, b""
+    while kind != b"IEND":
+        n_bytes, kind = struct.unpack_from(">I4s", content, at)
+        end = at + 8 + n_bytes
+        (declared,) = struct.unpack_from(">I", content, end)
+        if zlib.crc32(memoryview(content)[at + 4 : end]) != declared:
+            raise ValueError(f"the sum of a chunk {kind!r} is wrong")
+        at = end + 4
 
 
 def _scale_transparent_color(image: Image.Image) -> None:
@@ -123,11 +199,13 @@ def _scale_transparent_color(image: Image.Image) -> None:
         image.info["transparency"] = tuple(int(value * factor) for value in key)
 
 
-def _upright(image: Image.Image) -> Image.Image:
+def _upright(image: Image.Image) -> tuple[Image.Image, bool]:
+    """Turn it as its EXIF block says; also whether rows became columns."""
     try:
-        return ImageOps.exif_transpose(image)
+        is_turned = image.getexif().get(ExifTags.Base.Orientation) in _TURNED
+        return ImageOps.exif_transpose(image), is_turned
     except Exception:  # noqa: BLE001  a damaged EXIF block is no reason to refuse good pixels
-        return image
+        return image, False
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:

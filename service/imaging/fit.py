@@ -41,6 +41,7 @@ def fit_image(
     fit: Fit,
     fill: Color,
     resize: int | None = None,
+    original: tuple[int, int] | None = None,
 ) -> FittedImage:
     """Crop, stretch or pad a picture to a size, with antialiased bilinear resampling.
 
@@ -57,11 +58,14 @@ def fit_image(
     resize : int or None
         With `crop`, what the picture's shorter side is first brought to, in pixels, at least
         both of `size`; without it, as much of the picture as fits is cut out.
+    original : tuple of 2 int, optional
+        Height and width of the picture before it was reduced, if it was; the box is in its pixels.
     """
-    box = fit_box((picture.height, picture.width), size, fit, resize)
-    view = render_box(picture, box, size, fill)
+    height, width = original or (picture.height, picture.width)
+    box = fit_box((height, width), size, fit, resize)
+    view = render_box(picture, box, size, fill, original)
     pixels = np.asarray(view, dtype=np.uint8)
-    return FittedImage(np.ascontiguousarray(pixels), picture.width, picture.height, box)
+    return FittedImage(np.ascontiguousarray(pixels), width, height, box)
 
 
 def fit_box(
@@ -90,18 +94,48 @@ def fit_box(
     return (left, top, left + box_width, top + box_height)
 
 
-def render_box(picture: Image.Image, box: Box, size: tuple[int, int], fill: Color) -> Image.Image:
-    """Draw a box of a picture at a size; what lies beyond the picture has the colour `fill`."""
+def render_box(
+    picture: Image.Image,
+    box: Box,
+    size: tuple[int, int],
+    fill: Color,
+    original: tuple[int, int] | None = None,
+) -> Image.Image:
+    """Draw a box of a picture at a size; what lies beyond the picture has the colour `fill`.
+
+    Parameters
+    ----------
+    picture, size, fill, original
+        As in `fit_image`.
+    box : tuple of 4 int
+        Left, top, right, bottom, in pixels of the original.
+    """
     left, top, right, bottom = box
-    inner = (max(left, 0), max(top, 0), min(right, picture.width), min(bottom, picture.height))
+    full_height, full_width = original or (picture.height, picture.width)
+    inner = (max(left, 0), max(top, 0), min(right, full_width), min(bottom, full_height))
     height, width = size
     if inner == box:
-        return picture.resize((width, height), Image.Resampling.BILINEAR, box=box)
+        return _resized(picture, inner, (full_height, full_width), size)
     x_scale, y_scale = width / (right - left), height / (bottom - top)
     x, y = round((inner[0] - left) * x_scale), round((inner[1] - top) * y_scale)
     inner_width = max(1, round((inner[2] - inner[0]) * x_scale))
     inner_height = max(1, round((inner[3] - inner[1]) * y_scale))
     canvas = Image.new("RGB", (width, height), fill)
-    part = picture.resize((inner_width, inner_height), Image.Resampling.BILINEAR, box=inner)
+    part = _resized(picture, inner, (full_height, full_width), (inner_height, inner_width))
     canvas.paste(part, (min(x, width - 1), min(y, height - 1)))
     return canvas
+
+
+def _resized(
+    picture: Image.Image, box: Box, original: tuple[int, int], size: tuple[int, int]
+) -> Image.Image:
+    """A box of a picture, given in pixels of its original, at a size."""
+    x_scale, y_scale = picture.width / original[1], picture.height / original[0]
+    left, top, right, bottom = box
+    reduced = (
+        left * x_scale,
+        top * y_scale,
+        min(right * x_scale, picture.width),  # or rounding would reach beyond the picture
+        min(bottom * y_scale, picture.height),
+    )
+    return picture.resize((size[1], size[0]), Image.Resampling.BILINEAR, box=reduced)
