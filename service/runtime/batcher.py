@@ -2,7 +2,8 @@
 
 The contract:
 
-- A batch holds items of one key, in the order in which they came, and no more than are best.
+- A batch holds items of one key, in the order in which they came, and no more than are best; and
+  a power of two of them, or as many as are best: so whoever does them meets few sizes.
 - The item that has waited longest is in the next batch, whatever its key: no key waits for the
   rush of another one.
 - No item waits to be joined by others: a batch is what is there when the device is free.
@@ -17,6 +18,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Hashable, Iterator, Sequence
+from itertools import islice
 from typing import Generic, Protocol, TypeVar
 
 from service.errors import OutOfMemory, ServiceError
@@ -67,6 +69,18 @@ class Batcher(Generic[ItemT, ResultT]):
     def __len__(self) -> int:
         return len(self._items)
 
+    def is_full(self) -> bool:
+        """Whether no more may wait; what nobody waits for any more leaves first."""
+        with self._changed:
+            if len(self._items) >= self._size:
+                self._items = deque(item for item in self._items if item.is_wanted())
+            return len(self._items) >= self._size
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether nothing more may come."""
+        return self._is_closed
+
     def put(self, item: ItemT) -> None:
         """Let an item wait.
 
@@ -76,9 +90,7 @@ class Batcher(Generic[ItemT, ResultT]):
             As many wait already as may.
         """
         with self._changed:
-            if len(self._items) >= self._size:
-                self._items = deque(item for item in self._items if item.is_wanted())
-            if len(self._items) >= self._size:
+            if self.is_full():
                 raise Full
             self._items.append(item)
             self._changed.notify()
@@ -129,19 +141,18 @@ class Batcher(Generic[ItemT, ResultT]):
         yield from self.settle(items[middle:], run)
 
     def _pop(self) -> list[ItemT]:
-        while self._items and not self._items[0].is_wanted():
-            self._items.popleft()
-        if not self._items:
-            return []
-        oldest = self._items[0]
-        limit = min(self._best_size(oldest), self._limits.get(oldest.kind, self._size))
-        batch: list[ItemT] = []
-        others: deque[ItemT] = deque()
-        for item in self._items:
-            if len(batch) < limit and item.key == oldest.key:
-                if item.is_wanted():
-                    batch.append(item)
-            else:
-                others.append(item)
-        self._items = others
-        return batch
+        while self._items:
+            if not self._items[0].is_wanted():
+                self._items.popleft()
+                continue
+            oldest = self._items[0]
+            limit = min(self._best_size(oldest), self._limits.get(oldest.kind, self._size))
+            alike = (item for item in self._items if item.key == oldest.key and item.is_wanted())
+            found = list(islice(alike, limit))
+            if not found:  # the oldest was given up just now
+                continue
+            batch = found if len(found) == limit else found[: 1 << (len(found).bit_length() - 1)]
+            taken = set(map(id, batch))
+            self._items = deque(item for item in self._items if id(item) not in taken)
+            return batch
+        return []

@@ -5,34 +5,33 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from service.errors import BundleError, OptionError, OutOfMemory, RelevanceError, ServiceError
+from service.errors import BundleError, OptionError, OutOfMemory, ServiceError
 from service.lrp import selftest
 from service.lrp.canonize import difference
-from service.lrp.explainer import Attributions, Explainer, IsWanted, always
+from service.lrp.explainer import Explainer, IsWanted, always
 from service.lrp.selftest import Check
-from service.lrp.starts import Start
 from service.methods import DEFAULT_ATTRIBUTOR, PLAIN, Method, Rules, make_method, parse_rules
 from service.models.bundles import Bundle
 from service.runtime.batch_size import best_batch_size
 from service.runtime.device import describe_device
 from service.runtime.jobs import (
-    Attribution,
     ExplainJob,
     Explanation,
-    Floats,
     Job,
     LayerInfo,
-    LayerRelevance,
     Prediction,
     PredictJob,
     Result,
 )
+from service.runtime.programs import USES_IN_IDLE, USES_UNDER_LOAD, Programs
+from service.runtime.rows import columns_of, explanations_of, make_starts, rows_of
 from service.runtime.transfer import to_device, to_device_at_once, to_host
 
 logger = logging.getLogger(__name__)
@@ -64,6 +63,7 @@ class Engine:
             name: parse_rules(entries) for name, entries in self.card.composites.items()
         }
         self._batch_size = 1  # until it is found
+        self._programs = Programs(is_on=False)  # while batches are tried that will not come
         self._mean = torch.tensor(self.card.mean, device=device).view(1, 3, 1, 1)
         self._std = torch.tensor(self.card.std, device=device).view(1, 3, 1, 1)
         self._samples = selftest.sample_images(self.card.input_size, 2).numpy()
@@ -84,8 +84,12 @@ class Engine:
 
     def best_size(self, job: Job) -> int:
         """How many jobs like this one are best done at once."""
-        is_one_pass = isinstance(job, PredictJob) or job.method.attributor == DEFAULT_ATTRIBUTOR
+        is_one_pass = isinstance(job, PredictJob) or self._is_one_pass(job.method)
         return self._batch_size if is_one_pass else 1  # the others make batches of their own
+
+    @staticmethod
+    def _is_one_pass(method: Method) -> bool:
+        return method.attributor == DEFAULT_ATTRIBUTOR
 
     def run(self, jobs: Sequence[Job], is_wanted: IsWanted = always) -> list[Result | ServiceError]:
         """Do jobs of one key: each has a result, or an error of its own.
@@ -112,8 +116,13 @@ class Engine:
                 return [*self._explain(explained, is_wanted)]
             return [*self.predict([job.pixels for job in jobs])]
 
-    def warm_up(self) -> None:
+    def warm_up(self, max_batch_size: int | None = None) -> None:
         """Find the best batch, and check the default method against zennit.
+
+        Parameters
+        ----------
+        max_batch_size : int or None
+            No larger batch is tried.
 
         Raises
         ------
@@ -121,8 +130,10 @@ class Engine:
             The relevance is not what it should be.
         """
         with _blaming(self.card.name):
-            self._batch_size = self._find_batch_size()
+            self._batch_size = self._find_batch_size(max_batch_size)
             self.predict(list(self._samples))
+            self._programs = Programs(is_on=self.device.type == "cpu")
+            self._want_programs()
             image = self._normalize(to_device(self._samples[:1], self.device))
             found = selftest.check(self.explainer, image, self._default_method())
         if not found.passed:
@@ -132,18 +143,35 @@ class Engine:
                 f"`lrpserve verify {self.card.name}` shows all of it"
             )
 
+    def improve(self, *, is_idle: bool) -> bool:
+        """Make a program that is wanted; returns whether there was one to make.
+
+        While jobs wait, only one that would have been used many times.
+        """
+        return self._programs.make_next(USES_IN_IDLE if is_idle else USES_UNDER_LOAD)
+
     def verify(self) -> list[Check]:
         """Check every composite in float64 and float32 against zennit."""
         images = self._normalize(to_device(self._samples, self.device))
         return list(selftest.verify(self.explainer, images, self.own_composites))
 
-    def _find_batch_size(self) -> int:
+    def _find_batch_size(self, limit: int | None) -> int:
         image = self._samples[0]
         method = self._default_method()
         sizes = [2**n for n in range(9 if self.device.type == "cuda" else 6)]
+        if limit is not None:
+            sizes = [size for size in sizes if size < limit] + [limit]
         return best_batch_size(
             lambda n: self.run([ExplainJob(image, self.card.name, method)] * n), sizes
         )
+
+    def _want_programs(self) -> None:
+        """Ask for what comes most: the default method, with every size of batch that is given."""
+        job = ExplainJob(self._samples[0], self.card.name, self._default_method())
+        sizes = [2**n for n in range(self._batch_size.bit_length())]
+        for size in {*sizes, self._batch_size}:
+            self.run([job] * size)
+        self._programs.want_all()
 
     def _default_method(self) -> Method:
         try:
@@ -154,8 +182,12 @@ class Engine:
 
     def predict(self, images: Sequence[NDArray[np.uint8]]) -> list[Prediction]:
         """Predict a batch of uint8 images, each of shape (H, W, 3)."""
+
+        def predict(pixels: Tensor) -> tuple[Tensor, ...]:
+            return (self.explainer.predict(self._normalize(pixels)),)
+
         pixels = to_device(np.stack(images), self.device)
-        (logits,) = to_host(self.explainer.predict(self._normalize(pixels)))
+        (logits,) = to_host(*self._programs.run(self.explainer, predict, pixels))
         return [Prediction(row) for row in logits]
 
     def explain(
@@ -187,9 +219,17 @@ class Engine:
         rows, pixels = to_device_at_once(
             [rows_of(jobs), np.stack([job.pixels for job in jobs])], self.device
         )
-        starts = make_starts(rows)
-        answer = self.explainer.explain(self._normalize(pixels), starts, method, is_wanted)
-        return unpack(jobs, answer)
+        way = self.explainer.way(method)
+
+        def attribute(is_wanted: IsWanted, rows: Tensor, pixels: Tensor) -> tuple[Tensor, ...]:
+            images, starts = self._normalize(pixels), make_starts(rows)
+            return columns_of(self.explainer.explain(images, starts, method, is_wanted))
+
+        if self._is_one_pass(method) and way.engine == "twin":
+            columns = self._programs.run(way, partial(attribute, always), rows, pixels)
+        else:
+            columns = attribute(is_wanted, rows, pixels)
+        return explanations_of(jobs, columns, way)
 
     def _normalize(self, pixels: Tensor) -> Tensor:
         scaled = (pixels.permute(0, 3, 1, 2).float() / 255 - self._mean) / self._std
@@ -224,65 +264,3 @@ def _short_of_memory() -> Iterator[None]:
             "this request needs more memory than the device has; ask for fewer targets, or for "
             "another attributor, or run the service on a larger device"
         ) from None
-
-
-def rows_of(jobs: Sequence[ExplainJob]) -> NDArray[np.int64]:
-    """Contrasts, whether to start from logits, and each round of targets, one column for a job.
-
-    A job with fewer targets repeats its last.
-    """
-    n_rounds = max(len(job.targets) for job in jobs)
-    rows = [
-        [_index(job.contrast), job.start == "logit"]
-        + [_index(job.targets[min(n, len(job.targets) - 1)]) for n in range(n_rounds)]
-        for job in jobs
-    ]
-    return np.array(rows, dtype=np.int64).T
-
-
-def make_starts(rows: Tensor) -> list[Start]:
-    """One start for each round of targets."""
-    contrasts, is_logit, *targets = rows
-    return [Start(chosen, contrasts, is_logit.bool()) for chosen in targets]
-
-
-def _index(target: int | None) -> int:
-    return -1 if target is None else target
-
-
-def unpack(jobs: Sequence[ExplainJob], answer: Attributions) -> list[Explanation | ServiceError]:
-    """Turn a batch's tensors into explanations or errors of one, with one copy from the device."""
-    found = answer.found
-    n = len(found.starts)
-    targets = [start.targets for start in found.starts]
-    columns = (*targets, *found.totals, *found.sums, *found.relevances)
-    logits, *host = to_host(found.logits, *columns)
-    of_round = [host[index::n] for index in range(n)]
-
-    def unpack_row(row: int, job: ExplainJob) -> Explanation | ServiceError:
-        try:
-            attributions = tuple(
-                _unpack_one(job, answer.taps, [column[row] for column in of_round[index]])
-                for index in range(len(job.targets))
-            )
-        except ServiceError as error:  # of this one alone
-            return error
-        return Explanation(logits[row], attributions, answer.engine, answer.unruled)
-
-    return [unpack_row(row, job) for row, job in enumerate(jobs)]
-
-
-def _unpack_one(job: ExplainJob, taps: Sequence[str], values: Sequence[Floats]) -> Attribution:
-    target, total, sums, relevance = values
-    if job.contrast == int(target):
-        raise OptionError.of("contrast", "is the class that is explained; give another class")
-    if not np.isfinite(relevance).all():
-        raise RelevanceError(
-            "the relevance is not finite with these parameters; "
-            "raise epsilon or stabilizer, or leave them out"
-        )
-    by_layer = None
-    if job.method.conserves and len(sums):
-        pairs = zip(taps, sums.tolist(), strict=True)
-        by_layer = tuple(LayerRelevance(layer, arrived) for layer, arrived in pairs)
-    return Attribution(int(target), relevance, float(total), by_layer)

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import torch
+
 from service.lrp.explainer import IsWanted, always
 from service.models.bundles import read_bundle
 from service.runtime.batcher import Outcomes
-from service.runtime.device import describe_device, open_device
+from service.runtime.device import describe_device, memory_bytes, open_device
 from service.runtime.engine import Engine
 from service.runtime.jobs import Job, LayerInfo, Result
 
@@ -20,10 +22,17 @@ class Engines:
     ----------
     engines : mapping of str to Engine
         By the model's name.
+    device : torch.device
+        That they are on.
     """
 
-    def __init__(self, engines: Mapping[str, Engine], device_name: str) -> None:
-        self.engines, self.device_name = engines, device_name
+    def __init__(self, engines: Mapping[str, Engine], device: torch.device) -> None:
+        self.engines, self._device = engines, device
+        self.device_name = describe_device(device)
+
+    def memory_bytes(self) -> int:
+        """Memory in use on the device; on a CPU, by the process."""
+        return memory_bytes(self._device)
 
     @property
     def layers(self) -> Mapping[str, tuple[LayerInfo, ...]]:
@@ -34,13 +43,21 @@ class Engines:
         """How many jobs like this one are best done at once."""
         return self.engines[job.model].best_size(job)
 
+    def improve(self, *, is_idle: bool) -> bool:
+        """Make jobs that come often faster, a piece at a time; returns whether there was any."""
+        return any(engine.improve(is_idle=is_idle) for engine in self.engines.values())
+
     def run(self, jobs: Sequence[Job], is_wanted: IsWanted = always) -> Outcomes[Result]:
         """Do jobs of one key with the model that they name, as long as any is wanted."""
         return self.engines[jobs[0].model].run(jobs, is_wanted)
 
 
 def load_engines(
-    models: Mapping[str, Path], device: str, architectures: Sequence[str] = ()
+    models: Mapping[str, Path],
+    device: str,
+    architectures: Sequence[str] = (),
+    n_sharing: int = 1,
+    max_batch_size: int | None = None,
 ) -> Engines:
     """Load models, and check each against the reference.
 
@@ -52,16 +69,20 @@ def load_engines(
         `auto`, or a device as torch names it.
     architectures : sequence of str
         Modules of the user's own that an architecture may name.
+    n_sharing : int
+        How many threads like this one, in all processes, share the CPU.
+    max_batch_size : int or None
+        Bound on the size of a batch, which is found by trying.
 
     Raises
     ------
     BundleError
         A bundle or the device cannot be used, or a model fails its self-test.
     """
-    opened = open_device(device)
+    opened = open_device(device, n_sharing)
     engines = {}
     for name, folder in models.items():
         engine = Engine(read_bundle(folder, architectures), opened)
-        engine.warm_up()
+        engine.warm_up(max_batch_size)
         engines[name] = engine
-    return Engines(engines, describe_device(opened))
+    return Engines(engines, opened)

@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from service.runtime.device_thread import Done, Layers
 from service.runtime.jobs import Job, LayerInfo, Prediction, PredictJob
-from service.runtime.queue import DeviceQueue, Done, Layers
+from service.runtime.queue import DeviceQueue
 
 LIMIT_S = 10.0
 
@@ -42,6 +43,12 @@ class Runner:
 
     def best_size(self, job: Job) -> int:
         return self.size
+
+    def improve(self, *, is_idle: bool) -> bool:
+        return False
+
+    def memory_bytes(self) -> int:
+        return 1
 
     def run(
         self, jobs: Sequence[Job], is_wanted: Callable[[], bool]
@@ -96,7 +103,7 @@ def result_of(done: Done[Prediction]) -> int:
 
 def ready_queue(load: Callable[[], Runner]) -> DeviceQueue:
     loaded = threading.Event()
-    queue = DeviceQueue(load, size=64, deadline_s=LIMIT_S, on_loaded=loaded.set)
+    queue = DeviceQueue([load], size=64, deadline_s=LIMIT_S, on_loaded=loaded.set)
     queue.start()
     assert loaded.wait(LIMIT_S)
     return queue

@@ -57,7 +57,8 @@ def taken(batcher: Batcher[Thing, int]) -> list[list[int]]:
     ("keys", "batches"),
     [
         ("a", [[0]]),
-        ("aaa", [[0, 1, 2]]),
+        ("aaa", [[0, 1], [2]]),  # a power of two
+        ("aaaa", [[0, 1, 2, 3]]),
         ("aaaaaa", [[0, 1, 2, 3], [4, 5]]),
         ("abab", [[0, 2], [1, 3]]),
         ("baaaaaab", [[0, 7], [1, 2, 3, 4], [5, 6]]),
@@ -66,6 +67,11 @@ def taken(batcher: Batcher[Thing, int]) -> list[list[int]]:
 )
 def test_a_batch_is_what_waits_of_the_oldest_items_key(keys: str, batches: list[list[int]]) -> None:
     assert taken(filled(keys)) == batches
+
+
+def test_a_batch_of_the_best_size_needs_to_be_no_power_of_two() -> None:
+    assert taken(filled("a" * 12, best_size=6)) == [[*range(6)], [*range(6, 12)]]
+    assert taken(filled("a" * 11, best_size=6)) == [[*range(6)], [6, 7, 8, 9], [10]]
 
 
 def test_a_rush_of_one_key_does_not_keep_another_waiting() -> None:
@@ -83,6 +89,7 @@ def test_every_item_is_in_one_batch_with_its_like_and_in_its_order(
     batches = taken(filled(keys, best_size=best_size))
     assert sorted(chain.from_iterable(batches)) == list(range(len(keys)))
     for batch in batches:
+        assert len(batch) == best_size or len(batch) in (1, 2, 4, 8)
         assert len(batch) <= best_size
         assert len({keys[number] for number in batch}) == 1
     for key in set(keys):
@@ -100,7 +107,34 @@ def test_the_best_size_is_asked_for_each_batch() -> None:
     assert taken(batcher) == [[0, 1], [2], [3, 4, 5]]
 
 
+class Leaving(Thing):
+    """Is wanted once, and no more."""
+
+    def __init__(self, key: str, number: int) -> None:
+        super().__init__(key, number)
+        self._answers = iter([True])
+
+    def is_wanted(self) -> bool:
+        return next(self._answers, False)
+
+
+def test_an_item_that_is_given_up_while_its_batch_is_made() -> None:
+    batcher: Batcher[Thing, int] = Batcher(9, lambda item: 4)
+    for item in (Leaving("a", 0), Thing("b", 1)):
+        batcher.put(item)
+    assert taken(batcher) == [[1]]
+
+
 # Room
+
+
+def test_it_is_full_while_as_many_wait_as_may() -> None:
+    batcher = filled("aa", size=3)
+    assert not batcher.is_full()
+    batcher.put(Thing("a", 2))
+    assert batcher.is_full()
+    batcher.take()
+    assert not batcher.is_full()
 
 
 def test_a_full_room_refuses_and_has_room_again() -> None:
@@ -179,7 +213,7 @@ def settled(
 
 @given(bad=st.sets(st.integers(0, 31)), n=st.integers(1, 32))
 def test_only_what_fails_alone_gets_an_error(bad: set[int], n: int) -> None:
-    found = settled(filled("a" * n, best_size=32), Device(list(bad)).run)
+    found = settled(filled("a" * n, best_size=n), Device(list(bad)).run)
     assert sorted(found) == list(range(n))
     for number, outcome in found.items():
         if number in bad:

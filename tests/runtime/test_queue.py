@@ -14,7 +14,7 @@ from service.errors import (
     OptionError,
     QueueFull,
 )
-from service.runtime.queue import Done
+from service.runtime.device_thread import Done
 from tests.runtime.running import (
     LIMIT_S,
     MakeQueue,
@@ -91,8 +91,8 @@ def test_what_waits_is_done_together_and_each_gets_its_own_answer(
         runner.gate.set()
         answers = await asyncio.gather(first, *others)
         assert [result_of(answer) for answer in answers] == list(range(20))
-        assert runner.sizes == [1, 8, 8, 3]
-        assert [answer.batch_size for answer in answers] == [1, *[8] * 16, *[3] * 3]
+        assert runner.sizes == [1, 8, 8, 2, 1]
+        assert [answer.batch_size for answer in answers] == [1, *[8] * 16, 2, 2, 1]
 
     run(scenario())
 
@@ -126,12 +126,12 @@ def test_retry_after_counts_what_an_item_of_a_batch_takes(
     async def scenario() -> None:
         queue = make_queue(size=64)
         runner.size = 32
-        queue._mean_compute_s = 1.0
+        queue._threads[0].mean_job_s = 1.0
         first = await hold_first(runner, queue)
         others = await submit_all(queue, range(1, 33))
         runner.gate.set()
         await asyncio.gather(first, *others)
-        assert queue._mean_compute_s < 0.95
+        assert queue._threads[0].mean_job_s < 0.95
 
     run(scenario())
 
@@ -161,14 +161,14 @@ def test_retry_after_follows_the_measured_rate(runner: Runner, make_queue: MakeQ
     async def scenario() -> None:
         queue = make_queue(size=2)
         first = await hold_first(runner, queue)
-        queue._mean_compute_s = 20.0
+        queue._threads[0].mean_job_s = 20.0
         waiting = await submit_all(queue, range(1, 3))
         with pytest.raises(QueueFull) as refused:
             await queue.submit(job(9))
         assert refused.value.headers["Retry-After"] == "40"
         runner.gate.set()
         await asyncio.gather(first, *waiting)
-        assert queue._mean_compute_s < 20
+        assert queue._threads[0].mean_job_s < 20
 
     run(scenario())
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 
 import pytest
 
@@ -14,7 +15,8 @@ from service.errors import (
     NotReady,
     ServiceError,
 )
-from service.runtime.queue import DeviceQueue, State
+from service.runtime.board import State
+from service.runtime.queue import DeviceQueue
 from tests.runtime.running import (
     LIMIT_S,
     MakeQueue,
@@ -26,6 +28,11 @@ from tests.runtime.running import (
     run,
     submit_all,
 )
+
+
+def is_any_alive(queue: DeviceQueue) -> bool:
+    return any(thread._thread.is_alive() for thread in queue._threads)
+
 
 # Closing refuses new jobs, finishes those that were accepted, and ends the thread.
 
@@ -47,7 +54,7 @@ def test_closing_refuses_new_jobs_and_finishes_those_that_were_accepted(
         answers = await asyncio.gather(first, *others)
         await closing
         assert [result_of(answer) for answer in answers] == runner.done == [0, 1, 2, 3]
-        assert not queue._thread.is_alive()
+        assert not is_any_alive(queue)
 
     run(scenario())
 
@@ -55,7 +62,7 @@ def test_closing_refuses_new_jobs_and_finishes_those_that_were_accepted(
 def test_closing_an_idle_queue_ends_its_thread(make_queue: MakeQueue) -> None:
     queue = make_queue()
     queue.close()
-    assert not queue._thread.is_alive()
+    assert not is_any_alive(queue)
 
 
 def test_closing_while_it_loads_waits_and_is_never_ready(runner: Runner) -> None:
@@ -65,7 +72,7 @@ def test_closing_while_it_loads_waits_and_is_never_ready(runner: Runner) -> None
         assert gate.wait(LIMIT_S)
         return runner
 
-    queue = DeviceQueue(load, size=1, deadline_s=LIMIT_S, on_loaded=ended.set)
+    queue = DeviceQueue([load], size=1, deadline_s=LIMIT_S, on_loaded=ended.set)
     queue.start()
     closing = threading.Thread(target=queue.close)
     closing.start()
@@ -73,7 +80,7 @@ def test_closing_while_it_loads_waits_and_is_never_ready(runner: Runner) -> None
     closing.join(LIMIT_S)
     assert ended.is_set()
     assert queue.state is State.DRAINING
-    assert not queue._thread.is_alive()
+    assert not is_any_alive(queue)
 
 
 # The life: starting, ready, draining, broken.
@@ -86,7 +93,7 @@ def test_jobs_are_refused_until_the_engine_is_loaded(runner: Runner) -> None:
         assert gate.wait(LIMIT_S)
         return runner
 
-    queue = DeviceQueue(load, size=1, deadline_s=LIMIT_S, on_loaded=loaded.set)
+    queue = DeviceQueue([load], size=1, deadline_s=LIMIT_S, on_loaded=loaded.set)
     queue.start()
 
     async def scenario() -> None:
@@ -169,7 +176,7 @@ def test_leaving_before_it_is_ready_is_draining(runner: Runner) -> None:
         assert gate.wait(LIMIT_S)
         return runner
 
-    queue = DeviceQueue(load, size=1, deadline_s=LIMIT_S, on_loaded=ended.set)
+    queue = DeviceQueue([load], size=1, deadline_s=LIMIT_S, on_loaded=ended.set)
     queue.start()
     queue.leave()
     gate.set()
@@ -183,16 +190,16 @@ def test_it_is_stalled_while_nothing_comes_of_a_batch_though_nobody_waits_any_mo
 ) -> None:
     async def scenario() -> None:
         queue = make_queue(deadline_s=0.1)
-        assert not queue.is_stalled(0.0)  # nothing is to be done
+        assert queue.health(0.0) is State.READY  # nothing is to be done
         first = await hold_first(runner, queue)
         with pytest.raises(DeadlineExceeded):
             await first
-        assert queue.is_stalled(0.05)
-        assert not queue.is_stalled(LIMIT_S)
+        assert queue.health(0.05) is State.STALLED
+        assert queue.health(LIMIT_S) is State.READY
         runner.gate.set()
         await queue.submit(job(1))
         queue.close()
-        assert not queue.is_stalled(0.0)
+        assert queue.health(0.0) is State.DRAINING
 
     run(scenario())
 
@@ -213,7 +220,7 @@ def test_a_thread_that_dies_leaves_nobody_waiting(
             await queue.submit(job(9))
 
     run(scenario())
-    assert "the device thread has died" in caplog.text
+    assert "a device thread has died" in caplog.text
 
 
 def test_whoever_is_told_that_it_has_loaded_cannot_stop_the_device(
@@ -225,7 +232,7 @@ def test_whoever_is_told_that_it_has_loaded_cannot_stop_the_device(
         told.set()
         raise BrokenPipeError("nobody reads the output")
 
-    queue = DeviceQueue(lambda: runner, size=1, deadline_s=LIMIT_S, on_loaded=tell)
+    queue = DeviceQueue([lambda: runner], size=1, deadline_s=LIMIT_S, on_loaded=tell)
     queue.start()
     assert told.wait(LIMIT_S)
 
@@ -235,3 +242,75 @@ def test_whoever_is_told_that_it_has_loaded_cannot_stop_the_device(
     run(scenario())
     queue.close()
     assert "nobody reads the output" in caplog.text
+
+
+# Several devices: a thread for each, and one queue
+
+
+def test_whichever_device_is_free_takes_what_waits() -> None:
+    runners = Runner(), Runner()
+    runners[0].hold()
+    loads = [lambda runner=runner: runner for runner in runners]
+    loaded = threading.Event()
+    queue = DeviceQueue(loads, size=64, deadline_s=LIMIT_S, on_loaded=loaded.set)
+    queue.start()
+    assert loaded.wait(LIMIT_S)
+    assert queue.device_name == "a device, a device"
+
+    async def scenario() -> None:
+        tasks = await submit_all(queue, range(2))
+        while not runners[0].entered.is_set():  # until the one that is held has something
+            tasks += await submit_all(queue, range(len(tasks), len(tasks) + 1))
+            await asyncio.sleep(0.01)
+        others = await submit_all(queue, range(len(tasks), len(tasks) + 8))
+        assert {result_of(done) for done in await asyncio.gather(*others)} == set(
+            range(len(tasks), len(tasks) + 8)
+        )
+        runners[0].gate.set()
+        answers = await asyncio.gather(*tasks)
+        assert [result_of(answer) for answer in answers] == list(range(len(tasks)))
+        assert not set(runners[0].done) & set(runners[1].done)
+
+    run(scenario())
+    queue.close()
+    assert not is_any_alive(queue)
+
+
+def test_it_is_ready_when_all_devices_are(runner: Runner) -> None:
+    gate, loaded = threading.Event(), threading.Event()
+
+    def load() -> Runner:
+        assert gate.wait(LIMIT_S)
+        return Runner()
+
+    queue = DeviceQueue([lambda: runner, load], size=1, deadline_s=LIMIT_S, on_loaded=loaded.set)
+    queue.start()
+    while queue._threads[0].engine is None:
+        time.sleep(0.01)
+    states = [queue.state]
+    gate.set()
+    assert loaded.wait(LIMIT_S)
+    assert [*states, queue.state] == [State.STARTING, State.READY]
+    queue.close()
+
+
+def test_one_device_that_cannot_be_loaded_breaks_it(runner: Runner) -> None:
+    n_told = 0
+    told = threading.Event()
+
+    def load() -> Runner:
+        raise BundleError("there is no such device")
+
+    def tell() -> None:
+        nonlocal n_told
+        n_told += 1
+        told.set()
+
+    queue = DeviceQueue([load, lambda: runner], size=1, deadline_s=LIMIT_S, on_loaded=tell)
+    queue.start()
+    assert told.wait(LIMIT_S)
+    queue.close()
+    assert queue.state is State.BROKEN
+    assert queue.failure is not None
+    assert queue.failure.detail == "there is no such device"
+    assert n_told == 1
