@@ -1,0 +1,140 @@
+"""What is counted and measured, for Prometheus.
+
+With worker processes each keeps its numbers in files of a folder (`PROMETHEUS_MULTIPROC_DIR`, which
+the supervisor sets before it starts them), and whichever is asked gives those of all.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.multiprocess import MultiProcessCollector
+
+from service.errors import DeadlineExceeded, QueueFull
+
+FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
+_SECONDS = (
+    *(0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5),
+    *(1.0, 2.0, 5.0, 10.0, 20.0, 50.0),
+)
+_SIZES = tuple(2.0**n for n in range(9))
+
+
+class Metrics:
+    """The metrics of one application.
+
+    Attributes
+    ----------
+    requests, request_seconds, stage_seconds
+        Of answers: their number by route, model, composite and status; how long they took, and
+        how long each stage did (`decode`, `queue`, `compute`, `render`).
+    jobs
+        What became of what was asked of the device: `done`, `failed`, `rejected` by a full queue,
+        `expired` at the deadline, `cancelled` as the client had left.
+    batch_size, queue_depth, device_memory
+        Images in a batch; jobs that wait; bytes in use on a device.
+    cache_lookups
+        By `hit` and `miss`.
+    """
+
+    def __init__(self) -> None:
+        self._registry = registry = CollectorRegistry()
+        self.requests = Counter(
+            "lrpserve_requests",
+            "Answers, by route, model, composite and status",
+            ("route", "model", "composite", "status"),
+            registry=registry,
+        )
+        self.request_seconds = Histogram(
+            "lrpserve_request_seconds",
+            "From the head of a request to the end of its answer",
+            ("route",),
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        self.stage_seconds = Histogram(
+            "lrpserve_stage_seconds",
+            "Time in a stage of a request: `queue` is the wait, `compute` that of its whole batch",
+            ("stage",),
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        self.jobs = Counter(
+            "lrpserve_jobs",
+            "Jobs for the device, by outcome: done, failed, rejected, expired, cancelled",
+            ("outcome",),
+            registry=registry,
+        )
+        self.batch_size = Histogram(
+            "lrpserve_batch_size", "Images in a batch", buckets=_SIZES, registry=registry
+        )
+        self.queue_depth = Gauge(
+            "lrpserve_queue_depth",
+            "Jobs that wait for a device",
+            multiprocess_mode="livesum",
+            registry=registry,
+        )
+        self.device_memory = Gauge(
+            "lrpserve_device_memory_bytes",
+            "Memory in use on a device; on a CPU, by the process",
+            ("device",),
+            multiprocess_mode="livesum",
+            registry=registry,
+        )
+        self.cache_lookups = Counter(
+            "lrpserve_cache_lookups",
+            "Lookups in the cache of results, by result: hit, miss",
+            ("result",),
+            registry=registry,
+        )
+        for outcome in ("done", "failed", "rejected", "expired", "cancelled"):
+            self.jobs.labels(outcome)  # shown from the start: a rate needs a zero to begin with
+        ProcessCollector(registry=registry)
+
+    @contextmanager
+    def outcome_of_job(self) -> Iterator[None]:
+        """Count what becomes of a job."""
+        outcome = "failed"
+        try:
+            yield
+            outcome = "done"
+        except QueueFull:
+            outcome = "rejected"
+            raise
+        except DeadlineExceeded:
+            outcome = "expired"
+            raise
+        except asyncio.CancelledError:
+            outcome = "cancelled"
+            raise
+        finally:
+            self.jobs.labels(outcome).inc()
+
+    def observe_request(
+        self,
+        route: str,
+        status: int,
+        seconds: float,
+        stages_ms: Mapping[str, float],
+        model: str = "",
+        composite: str = "",
+    ) -> None:
+        """Count an answer, and how long it and its stages took."""
+        self.requests.labels(route, model, composite, str(status)).inc()
+        self.request_seconds.labels(route).observe(seconds)
+        for stage, ms in stages_ms.items():
+            self.stage_seconds.labels(stage).observe(ms / 1e3)
+
+    def exposition(self, accept: str) -> tuple[bytes, str]:
+        """All of it as text, and the text's media type, as a scraper accepts it."""
+        encode, media_type = choose_encoder(accept)
+        registry = self._registry
+        if FOLDER_VARIABLE in os.environ:
+            registry = CollectorRegistry()
+            MultiProcessCollector(registry)  # type: ignore[no-untyped-call]  # reads the files
+        return encode(registry), media_type
