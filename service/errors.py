@@ -4,15 +4,19 @@ ServiceError
 x RequestError                      what was sent has to change
   - BrokenRequest              400  the body cannot be read, has no image, or two
     + NotAnImage               400  the file is not an image that can be decoded
+  - Unauthorized               401  no API key, or one that is not known
   - NotFound                   404  no such path
   - MethodNotAllowed           405
   - NotAcceptable              406  no format in `Accept` can be served
+  - RequestTimeout             408  it was not here in time
   - TooLarge                   413  too many bytes or pixels
+    + HeadTooLarge             431  too many bytes before the body
   - UnsupportedMediaType       415  a content type or an image format outside the list
   - OptionError                422  options that are wrong, each with what is allowed
   - RelevanceError             422  the method gave values that are not finite
 x Unavailable                       the same request may succeed later
   - QueueFull                  429
+  - RateLimited                429  the key has asked too often
   - NotReady                   503  starting, draining or broken
   - OutOfMemory                503  the device's memory is too small for this request
   - DeadlineExceeded           504
@@ -62,6 +66,14 @@ class NotAnImage(BrokenRequest):
     title = "Not an image that can be decoded"
 
 
+class Unauthorized(RequestError):
+    """The request has no API key, or one that is not known."""
+
+    status = 401
+    type = "unauthorized"
+    title = "Unauthorized"
+
+
 class NotFound(RequestError):
     """There is no such path."""
 
@@ -86,12 +98,28 @@ class NotAcceptable(RequestError):
     title = "Not acceptable"
 
 
+class RequestTimeout(RequestError):
+    """The client took too long to send the request."""
+
+    status = 408
+    type = "request-timeout"
+    title = "The request was not here in time"
+
+
 class TooLarge(RequestError):
     """The body has too many bytes, or the image too many pixels."""
 
     status = 413
     type = "too-large"
     title = "Too large"
+
+
+class HeadTooLarge(TooLarge):
+    """What stands before the body, or between its parts, has too many bytes."""
+
+    status = 431
+    type = "head-too-large"
+    title = "The head is too large"
 
 
 class UnsupportedMediaType(RequestError):
@@ -149,6 +177,14 @@ class QueueFull(Unavailable):
     status = 429
     type = "queue-full"
     title = "Too many requests are waiting"
+
+
+class RateLimited(Unavailable):
+    """The key has asked too often."""
+
+    status = 429
+    type = "rate-limited"
+    title = "Too many requests with this key"
 
 
 class NotReady(Unavailable):

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from service.errors import ServiceError
+from service.keys import read_key
 
 DEFAULT_MODEL = "minivgg-cifar10"
 PREFIX = "LRPSERVE_"
@@ -24,10 +25,16 @@ class SettingsError(ServiceError):
 class Settings(BaseSettings):
     """Read from the environment: `device` is `LRPSERVE_DEVICE`, and so on."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, frozen=True, extra="ignore", hide_input_in_errors=True
+    )
 
     device: str = Field(
-        "auto", description="`auto` (the GPU if there is one), `cpu`, `cuda` or `cuda:1`"
+        "auto",
+        description="`auto` (the GPU if there is one), `cpu` or `cuda`; several: `cuda:0,cuda:1`",
+    )
+    workers: int = Field(
+        1, ge=1, le=256, description="Processes that serve, each with the models; for CPUs"
     )
     model: str = Field(
         DEFAULT_MODEL, description="Name of a model, or the path of a bundle's folder"
@@ -40,9 +47,18 @@ class Settings(BaseSettings):
     max_pixels: int = Field(
         40_000_000, gt=0, description="Images with more pixels get a 413 before they are decoded"
     )
+    max_batch_size: int | None = Field(
+        None, gt=0, description="Bound on the size of a batch; the best one is found at start-up"
+    )
     queue_size: int = Field(256, gt=0, description="Requests that may wait; more get a 429")
     deadline_s: float = Field(
         30.0, gt=0, allow_inf_nan=False, description="Seconds until a request gets a 504"
+    )
+    receive_s: float = Field(
+        30.0,
+        gt=0,
+        allow_inf_nan=False,
+        description="Seconds that a client has to send a request, and to take the answer",
     )
     stall_s: float = Field(
         60.0,
@@ -56,21 +72,67 @@ class Settings(BaseSettings):
         allow_inf_nan=False,
         description="Seconds that requests are still served after SIGTERM, while it is not ready",
     )
+    log_format: Literal["text", "json"] = Field(
+        "text", description="A line of the log: `text` for people, `json` for programs"
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="What is logged; with `warning` no line for each request"
+    )
     cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="Origins of pages that may call the service, comma-separated"
     )
+    api_keys: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="Keys that requests need, or their hashes, comma-separated; kept as hashes"
+    )
+    rate_limit: str | None = Field(
+        None, description="How often each key may ask: `100/minute`, `10/second;1000/hour`"
+    )
+    cache_bytes: int = Field(
+        0, ge=0, description="Memory for answers that are kept, in each process; 0 keeps none"
+    )
 
-    @field_validator("cors_origins", "architectures", mode="before")
+    @field_validator("cors_origins", "architectures", "api_keys", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         if not isinstance(value, str):
             return value
         return tuple(part.strip() for part in value.split(",") if part.strip())
 
-    @field_validator("models", mode="before")
+    @property
+    def devices(self) -> tuple[str, ...]:
+        """The devices, by name; the first also is that of the commands without a server."""
+        return tuple(part.strip() for part in self.device.split(",") if part.strip()) or ("auto",)
+
+    @field_validator("models", "max_batch_size", "rate_limit", mode="before")
     @classmethod
     def _leave_out(cls, value: object) -> object:
         return value or None  # an empty path would be the present folder
+
+    @field_validator("api_keys")
+    @classmethod
+    def _hash(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(read_key(text) for text in value))
+
+    @field_validator("rate_limit")
+    @classmethod
+    def _check_rate_limit(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value is None:
+            return value
+        _check_limits(value)
+        if not info.data.get("api_keys", True):
+            raise ValueError(f"it is a limit for each key: set {PREFIX}API_KEYS too")
+        return value
+
+
+def _check_limits(text: str) -> None:
+    from limits import parse_many  # takes a while
+
+    try:
+        limits = parse_many(text)
+    except ValueError:
+        limits = []
+    if not limits or min(limit.amount for limit in limits) < 1:
+        raise ValueError("must be like 100/minute, or several such: 10/second;1000/hour")
 
 
 def load_settings(**given: str) -> Settings:
@@ -86,4 +148,5 @@ def load_settings(**given: str) -> Settings:
     except ValidationError as error:
         first = error.errors()[0]
         name = PREFIX + str(first["loc"][0]).upper()
-        raise SettingsError(f"{name} is wrong: {first['msg']}") from None
+        reason = first["msg"].removeprefix("Value error, ")
+        raise SettingsError(f"{name} is wrong: {reason}") from None

@@ -55,7 +55,7 @@ def test_every_type_is_stable_and_unique() -> None:
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
 def test_every_error_has_a_title_and_a_status_of_its_side(kind: type[ServiceError]) -> None:
     assert kind.title[0].isupper()
-    side = 4 if issubclass(kind, errors.RequestError | errors.QueueFull) else 5
+    side = 4 if issubclass(kind, errors.RequestError | errors.QueueFull | errors.RateLimited) else 5
     assert kind.status // 100 == side
 
 

@@ -9,37 +9,59 @@ from pydantic import ValidationError
 
 from service.settings import PREFIX, Settings, SettingsError, load_settings
 
+KEY = "a-key-of-the-tests"
+KEY_HASH = "sha256:fe5cf6eef1dc1ca10d8bfa761cf662da62aba67f81b3dd7665e5feaec19643d8"
+
 DEFAULTS = {
     "device": "auto",
+    "workers": 1,
     "model": "minivgg-cifar10",
     "models": None,
     "architectures": (),
     "max_body_bytes": 10_000_000,
     "max_pixels": 40_000_000,
+    "max_batch_size": None,
     "queue_size": 256,
     "deadline_s": 30.0,
+    "receive_s": 30.0,
     "stall_s": 60.0,
     "grace_s": 0.0,
+    "log_format": "text",
+    "log_level": "info",
     "cors_origins": (),
+    "api_keys": (),
+    "rate_limit": None,
+    "cache_bytes": 0,
 }
 
 # text in the environment, and the value that it means
 GIVEN = {
     "device": ("cuda:1", "cuda:1"),
+    "workers": ("2", 2),
     "model": ("/models/my own", "/models/my own"),
     "models": ("/my models", Path("/my models")),
     "architectures": ("mynets, other.nets,", ("mynets", "other.nets")),
     "max_body_bytes": ("1000", 1000),
     "max_pixels": ("1", 1),
+    "max_batch_size": ("8", 8),
     "queue_size": ("4", 4),
     "deadline_s": ("0.5", 0.5),
+    "receive_s": ("5", 5.0),
     "stall_s": ("90", 90.0),
     "grace_s": ("10", 10.0),
+    "log_format": ("json", "json"),
+    "log_level": ("warning", "warning"),
     "cors_origins": (
         "https://a.example, https://b.example,",
         ("https://a.example", "https://b.example"),
     ),
+    "api_keys": (f"{KEY}, ,{KEY_HASH.upper()},", (KEY_HASH,)),
+    "rate_limit": ("10/second;1000/hour", "10/second;1000/hour"),
+    "cache_bytes": ("1000000", 1_000_000),
 }
+
+# settings that another one needs
+NEEDED = {"rate_limit": {"api_keys": KEY_HASH}}
 
 WRONG = [
     ("max_body_bytes", "0"),
@@ -53,9 +75,28 @@ WRONG = [
     ("deadline_s", "inf"),
     ("deadline_s", "nan"),
     ("deadline_s", "soon"),
+    ("receive_s", "0"),
+    ("receive_s", "inf"),
+    ("workers", "0"),
+    ("workers", "many"),
+    ("max_batch_size", "0"),
+    ("log_format", "xml"),
+    ("log_level", "loud"),
     ("stall_s", "0"),
     ("grace_s", "-1"),
     ("grace_s", "inf"),
+    ("api_keys", "too-short-a-key"),
+    ("api_keys", f"{KEY},short"),
+    ("api_keys", "sha256:1234"),
+    ("api_keys", f"{KEY_HASH}0"),
+    ("rate_limit", "100"),
+    ("rate_limit", "100/fortnight"),
+    ("rate_limit", "often"),
+    ("rate_limit", "0/minute"),
+    ("rate_limit", "10/second;0/hour"),
+    ("rate_limit", "-1/minute"),
+    ("cache_bytes", "-1"),
+    ("cache_bytes", "1GB"),
 ]
 
 
@@ -66,19 +107,58 @@ def test_without_an_environment_the_defaults_hold() -> None:
 @pytest.mark.parametrize("name", Settings.model_fields)
 def test_each_setting_is_read_from_its_variable(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     text, value = GIVEN[name]
+    needed = NEEDED.get(name, {})
+    for other, other_text in needed.items():
+        monkeypatch.setenv(PREFIX + other.upper(), other_text)
     monkeypatch.setenv(PREFIX + name.upper(), text)
-    assert load_settings().model_dump() == DEFAULTS | {name: value}
+    expected = DEFAULTS | {other: GIVEN[other][1] for other in needed} | {name: value}
+    assert load_settings().model_dump() == expected
 
 
 @pytest.mark.parametrize(("name", "text"), WRONG)
 def test_a_wrong_value_is_refused_by_the_name_of_its_variable(
     name: str, text: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    for other, other_text in NEEDED.get(name, {}).items():
+        monkeypatch.setenv(PREFIX + other.upper(), other_text)
     monkeypatch.setenv(PREFIX + name.upper(), text)
     with pytest.raises(SettingsError) as refused:
         load_settings()
     assert refused.value.detail.startswith(f"{PREFIX}{name.upper()} is wrong: ")
     assert "\n" not in refused.value.detail
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"api_keys": "short-secret"}, "at least 16 characters; make one: lrpserve key"),
+        ({"api_keys": "sha256:short-secret"}, "must be 64 hex digits; make one: lrpserve key"),
+        ({"rate_limit": "often", "api_keys": KEY}, "must be like 100/minute"),
+        ({"rate_limit": "100/minute"}, "set LRPSERVE_API_KEYS too"),
+    ],
+)
+def test_what_is_wrong_says_what_to_do_and_shows_no_key(
+    settings: dict[str, str], said: str
+) -> None:
+    with pytest.raises(SettingsError, match=said) as refused:
+        load_settings(**settings)
+    assert "secret" not in str(refused.value)
+    assert "Value error" not in str(refused.value)
+
+
+def test_a_plain_key_is_nowhere_in_the_settings() -> None:
+    settings = load_settings(api_keys=f"{KEY},{'0' * 16}")
+    assert settings.api_keys[0] == KEY_HASH
+    assert len(settings.api_keys) == 2
+    for shown in (repr(settings), settings.model_dump_json(), str(vars(settings))):
+        assert KEY not in shown
+        assert "0" * 16 not in shown
+
+
+def test_a_plain_key_is_not_shown_where_settings_are_made_directly() -> None:
+    with pytest.raises(ValidationError) as refused:
+        Settings(api_keys=("short-secret",))
+    assert "short-secret" not in str(refused.value)
 
 
 def test_an_empty_folder_of_models_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -105,3 +185,15 @@ def test_settings_cannot_be_changed() -> None:
 @pytest.mark.parametrize("name", Settings.model_fields)
 def test_each_setting_says_what_it_is_for(name: str) -> None:
     assert Settings.model_fields[name].description
+
+
+@pytest.mark.parametrize(
+    ("text", "devices"),
+    [
+        ("auto", ("auto",)),
+        ("cuda:0, cuda:1,", ("cuda:0", "cuda:1")),
+        ("", ("auto",)),
+    ],
+)
+def test_devices_are_separated_by_commas(text: str, devices: tuple[str, ...]) -> None:
+    assert load_settings(device=text).devices == devices

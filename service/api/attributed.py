@@ -95,7 +95,7 @@ class Attributed:
     def _relevance(self) -> dict[str, Any]:
         array = self._array()
         as_text = self.options.relevance_format == "base64"
-        data = _base64(array.tobytes()) if as_text else array
+        data = _base64(array.data) if as_text else array
         return {"shape": list(array.shape), "dtype": "float32", "data": data}
 
     def _conservation(self) -> dict[str, Any]:
@@ -111,5 +111,5 @@ class Attributed:
         }
 
 
-def _base64(content: bytes) -> str:
-    return pybase64.b64encode(content).decode("ascii")
+def _base64(content: bytes | memoryview) -> str:
+    return pybase64.b64encode_as_string(content)

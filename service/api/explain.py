@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
@@ -12,16 +13,21 @@ from service.api.answers import (
     ExplanationAnswer,
     check_output,
 )
+from service.api.cache import Asked
 from service.api.formats import JSON, NPY, PNG, choose_format
 from service.api.images import is_small, load_picture
 from service.api.inputs import read_upload
-from service.api.middleware import timings_of
+from service.api.middleware import Timings, note, timings_of
 from service.api.openapi import request_schema
 from service.api.options import ExplainOptions, parse_options
 from service.api.problems import PROBLEM_RESPONSES
-from service.api.question import make_question
+from service.api.question import Question, make_question
+from service.api.rate_limit import check_rate
+from service.api.reuse import cached, check_room
+from service.api.routing import DirectRoute
 from service.api.schemas import ExplainAnswer, TargetsAnswer
 from service.api.services import Services
+from service.imaging.decode import EncodedImage
 
 _BINARY = {"schema": {"type": "string", "format": "binary"}}
 _HEADERS = {
@@ -38,7 +44,7 @@ _OK: dict[int | str, dict[str, Any]] = {
 
 def make_router(services: Services) -> APIRouter:
     """Make the route of `/explain`."""
-    router = APIRouter(tags=["images"])
+    router, settings = APIRouter(tags=["images"], route_class=DirectRoute), services.settings
 
     @router.post(
         "/explain",
@@ -53,24 +59,39 @@ def make_router(services: Services) -> APIRouter:
         `Accept: application/json` (the default) gives all of it, `image/png` the picture and
         `application/x-npy` the relevance; with the last two, the rest is in `X-Explanation`.
         """
+        check_rate(request, services.rate_limit)
+        check_room(services)
         media_type = choose_format(request, [JSON, PNG, NPY])
-        timings = timings_of(request)
-        upload = await read_upload(request, services.settings.max_body_bytes)
+        upload = await read_upload(request, settings.max_body_bytes, settings.receive_s)
         options = parse_options(ExplainOptions, upload.options, services.cards)
         card = services.card(options.model)
         question = make_question(options, card, services.queue.layers.get(card.name, ()))
+        note(request, model=card.name, composite=question.method.composite)
         check_output(question, media_type)
-        with timings.measure("decode"):
-            image, view = await services.workers.run(
-                is_small(upload.image, options),
-                load_picture,
-                *(upload.image, options, card, services.settings.max_pixels),
-            )
-        done = await services.queue.submit(question.job(image.pixels))
-        timings.add("queue", done.queue_ms)
-        timings.add("compute", done.compute_ms)
-        answer = ExplanationAnswer(question, done.result, image)
-        with timings.measure("render"):
-            return await services.workers.run(answer.is_small, answer.respond, media_type, view)
+        answer = partial(_answer, services, timings_of(request), upload.image, question, media_type)
+        asked = Asked("explain", media_type, card.name, options, question.resolved)
+        return await cached(services, request, upload.image, asked, answer)
 
     return router
+
+
+async def _answer(
+    services: Services, timings: Timings, content: bytes, question: Question, media_type: str
+) -> Response:
+    options, card, deadline = question.options, question.card, services.queue.deadline()
+    with timings.measure("decode"):
+        file = EncodedImage(content)
+        image, view = await services.threads.run(
+            is_small(file, options),
+            deadline,
+            load_picture,
+            *(file, options, card, services.settings.max_pixels),
+        )
+    done = await services.queue.submit(question.job(image.pixels), deadline)
+    timings.add("queue", done.queue_ms)
+    timings.add("compute", done.compute_ms)
+    answer = ExplanationAnswer(question, done.result, image)
+    with timings.measure("render"):
+        return await services.threads.run(
+            answer.is_small, deadline, answer.respond, media_type, view
+        )

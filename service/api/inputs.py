@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from collections import Counter
@@ -19,6 +20,7 @@ from service.errors import (
     BrokenRequest,
     OptionError,
     OptionProblem,
+    RequestTimeout,
     TooLarge,
     UnsupportedMediaType,
 )
@@ -37,7 +39,7 @@ class Upload:
     options: Mapping[str, Any]
 
 
-async def read_upload(request: Request, max_body_bytes: int) -> Upload:
+async def read_upload(request: Request, max_body_bytes: int, receive_s: float) -> Upload:
     """Read an image and its options.
 
     Parameters
@@ -47,11 +49,15 @@ async def read_upload(request: Request, max_body_bytes: int) -> Upload:
         `application/octet-stream`.
     max_body_bytes : int
         More is refused, by the declared length or while reading.
+    receive_s : float
+        Seconds that the client has for the whole body.
 
     Raises
     ------
     BrokenRequest
         The body cannot be read, has no image, or two.
+    RequestTimeout
+        It was not here in time.
     TooLarge
         The body has too many bytes.
     UnsupportedMediaType
@@ -59,6 +65,17 @@ async def read_upload(request: Request, max_body_bytes: int) -> Upload:
     OptionError
         An option is given twice, or where it does not belong.
     """
+    try:
+        async with asyncio.timeout(receive_s):
+            return await _read(request, max_body_bytes)
+    except TimeoutError:
+        raise RequestTimeout(
+            f"the body was not here within {receive_s:g} s; send a smaller image, or faster",
+            headers={"Connection": "close"},  # nobody reads the rest of it
+        ) from None
+
+
+async def _read(request: Request, max_body_bytes: int) -> Upload:
     _check_declared_length(request, max_body_bytes)
     content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if content_type == _MULTIPART:

@@ -13,8 +13,8 @@ from service.api.services import Services
 from service.errors import NotFound
 from service.imaging.colormaps import COLORMAPS
 from service.methods import ATTRIBUTORS, COMPOSITES, RULES, TYPES, Composite
+from service.runtime.board import State
 from service.runtime.jobs import LayerInfo
-from service.runtime.queue import State
 
 _PROBLEM = PROBLEM_RESPONSES[400]
 _RESPONSES: dict[int | str, dict[str, Any]] = {

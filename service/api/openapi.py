@@ -1,14 +1,19 @@
-"""The OpenAPI description of requests, made from the models of the options."""
+"""The OpenAPI description of requests, made from the models of the options and the settings."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
+from fastapi import FastAPI
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 
 from service.api.inputs import IMAGE_FIELD
+from service.api.keys import HEADER, OPEN_PATHS
 from service.api.options import PredictOptions
+from service.api.problems import UNAUTHORIZED_RESPONSE
+from service.settings import Settings
 
 _BINARY = {"type": "string", "format": "binary"}
 
@@ -61,6 +66,59 @@ def request_schema(kind: type[PredictOptions], example: dict[str, Any]) -> dict[
             },
         },
     }
+
+
+def describe_settings(app: FastAPI, settings: Settings) -> None:
+    """Let the document say what the settings add: API keys, and the tags of a cache."""
+    describe = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            document = describe()  # which is kept in `app.openapi_schema`
+            if settings.api_keys:
+                _add_keys(document)
+            if settings.cache_bytes:
+                _add_tags(document)
+            app.openapi_schema = document
+        return app.openapi_schema
+
+    app.openapi = openapi  # type: ignore[method-assign]  # as FastAPI has it for this purpose
+
+
+def _add_keys(document: dict[str, Any]) -> None:
+    schemes = document.setdefault("components", {}).setdefault("securitySchemes", {})
+    schemes["bearer"] = {"type": "http", "scheme": "bearer"}
+    schemes["header"] = {"type": "apiKey", "in": "header", "name": HEADER}
+    for path, operation in _operations(document):
+        if path not in OPEN_PATHS:
+            operation["security"] = [{"bearer": []}, {"header": []}]
+            operation["responses"]["401"] = UNAUTHORIZED_RESPONSE[401]
+
+
+def _add_tags(document: dict[str, Any]) -> None:
+    tag = {"description": "Tag of the answer", "schema": {"type": "string"}}
+    sent = {"type": "string", "examples": ['W/"0123456789abcdef0123456789abcdef"']}
+    for _, operation in _operations(document):
+        if "requestBody" in operation:
+            operation["parameters"].append(
+                {
+                    "name": "If-None-Match",
+                    "in": "header",
+                    "required": False,
+                    "schema": sent,
+                    "description": "Tags of answers that are there already: one of them is a 304",
+                }
+            )
+            operation["responses"]["200"].setdefault("headers", {})["ETag"] = tag
+            operation["responses"]["304"] = {
+                "description": "The answer has one of the tags in `If-None-Match`",
+                "headers": {"ETag": tag},
+            }
+
+
+def _operations(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    for path, item in document["paths"].items():
+        yield from ((path, one) for one in item.values() if "responses" in one)
 
 
 def _object(properties: dict[str, Any]) -> dict[str, Any]:

@@ -1,13 +1,15 @@
-"""`GET /healthz` and `/readyz`: for whatever watches over the service."""
+"""`GET /healthz`, `/readyz` and `/metrics`: for whatever watches over the service."""
 
 from __future__ import annotations
 
-from fastapi import APIRouter
-from starlette.responses import JSONResponse
+from functools import cache
+
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse, PlainTextResponse, Response
 
 from service.api.schemas import Health
 from service.api.services import Services
-from service.runtime.queue import State
+from service.runtime.board import State
 
 
 def make_router(services: Services) -> APIRouter:
@@ -33,13 +35,24 @@ def make_router(services: Services) -> APIRouter:
     )
     async def readyz() -> JSONResponse:
         """Answer 200 when the model is loaded and warm, and requests are taken and finished."""
-        state = services.queue.state
-        if services.queue.is_stalled(services.settings.stall_s):
-            return _health("stalled", is_good=False)
+        state = services.health()
+        if state is State.READY:  # all workers share the port: a request may meet any of them
+            state = services.seat.read_others()
         return _health(state.value, is_good=state is State.READY)
+
+    @router.get(
+        "/metrics",
+        response_class=PlainTextResponse,
+        summary="What is counted, for Prometheus",
+    )
+    async def metrics(request: Request) -> Response:
+        """Return the metrics of all workers, in Prometheus' text format or OpenMetrics."""
+        text, media_type = services.metrics.exposition(request.headers.get("accept", ""))
+        return Response(text, media_type=media_type)
 
     return router
 
 
+@cache
 def _health(status: str, *, is_good: bool) -> JSONResponse:
     return JSONResponse({"status": status}, status_code=200 if is_good else 503)

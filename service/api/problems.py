@@ -64,13 +64,15 @@ def _responses(*statuses: tuple[int, str]) -> dict[int | str, dict[str, Any]]:
 
 
 # for the OpenAPI document
+UNAUTHORIZED_RESPONSE = _responses((401, "No API key, or one that is not known"))
 PROBLEM_RESPONSES = _responses(
     (400, "The body cannot be read, or has not exactly one image that can be decoded"),
     (406, "No format in `Accept` can be served"),
+    (408, "The body was not here in time"),
     (413, "Too many bytes or pixels"),
     (415, "The content type or the image's format is not read"),
     (422, "Options that are wrong; `errors` names each and what is allowed"),
-    (429, "The queue is full; `Retry-After` says when to try again"),
+    (429, "The queue is full, or a key has asked too often; `Retry-After` says when to try again"),
     (503, "Starting, draining or broken"),
     (504, "No result within the deadline"),
 )

@@ -43,6 +43,12 @@ class Question:
     contrast: int | None
     has_picture: bool
 
+    @property
+    def resolved(self) -> tuple[object, ...]:
+        """What is explained and how, whatever words it was asked in."""
+        has_list = self.options.targets is not None  # then so has the answer, also of one class
+        return self.method, self.targets, self.contrast, self.options.start, has_list
+
     def job(self, pixels: Pixels) -> ExplainJob:
         """Ask it about an image, as `ExplainJob` has it."""
         return ExplainJob(

@@ -1,12 +1,16 @@
-"""What the routes work with: the settings, the models' cards, the device queue, and workers."""
+"""What the routes work with: the settings, the models' cards, the device queue, and threads."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from service.api.workers import Workers
+from service.api.cache import Cache
+from service.api.rate_limit import RateLimit
+from service.api.threads import Threads
+from service.metrics import Metrics
 from service.models.card import ModelCard
+from service.runtime.board import Seat, State
 from service.runtime.queue import DeviceQueue
 from service.settings import Settings
 
@@ -25,7 +29,15 @@ class Services:
         Name of the model that is taken where none is named.
     queue : DeviceQueue
         Runs the jobs.
-    workers : Workers
+    metrics : Metrics
+        Where requests are counted.
+    seat : Seat
+        The place among the worker processes.
+    rate_limit : RateLimit or None
+        Of each key; None where there is none.
+    cache : Cache
+        Keeps answers.
+    threads : Threads
         Decode and render.
     """
 
@@ -33,8 +45,16 @@ class Services:
     cards: Mapping[str, ModelCard]
     default: str
     queue: DeviceQueue
-    workers: Workers = field(default_factory=Workers)
+    metrics: Metrics = field(default_factory=Metrics)
+    seat: Seat = field(default_factory=Seat)
+    rate_limit: RateLimit | None = None
+    cache: Cache = field(default_factory=Cache)
+    threads: Threads = field(default_factory=Threads)
 
     def card(self, model: str | None = None) -> ModelCard:
         """The card of a model, of the default one where none is named."""
         return self.cards[self.default if model is None else model]
+
+    def health(self) -> State:
+        """How this process is: its queue, and its devices."""
+        return self.queue.health(self.settings.stall_s)

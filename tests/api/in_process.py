@@ -16,6 +16,8 @@ import service.app
 from service.api.services import Services
 from service.app import create_app
 from service.runtime.batcher import Outcomes
+from service.runtime.board import State
+from service.runtime.device_thread import JobRunner, Layers
 from service.runtime.jobs import (
     Attribution,
     ExplainJob,
@@ -26,7 +28,7 @@ from service.runtime.jobs import (
     Prediction,
     Result,
 )
-from service.runtime.queue import DeviceQueue, JobRunner, Layers, State
+from service.runtime.queue import DeviceQueue
 from service.settings import DEFAULT_MODEL, Settings
 
 N_CLASSES = 10
@@ -51,6 +53,13 @@ class FakeEngine:
     def best_size(self, job: Job) -> int:
         """How many jobs like this one are done at once."""
         return 4
+
+    def improve(self, *, is_idle: bool) -> bool:
+        return False
+
+    def memory_bytes(self) -> int:
+        """Memory in use."""
+        return 1
 
     def run(self, jobs: Sequence[Job], is_wanted: Callable[[], bool]) -> Outcomes[Result]:
         """Answer jobs."""
@@ -82,6 +91,7 @@ class Connection:
 
     def __init__(self, app: FastAPI, runner: asyncio.Runner, queue: DeviceQueue) -> None:
         self._runner, self._queue = runner, queue
+        self.services: Services = app.state.services
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)
         self.client = httpx.AsyncClient(transport=transport, base_url="http://service")
 
@@ -117,7 +127,7 @@ class Connection:
 def connect(settings: Settings, engine: JobRunner) -> Iterator[Connection]:
     """Start an application with an engine, wait until it is ready, and end it."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(service.app, "_load_engines", lambda folders, settings: engine)
+        patch.setattr(service.app, "_load_engines", lambda *arguments: engine)
         loaded: list[Services] = []
         app = create_app(settings, loaded.append)
         with asyncio.Runner() as runner:

@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 
 from service.api.answers import EXPLANATION_HEADER, MAX_HEADER
 from service.api.options import ExplainOptions
-from service.api.schemas import ExplainAnswer, Problem, TargetsAnswer
+from service.api.schemas import ExplainAnswer, TargetsAnswer
 from service.methods import RULES, TYPES
 from service.settings import Settings
 from tests.api.in_process import Connection, FakeEngine, connect
-from tests.api.sending import JSON_TYPE
+from tests.api.sending import FORMS, JSON_TYPE, problem_of
 from tests.conftest import SAMPLES
 
 PHOTO = Path(SAMPLES / "cat" / "0000.jpg").read_bytes()
@@ -32,6 +32,18 @@ texts = st.text(max_size=20) | st.from_regex(NUMBER, fullmatch=True)
 scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | texts
 values = st.recursive(
     scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3)
+)
+paths = st.sampled_from(["/explain", "/predict"])
+media_ranges = st.sampled_from(["image/png", "*/*", "application/json", ";q=", "0.5", ",", "a/b"])
+# what a server takes for the value of a header: no control characters, but any other byte
+header_values = st.binary(max_size=60).map(
+    lambda value: bytes(b for b in value if b > 31 and b != 127)
+) | st.lists(media_ranges, max_size=5).map(lambda parts: "".join(parts).encode())
+header_names = st.sampled_from(
+    [
+        *("Accept", "Content-Type", "X-Request-ID", "Content-Length", "Content-Encoding"),
+        *("Transfer-Encoding", "If-None-Match", "X-API-Key", "Authorization", "Origin", "Cookie"),
+    ]
 )
 content_types = st.sampled_from(
     [
@@ -56,7 +68,7 @@ def connection() -> Iterator[Connection]:
 def check(answer: httpx.Response) -> None:
     assert answer.status_code < 500, answer.text
     if answer.status_code != 200:
-        Problem.model_validate_json(answer.content)
+        problem_of(answer, answer.status_code)
     elif answer.headers["content-type"] == "application/json":
         kind = TargetsAnswer if "explanations" in answer.json() else ExplainAnswer
         kind.model_validate_json(answer.content)
@@ -70,6 +82,41 @@ def test_arbitrary_bodies(connection: Connection, body: bytes, content_type: str
     headers = {"Content-Type": content_type}
 
     check(connection.request("POST", "/explain", content=body, headers=headers))
+
+
+def body_of(image: bytes, form: str) -> dict[str, Any]:
+    bodies: dict[str, dict[str, Any]] = {
+        "multipart": {"files": {"image": image}, "data": {"top_k": "2"}},
+        "raw": {"content": image, "headers": {"Content-Type": "image/png"}},
+        "json": {"json": {"image": base64.b64encode(image).decode(), "top_k": 2}},
+    }
+    return bodies[form]
+
+
+@bounded
+@given(st.binary(max_size=300), st.sampled_from(FORMS), paths)
+def test_arbitrary_bytes_as_the_image(
+    connection: Connection, image: bytes, form: str, path: str
+) -> None:
+    check(connection.request("POST", path, **body_of(image, form)))
+
+
+@bounded
+@given(st.integers(0, len(PHOTO) - 1), st.binary(min_size=1, max_size=4), st.sampled_from(FORMS))
+def test_images_with_arbitrary_damage(
+    connection: Connection, place: int, damage: bytes, form: str
+) -> None:
+    image = PHOTO[:place] + damage + PHOTO[place + len(damage) :]
+
+    check(connection.request("POST", "/explain", **body_of(image, form)))
+
+
+@bounded
+@given(st.text(max_size=50) | st.sampled_from(["data:", "data:;base64,", "http://a", "="]))
+def test_arbitrary_text_as_the_image(connection: Connection, text: str) -> None:
+    body = json.dumps({"image": text})
+
+    check(connection.request("POST", "/explain", content=body, headers=JSON_TYPE))
 
 
 @bounded
@@ -134,11 +181,31 @@ def test_arbitrary_parts_of_a_form(connection: Connection, head: bytes, content:
 
 
 @bounded
-@given(st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=60))
-def test_arbitrary_accept(connection: Connection, accept: str) -> None:
-    headers = {"Accept": accept, "Content-Type": "image/jpeg"}
+@given(st.dictionaries(header_names, header_values, max_size=4))
+def test_arbitrary_headers(connection: Connection, given: dict[str, bytes]) -> None:
+    headers = {"Accept": b"*/*", "Content-Type": b"image/jpeg", **given}
+
+    answer = connection.request("POST", "/explain?size=16", content=PHOTO, headers=headers)
+
+    check(answer)
+    answer.headers["x-request-id"].encode("ascii")
+
+
+@bounded
+@given(st.lists(header_values, min_size=1, max_size=3), header_names)
+def test_a_header_several_times(connection: Connection, given: list[bytes], name: str) -> None:
+    headers = [(name.encode(), value) for value in given]
 
     check(connection.request("POST", "/explain?size=16", content=PHOTO, headers=headers))
+
+
+@bounded
+@given(st.binary(max_size=60))
+def test_arbitrary_queries(connection: Connection, query: bytes) -> None:
+    url = "/explain?" + quote(query, safe="&=;+")
+    headers = {"Content-Type": "image/jpeg"}
+
+    check(connection.request("POST", url, content=PHOTO, headers=headers))
 
 
 @bounded

@@ -17,11 +17,12 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
 from service import errors
-from service.api.middleware import RequestContext
+from service.api.middleware import Failsafe, RequestContext
 from service.api.problems import PROBLEM_RESPONSES, TYPE_PREFIX, problem_response
 from service.errors import OptionError, OptionProblem, ServiceError
+from service.metrics import Metrics
+from service.runtime.board import State
 from service.runtime.jobs import Job, Result
-from service.runtime.queue import State
 from service.settings import Settings
 from tests.api.in_process import FakeEngine, connect
 from tests.api.sending import problem_of
@@ -31,14 +32,18 @@ RAW = {"Content-Type": "image/jpeg"}
 STATUSES = {
     "BrokenRequest": 400,
     "NotAnImage": 400,
+    "Unauthorized": 401,
     "NotFound": 404,
     "MethodNotAllowed": 405,
     "NotAcceptable": 406,
+    "RequestTimeout": 408,
     "TooLarge": 413,
+    "HeadTooLarge": 431,
     "UnsupportedMediaType": 415,
     "OptionError": 422,
     "RelevanceError": 422,
     "QueueFull": 429,
+    "RateLimited": 429,
     "NotReady": 503,
     "OutOfMemory": 503,
     "DeadlineExceeded": 504,
@@ -160,7 +165,8 @@ async def fail(request: Request) -> PlainTextResponse:
 def test_a_failure_shows_nothing_but_is_logged_under_its_id(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    app = Starlette(routes=[Route("/", fail)], middleware=[Middleware(RequestContext)])
+    layers = [Middleware(RequestContext, metrics=Metrics()), Middleware(Failsafe)]
+    app = Starlette(routes=[Route("/", fail)], middleware=layers)
 
     async def get() -> httpx.Response:
         transport = httpx.ASGITransport(app)

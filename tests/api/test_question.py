@@ -16,8 +16,8 @@ from service.api.schemas import ExplainAnswer, TargetsAnswer
 from service.errors import OptionError
 from service.methods import ATTRIBUTORS, COMPOSITES, all_parameters
 from service.models.card import ModelCard
+from service.runtime.board import State
 from service.runtime.jobs import ExplainJob, LayerInfo
-from service.runtime.queue import State
 from service.settings import Settings
 from tests.api.in_process import Connection, FakeEngine, connect
 from tests.api.sending import JSON_TYPE, beside, problem_of, send, text_of, wrong_options
