@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 from fastapi import FastAPI
@@ -13,15 +16,23 @@ from starlette.middleware.cors import CORSMiddleware
 from service import __version__
 from service.api import explain, models, operations, predict
 from service.api.answers import EXPLANATION_HEADER
+from service.api.cache import Cache
 from service.api.docs import add_docs
-from service.api.middleware import RequestContext
+from service.api.keys import HEADER as KEY_HEADER
+from service.api.keys import RequireKey
+from service.api.middleware import Failsafe, RequestContext
+from service.api.openapi import describe_settings
 from service.api.problems import handle_http_exception, handle_service_error
+from service.api.rate_limit import RateLimit, make_rate_limit
 from service.api.services import Services
 from service.errors import ServiceError
 from service.imaging.warm_up import warm_up_imaging
+from service.metrics import Metrics
 from service.models.card import read_card
 from service.models.registry import served_models
-from service.runtime.queue import DeviceQueue, JobRunner
+from service.runtime.board import Seat
+from service.runtime.device_thread import JobRunner
+from service.runtime.queue import DeviceQueue
 from service.settings import Settings
 
 DESCRIPTION = """What a network sees in an image (`/predict`), and which pixels made it say so
@@ -29,7 +40,10 @@ DESCRIPTION = """What a network sees in an image (`/predict`), and which pixels 
 
 
 def create_app(
-    settings: Settings, on_loaded: Callable[[Services], None] = lambda services: None
+    settings: Settings,
+    on_loaded: Callable[[Services], None] = lambda services: None,
+    seat: Seat | None = None,
+    rate_limit: RateLimit | None = None,
 ) -> FastAPI:
     """Make the application.
 
@@ -38,7 +52,11 @@ def create_app(
     settings : Settings
         Of this application.
     on_loaded : callable, optional
-        Called, on the device thread, when loading the models has ended, well or not.
+        Called, on a device thread, when loading the models has ended, well or not.
+    seat : Seat, optional
+        Its place among the worker processes; by default it is alone.
+    rate_limit : RateLimit, optional
+        That of all worker processes; by default it has its own, as the settings say.
 
     Raises
     ------
@@ -47,19 +65,35 @@ def create_app(
         they are loaded while the port is open already.
     """
     folders, default = served_models(settings.model, settings.models)
+    metrics, has_loaded = Metrics(), threading.Event()
+
+    def tell() -> None:
+        has_loaded.set()
+        on_loaded(services)
+
     queue = DeviceQueue(
-        load=lambda: _load_engines(folders, settings),
+        [partial(_load_engines, folders, settings, device) for device in settings.devices],
         size=settings.queue_size,
         deadline_s=settings.deadline_s,
-        on_loaded=lambda: on_loaded(services),
+        on_loaded=tell,
+        metrics=metrics,
     )
     cards = {name: read_card(folder) for name, folder in folders.items()}
-    services = Services(settings, cards, default, queue)
+    services = Services(
+        settings,
+        cards,
+        default,
+        queue,
+        metrics,
+        seat or Seat(),
+        rate_limit or make_rate_limit(settings),
+        Cache(settings.cache_bytes, cards),
+    )
     app = FastAPI(
         title="lrpserve",
         version=__version__,
         description=DESCRIPTION,
-        lifespan=_make_lifespan(queue),
+        lifespan=_make_lifespan(queue, has_loaded if services.seat.is_replacement else None),
         docs_url=None,  # its scripts would come from elsewhere; see add_docs
         redoc_url=None,
         swagger_ui_oauth2_redirect_url=None,
@@ -69,27 +103,36 @@ def create_app(
         app.include_router(module.make_router(services))
     app.add_exception_handler(ServiceError, handle_service_error)
     app.add_exception_handler(HTTPException, handle_http_exception)
-    _add_cors(app, settings)
-    app.add_middleware(RequestContext)
+    app.add_middleware(Failsafe)
+    if settings.api_keys:
+        app.add_middleware(RequireKey, keys=settings.api_keys)
+    _add_cors(app, settings)  # around that: a preflight has no key, and a page may read a refusal
+    app.add_middleware(RequestContext, metrics=metrics)
     add_docs(app)
+    describe_settings(app, settings)
     return app
 
 
-def _load_engines(folders: Mapping[str, Path], settings: Settings) -> JobRunner:
+def _load_engines(folders: Mapping[str, Path], settings: Settings, device: str) -> JobRunner:
     # imports torch, on the device thread: the port is open meanwhile
     from service.runtime.load import load_engines
 
-    engines = load_engines(folders, settings.device, settings.architectures)
+    n_sharing = settings.workers * len(settings.devices)
+    engines = load_engines(
+        folders, device, settings.architectures, n_sharing, settings.max_batch_size
+    )
     warm_up_imaging()
     return engines
 
 
 def _make_lifespan(
-    queue: DeviceQueue,
+    queue: DeviceQueue, has_to_load_first: threading.Event | None
 ) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         queue.start()
+        if has_to_load_first:  # the port takes connections after this
+            await asyncio.to_thread(has_to_load_first.wait)
         yield
         queue.close()
 
@@ -102,6 +145,12 @@ def _add_cors(app: FastAPI, settings: Settings) -> None:
             CORSMiddleware,
             allow_origins=list(settings.cors_origins),
             allow_methods=["GET", "POST"],
-            allow_headers=["Content-Type", "Accept", "X-Request-ID"],
-            expose_headers=["X-Request-ID", "Server-Timing", "Retry-After", EXPLANATION_HEADER],
+            allow_headers=[
+                *("Content-Type", "Accept", "X-Request-ID", "If-None-Match"),
+                *("Authorization", KEY_HEADER),
+            ],
+            expose_headers=[
+                *("X-Request-ID", "Server-Timing", "Retry-After", EXPLANATION_HEADER),
+                *("ETag", "WWW-Authenticate"),
+            ],
         )

@@ -1,4 +1,4 @@
-"""The command line: `lrpserve serve | predict | explain | models | import | verify`."""
+"""The command line: `lrpserve serve | predict | explain | models | import | verify | key`."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from rich.table import Table
 
 from service import __version__
 from service.errors import ServiceError
+from service.keys import hash_key, make_key
 from service.methods import (
     ATTRIBUTORS,
     COMPOSITES,
@@ -69,14 +70,17 @@ def serve(
     ] = 8000,
     model: Model = None,
     device: Device = None,
+    workers: Annotated[
+        str | None, _option("Processes that serve, for CPUs (LRPSERVE_WORKERS; 1)")
+    ] = None,
 ) -> None:
     """Serve /predict and /explain over HTTP, until Ctrl-C.
 
     Example: lrpserve serve --port 8000
     """
-    from service.server import serve as run_server  # keeps FastAPI out of the other commands
+    from service.serve import serve as run  # keeps FastAPI out of the other commands
 
-    run_server(load_settings(**_given(model=model, device=device)), host, port)
+    run(load_settings(**_given(model=model, device=device, workers=workers)), host, port)
 
 
 @app.command()
@@ -255,6 +259,16 @@ def import_(
     for note in imported.notes:
         typer.echo(f"note: {note}", err=True)
     typer.echo(f"wrote {imported.folder}; serve it with: {imported.how_to_serve()}")
+
+
+@app.command()
+def key() -> None:
+    """Make an API key, and print it with its hash: LRPSERVE_API_KEYS takes either.
+
+    Example: lrpserve key
+    """
+    made = make_key()
+    typer.echo(f"{made}\n{hash_key(made)}")
 
 
 def _given(**values: Any) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from service.api.options import ExplainOptions, PredictOptions, parse_options
 from service.api.question import make_question
 from service.api.scores import predict_fields
 from service.errors import NotAnImage, OptionError, ServiceError
+from service.imaging.decode import EncodedImage
 from service.imaging.fit import FittedImage
 from service.models.card import read_card
 from service.models.registry import find_bundle
@@ -48,7 +49,7 @@ class Offline:
         folder = find_bundle(settings.model, settings.models)
         self.card = read_card(folder)
         models = {self.card.name: folder}
-        engines = load_engines(models, settings.device, settings.architectures)
+        engines = load_engines(models, settings.devices[0], settings.architectures)
         self.engine = engines.engines[self.card.name]
 
     def load(self, path: Path, options: PredictOptions) -> tuple[FittedImage, Image.Image | None]:
@@ -57,7 +58,7 @@ class Offline:
             content = path.read_bytes()
         except OSError as error:
             raise NotAnImage(f"the file cannot be read: {error.strerror}") from error
-        return load_picture(content, options, self.card, self.settings.max_pixels)
+        return load_picture(EncodedImage(content), options, self.card, self.settings.max_pixels)
 
 
 def predict_files(offline: Offline, paths: Sequence[Path], given: Mapping[str, Any]) -> int:

@@ -1,4 +1,4 @@
-"""The server process: the socket, the signals, what is printed at start-up."""
+"""A process that serves: its signals, its end, and what it says when it is ready."""
 
 from __future__ import annotations
 
@@ -6,27 +6,25 @@ import math
 import os
 import signal
 import socket
+import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 
-import typer
 import uvicorn
 
-from service import __version__
+from service.api.rate_limit import RateLimit
 from service.api.services import Services
 from service.app import create_app
-from service.errors import ServiceError
-from service.runtime.queue import State
+from service.listener import url_of
+from service.protocol import allow_many_connections, make_protocol
+from service.runtime.board import Seat, State
 from service.settings import Settings
 
-
-class ListenError(ServiceError):
-    """The address cannot be listened on."""
-
-    type = "listen-error"
-    title = "Cannot listen"
+# how long a busy event loop may keep the device's thread from Python's lock (5 ms by default)
+SWITCH_INTERVAL_S = 0.0002
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Server(uvicorn.Server):
@@ -36,39 +34,50 @@ class Server(uvicorn.Server):
     ----------
     config : uvicorn.Config
         Of the server.
-    grace_s : float
-        Seconds that it serves on after the first signal.
-    on_leaving : callable
-        Called at the first signal.
+    services : Services
+        Of its application.
+    signals : sequence of Signals
+        That end it.
+    on_tick : callable
+        Called ten times a second.
     """
 
     def __init__(
-        self, config: uvicorn.Config, grace_s: float, on_leaving: Callable[[], None]
+        self,
+        config: uvicorn.Config,
+        services: Services,
+        signals: Sequence[signal.Signals] = SIGNALS,
+        on_tick: Callable[[], None] = lambda: None,
     ) -> None:
         super().__init__(config)
-        self._grace_s, self._on_leaving = grace_s, on_leaving
+        self._services, self._signals, self._on_tick = services, signals, on_tick
         self._leaves_at = math.inf
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Leave at the first signal, and end at once at the second."""
         if self._leaves_at < math.inf:
-            os._exit(128 + sig)  # whatever still runs
-        self._leaves_at = time.monotonic() + self._grace_s
-        self._on_leaving()
-        if not self.started or self._grace_s == 0:
+            # whatever still runs; not in a worker: the supervisor and a signal to all of its
+            # group mean the same, and the supervisor kills those that have to end at once
+            if signal.SIGINT in self._signals:
+                os._exit(128 + sig)
+            return
+        grace_s = self._services.settings.grace_s
+        self._leaves_at = time.monotonic() + grace_s
+        self._services.queue.leave()
+        if not self.started or grace_s == 0:
             self.should_exit = True
 
     async def on_tick(self, counter: int) -> bool:
         """Do what a server does ten times a second; end when the grace period is over."""
         if time.monotonic() >= self._leaves_at:
             self.should_exit = True
+        self._on_tick()
         return await super().on_tick(counter)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Turn SIGINT and SIGTERM into an orderly end."""
-        signals = (signal.SIGINT, signal.SIGTERM)
-        before = {number: signal.signal(number, self.handle_exit) for number in signals}
+        before = {number: signal.signal(number, self.handle_exit) for number in self._signals}
         try:
             yield
         finally:
@@ -76,47 +85,64 @@ class Server(uvicorn.Server):
                 signal.signal(number, handler)
 
 
-def serve(settings: Settings, host: str, port: int) -> None:
-    """Serve until a signal comes.
+def run_server(
+    settings: Settings,
+    listener: socket.socket,
+    on_ready: Callable[[str], None],
+    seat: Seat | None = None,
+    rate_limit: RateLimit | None = None,
+    signals: Sequence[signal.Signals] = SIGNALS,
+) -> None:
+    """Serve in this process until a signal comes.
+
+    Parameters
+    ----------
+    settings : Settings
+        Of the service.
+    listener : socket.socket
+        Where it listens.
+    on_ready : callable
+        Called with a greeting when the models are loaded.
+    seat : Seat, optional
+        Its place among the worker processes. A worker that breaks ends.
+    rate_limit : RateLimit, optional
+        That of all worker processes.
+    signals : sequence of Signals
+        That end it.
 
     Raises
     ------
     ServiceError
-        The address is in use, or the model cannot be loaded.
+        The model cannot be loaded.
     """
-    loaded: list[Services] = []
 
     def on_loaded(services: Services) -> None:
-        loaded.append(services)
         if services.queue.state is State.BROKEN:
             server.should_exit = True
         elif services.queue.state is State.READY:  # not where a signal came meanwhile
-            typer.echo(_greeting(services, address), err=True)
+            on_ready(_greeting(services, url_of(listener)))
 
-    app = create_app(settings, on_loaded)
-    with _listen(host, port) as listener:
-        address = _url(listener)
-        config = uvicorn.Config(app, log_level="info")
-        server = Server(config, settings.grace_s, app.state.services.queue.leave)
-        typer.echo(f"lrpserve {__version__} listens on {address}; loading the model ...", err=True)
-        server.run(sockets=[listener])
-    if loaded and loaded[0].queue.failure:
-        raise loaded[0].queue.failure
+    def on_tick() -> None:
+        state = services.health()
+        services.seat.write(state)
+        if seat is not None and state is State.BROKEN:
+            server.should_exit = True
 
-
-def _listen(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        return socket.create_server((host, port), family=family, backlog=2048)
-    except OSError as error:
-        raise ListenError(
-            f"cannot listen on {host}:{port} ({error}); choose another --host or --port"
-        ) from error
-
-
-def _url(listener: socket.socket) -> str:
-    host, port = listener.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
+    app = create_app(settings, on_loaded, seat, rate_limit)
+    services: Services = app.state.services
+    config = uvicorn.Config(
+        app,
+        http=make_protocol(settings.receive_s),
+        ws="none",
+        log_config=None,
+        access_log=False,
+    )
+    allow_many_connections()
+    server = Server(config, services, signals, on_tick)
+    server.run(sockets=[listener])
+    if services.queue.failure:
+        raise services.queue.failure
 
 
 def _greeting(services: Services, address: str) -> str:

@@ -38,7 +38,7 @@ def verify_model(settings: Settings) -> int:
     """
     folder = find_bundle(settings.model, settings.models)
     # not by load_engines: it refuses a model that fails, and here is shown how
-    engine = Engine(read_bundle(folder, settings.architectures), open_device(settings.device))
+    engine = Engine(read_bundle(folder, settings.architectures), open_device(settings.devices[0]))
     checks = engine.verify()
     table = Table("composite", "precision", "engine", "difference", "limit", "", box=None)
     for check in checks:

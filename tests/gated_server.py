@@ -17,8 +17,8 @@ from pathlib import Path
 from service import app
 from service.errors import OutOfMemory
 from service.runtime.batcher import Outcomes
+from service.runtime.device_thread import JobRunner
 from service.runtime.jobs import Job, Result
-from service.runtime.queue import JobRunner
 from service.settings import Settings
 
 
@@ -32,6 +32,13 @@ class GatedRunner:
     def best_size(self, job: Job) -> int:
         """How many jobs like this one are done at once."""
         return 32
+
+    def improve(self, *, is_idle: bool) -> bool:
+        return False
+
+    def memory_bytes(self) -> int:
+        """What is in use on the device."""
+        return self.inner.memory_bytes()
 
     def run(self, jobs: Sequence[Job], is_wanted: Callable[[], bool]) -> Outcomes[Result]:
         """Do a batch."""
@@ -63,9 +70,9 @@ def main() -> None:
     folder = Path(sys.argv.pop(1))
     load = app._load_engines
 
-    def load_gated(folders: Mapping[str, Path], settings: Settings) -> JobRunner:
+    def load_gated(folders: Mapping[str, Path], settings: Settings, device: str) -> JobRunner:
         wait_for(folder / "load")
-        return GatedRunner(load(folders, settings), folder)
+        return GatedRunner(load(folders, settings, device), folder)
 
     app._load_engines = load_gated
     from service.cli import run

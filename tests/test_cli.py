@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import shutil
 import sys
@@ -28,9 +29,9 @@ from service.models.architectures import build
 from service.models.card import ModelCard, read_card
 from service.models.registry import find_bundle
 from service.runtime.engine import Engine
-from service.settings import DEFAULT_MODEL, PREFIX
+from service.settings import DEFAULT_MODEL, PREFIX, Settings
 
-COMMANDS = ("serve", "predict", "explain", "models", "import", "verify")
+COMMANDS = ("serve", "predict", "explain", "models", "import", "verify", "key")
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,8 @@ Lrpserve = Callable[..., Done]
 def lrpserve(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Lrpserve:
     """Runs a command as the console script does."""
     monkeypatch.setenv("COLUMNS", "200")
+    # `serve` would let all later tests log to the standard error of this one
+    monkeypatch.setattr("service.logs.logging.config.dictConfig", lambda config: None)
 
     def call(*arguments: object) -> Done:
         monkeypatch.setattr(sys, "argv", ["lrpserve", *map(str, arguments)])
@@ -76,6 +79,20 @@ def assert_one_sentence(done: Done, *said: str) -> None:
     (line,) = done.err.strip().splitlines()
     for text in ("error: ", *said):
         assert text in line
+
+
+# Keys
+
+
+def test_key_makes_a_new_key_each_time_and_its_hash(lrpserve: Lrpserve) -> None:
+    done = [lrpserve("key") for _ in range(2)]
+    made = [one.out.split() for one in done]
+    assert [(one.code, one.err) for one in done] == [(0, ""), (0, "")]
+    for key, hashed in made:
+        assert len(key) >= 43  # 256 bits
+        assert hashed == "sha256:" + hashlib.sha256(key.encode()).hexdigest()
+        assert Settings(api_keys=(key,)) == Settings(api_keys=(hashed,))
+    assert made[0] != made[1]
 
 
 # Help

@@ -19,6 +19,7 @@ import httpx
 import pytest
 from PIL import Image
 
+from service.keys import hash_key
 from service.models.card import ModelCard
 from service.models.registry import find_bundle
 from service.settings import DEFAULT_MODEL, PREFIX, Settings
@@ -26,12 +27,14 @@ from tests import gated_server
 from tests.servers import (
     COMMAND,
     RunningServer,
+    running_server,
     started_server,
     wait_until_ready,
 )
 from tests.tools import find_tool
 
 LIMIT_S = 60.0
+KEY, OTHER_KEY = {"X-API-Key": "a-key-of-the-tests"}, {"X-API-Key": "another-key-of-the-tests"}
 
 
 class Gates:
@@ -74,7 +77,7 @@ def gated(
 
 
 def post(server: RunningServer, image: bytes, path: str = "/predict") -> httpx.Response:
-    return httpx.post(f"{server.url}{path}", files={"image": image}, timeout=LIMIT_S)
+    return httpx.post(f"{server.url}{path}", files={"image": image}, headers=KEY, timeout=LIMIT_S)
 
 
 def run_to_the_end(
@@ -277,13 +280,21 @@ def configured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Runni
         "MODELS": str(folder / "models"),
         "ARCHITECTURES": "own_networks",
         "DEVICE": "cpu",
+        "WORKERS": "1",
+        "MAX_BATCH_SIZE": "1",
+        "LOG_FORMAT": "json",
+        "LOG_LEVEL": "info",
         "MAX_BODY_BYTES": "20000",
         "MAX_PIXELS": "1024",
         "QUEUE_SIZE": "1",
         "DEADLINE_S": "2.5",
+        "RECEIVE_S": "3",
         "STALL_S": "30",
         "GRACE_S": "0",
         "CORS_ORIGINS": "https://page.example, https://other.example",
+        "API_KEYS": ",".join([*KEY.values(), hash_key(*OTHER_KEY.values())]),
+        "RATE_LIMIT": "40/day",
+        "CACHE_BYTES": "100000",
     }
     assert {name.lower() for name in settings} == Settings.model_fields.keys()
     named = {PREFIX + name: value for name, value in settings.items()}
@@ -308,7 +319,7 @@ def test_model_is_the_bundle_that_is_served(limited: RunningServer, cat: Path) -
 
 
 def test_models_of_the_folder_are_served_too(limited: RunningServer, cat: Path) -> None:
-    listed = httpx.get(f"{limited.url}/models").json()["models"]
+    listed = httpx.get(f"{limited.url}/models", headers=KEY).json()["models"]
     assert [(model["name"], model["default"]) for model in listed] == [
         ("my-own", True),
         ("other", False),
@@ -319,7 +330,7 @@ def test_models_of_the_folder_are_served_too(limited: RunningServer, cat: Path) 
         answers = []
         for name in ("my-own", "other"):
             params = {"model": name} | (options if path == "/explain" else {})
-            headers = {"Content-Type": "image/jpeg"}
+            headers = {"Content-Type": "image/jpeg", **KEY}
             answer = httpx.post(
                 limited.url + path, content=cat.read_bytes(), params=params, headers=headers
             ).json()
@@ -330,7 +341,7 @@ def test_models_of_the_folder_are_served_too(limited: RunningServer, cat: Path) 
 
 
 def test_architectures_are_the_modules_that_bundles_may_name(limited: RunningServer) -> None:
-    other = httpx.get(f"{limited.url}/models/other").json()
+    other = httpx.get(f"{limited.url}/models/other", headers=KEY).json()
     assert other["architecture"] == "own_networks:make"
 
 
@@ -338,8 +349,65 @@ def test_device_is_where_it_runs(limited: RunningServer) -> None:
     assert "ready: my-own on cpu (" in limited.read_output()
 
 
+def test_workers_is_how_many_processes_serve(tmp_path: Path) -> None:
+    with running_server(tmp_path, {f"{PREFIX}WORKERS": "2"}) as server:
+        wait_until(lambda: "workers: 2" in server.read_output())
+
+
+@pytest.mark.parametrize("bound", [1, 2])
+def test_max_batch_size_bounds_what_is_computed_at_once(
+    tmp_path: Path, cat: Path, bound: int
+) -> None:
+    settings = {f"{PREFIX}MAX_BATCH_SIZE": str(bound)}
+    with running_server(tmp_path, settings) as server, ThreadPoolExecutor(16) as pool:
+        list(pool.map(lambda _: post(server, cat.read_bytes()), range(64)))
+        lines = httpx.get(f"{server.url}/metrics").text.splitlines()
+    pairs = [line.rsplit(" ", 1) for line in lines if line[0] != "#"]
+    counts = {name: float(value) for name, value in pairs}
+    n_batches = counts["lrpserve_batch_size_count"]
+    assert counts["lrpserve_batch_size_sum"] == 64
+    assert counts[f'lrpserve_batch_size_bucket{{le="{bound}.0"}}'] == n_batches
+    assert 64 / bound <= n_batches <= 64
+
+
+def test_log_format_json_is_a_line_for_each_request_without_its_image(
+    limited: RunningServer, cat: Path
+) -> None:
+    image = cat.read_bytes()
+    headers = {"X-Request-ID": "to-be-found", "Content-Type": "image/jpeg", **KEY}
+    httpx.post(f"{limited.url}/explain?output=relevance", content=image, headers=headers)
+    wait_until(lambda: "to-be-found" in limited.read_output())
+    (line,) = [line for line in limited.read_output().splitlines() if "to-be-found" in line]
+    entry = json.loads(line)
+    wanted = {
+        "message": "request",
+        "level": "INFO",
+        "method": "POST",
+        "path": "/explain",
+        "status": 200,
+        "model": "my-own",
+        "composite": "epsilon_plus_flat",
+        "key": hash_key(*KEY.values()).removeprefix("sha256:")[:8],
+    }
+    assert wanted.items() <= entry.items()
+    stages = ("decode_ms", "queue_ms", "compute_ms", "render_ms", "total_ms")
+    assert all(entry[stage] >= 0 for stage in stages)
+    assert len(line) < 1000
+    assert next(iter(KEY.values())) not in limited.read_output()
+
+
+@pytest.mark.parametrize(("level", "is_logged"), [("info", True), ("warning", False)])
+def test_log_level_warning_leaves_out_the_requests(
+    tmp_path: Path, level: str, is_logged: bool
+) -> None:
+    with running_server(tmp_path, {f"{PREFIX}LOG_LEVEL": level}) as server:
+        httpx.get(f"{server.url}/models", headers={"X-Request-ID": "to-be-found"})
+        time.sleep(0.2)
+        assert ("request_id=to-be-found" in server.read_output()) is is_logged
+
+
 def test_max_body_bytes_is_what_a_body_may_have(limited: RunningServer) -> None:
-    url, headers = f"{limited.url}/predict", {"Content-Type": "image/png"}
+    url, headers = f"{limited.url}/predict", {"Content-Type": "image/png", **KEY}
     for size, status in ((20_000, 400), (20_001, 413)):
         assert httpx.post(url, content=bytes(size), headers=headers).status_code == status
 
@@ -362,7 +430,7 @@ def test_max_pixels_is_what_an_image_may_have(limited: RunningServer, tmp_path: 
 def test_cors_origins_are_the_pages_that_may_ask(
     limited: RunningServer, origin: str, is_allowed: bool
 ) -> None:
-    answer = httpx.get(f"{limited.url}/models", headers={"Origin": origin})
+    answer = httpx.get(f"{limited.url}/models", headers={"Origin": origin, **KEY})
     allowed = answer.headers.get("access-control-allow-origin")
     assert allowed == (origin if is_allowed else None)
 
@@ -372,11 +440,43 @@ def test_without_cors_origins_no_page_may_ask(server: RunningServer) -> None:
     assert "access-control-allow-origin" not in answer.headers
 
 
+def test_api_keys_are_those_that_are_let_in(limited: RunningServer) -> None:
+    url = f"{limited.url}/models"
+    unknown = {"X-API-Key": "x" * 20}
+    for headers, status in ((KEY, 200), (OTHER_KEY, 200), (unknown, 401), ({}, 401)):
+        assert httpx.get(url, headers=headers).status_code == status
+    assert next(iter(KEY.values())) not in limited.read_output()
+
+
+def test_rate_limit_is_how_often_a_key_may_ask(limited: RunningServer) -> None:
+    url = f"{limited.url}/predict"
+    statuses = [httpx.post(url, headers=OTHER_KEY).status_code for _ in range(42)]
+    assert statuses == [415] * 40 + [429] * 2
+    assert httpx.post(url, headers=KEY).status_code == 415
+
+
+def test_the_rate_limit_holds_over_all_workers(tmp_path: Path) -> None:
+    settings = {"WORKERS": "2", "API_KEYS": KEY["X-API-Key"], "RATE_LIMIT": "100/month"}
+    named = {PREFIX + name: value for name, value in settings.items()}
+    with running_server(tmp_path, named) as server, ThreadPoolExecutor(8) as pool:
+        url = f"{server.url}/predict"  # each request on a connection of its own, to any worker
+        asked = [pool.submit(httpx.post, url, headers=KEY, timeout=LIMIT_S) for _ in range(300)]
+        statuses = [future.result().status_code for future in asked]
+    assert (statuses.count(415), statuses.count(429)) == (100, 200)
+
+
+def test_cache_bytes_is_what_answers_are_kept_in(limited: RunningServer, cat: Path) -> None:
+    first, again = (post(limited, cat.read_bytes()) for _ in range(2))
+    assert first.content == again.content
+    assert first.headers["etag"] == again.headers["etag"]
+    assert "compute" not in again.headers["server-timing"]
+
+
 def test_queue_size_and_deadline_s_bound_what_waits(
     configured: tuple[RunningServer, Gates], cat: Path
 ) -> None:
     server, gates = configured
-    image = cat.read_bytes()
+    image = cat.read_bytes() + b"which nobody has asked about before"
     gates.close("run", "running")
     with ThreadPoolExecutor() as pool:
         started_at = time.monotonic()
@@ -393,6 +493,15 @@ def test_queue_size_and_deadline_s_bound_what_waits(
     assert "within 2.5 s" in answers[1].json()["detail"]
     gates.open("run")
     assert post(server, image).status_code == 200
+
+
+def test_receive_s_is_how_long_a_client_may_take(limited: RunningServer) -> None:
+    host, port = limited.url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=LIMIT_S) as client:
+        client.sendall(b"GET /healthz HTTP/1.1\r\n")
+        began = time.monotonic()
+        assert client.recv(1000).startswith(b"HTTP/1.1 408")
+        assert time.monotonic() - began > 2.5
 
 
 def test_every_setting_has_a_test_of_its_effect() -> None:
