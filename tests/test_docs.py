@@ -140,7 +140,7 @@ def test_the_python_example_gives_an_array(readme_server: RunningServer, folder:
     assert run(".venv/bin/python example.py", folder).strip() == "(32, 32) float32"
 
 
-@pytest.mark.parametrize("subcommand", ["predict", "explain", "models", "verify"])
+@pytest.mark.parametrize("subcommand", ["predict", "explain", "models", "verify", "key"])
 def test_the_command_line_examples_work(subcommand: str, folder: Path) -> None:
     (command,) = [c for c in commands(".venv/bin/lrpserve") if c.split()[1] == subcommand]
     printed = run(command, folder)

@@ -1,12 +1,9 @@
-"""A real process under faults: nothing is lost, nothing hangs, each gets its own answer."""
+"""A real process whose device fails: nothing is lost, nothing hangs, each gets its own answer."""
 
 from __future__ import annotations
 
 import asyncio
-import io
-import signal
 import time
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,14 +11,29 @@ from pathlib import Path
 import httpx
 import numpy as np
 import pytest
-from PIL import Image
 
+from service.api.problems import TYPE_PREFIX
 from service.settings import PREFIX
+from tests.asking import (
+    LIMIT_S,
+    PATHS,
+    PICTURES,
+    Alone,
+    Asked,
+    Question,
+    ask_all,
+    keep_asking,
+    metric,
+    png,
+    questions,
+)
 from tests.servers import RunningServer
 from tests.test_server import Gates, gated, wait_until
 
-LIMIT_S = 60.0
-SETTINGS = {f"{PREFIX}QUEUE_SIZE": "64", f"{PREFIX}DEADLINE_S": "30"}
+STALL_S = 1.5
+SETTINGS = {f"{PREFIX}DEADLINE_S": "60", f"{PREFIX}STALL_S": str(STALL_S)}
+BLACK = len(PICTURES)  # the one that poisons
+N_CLIENTS = 16
 
 
 @pytest.fixture(scope="module")
@@ -30,27 +42,27 @@ def faulty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[RunningSe
         yield pair
 
 
+@pytest.fixture(scope="module")
+def alone(faulty: tuple[RunningServer, Gates]) -> Alone:
+    return Alone(faulty[0].url)
+
+
 @pytest.fixture
 def server(faulty: tuple[RunningServer, Gates]) -> RunningServer:
     return faulty[0]
 
 
 @pytest.fixture
-def gates(faulty: tuple[RunningServer, Gates]) -> Gates:
+def gates(faulty: tuple[RunningServer, Gates], alone: Alone) -> Gates:
     (faulty[1].folder / "sizes").unlink(missing_ok=True)
     return faulty[1]
 
 
-def png(pixels: np.ndarray) -> bytes:
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "PNG")
-    return buffer.getvalue()
-
-
-BLACK = png(np.zeros((32, 32, 3), np.uint8))
-PICTURES = [
-    png(np.random.default_rng(n).integers(0, 255, (32, 32, 3), dtype=np.uint8)) for n in range(32)
-]
+@pytest.fixture
+def black(monkeypatch: pytest.MonkeyPatch) -> int:
+    """Number of a picture that is black."""
+    monkeypatch.setattr("tests.asking.PICTURES", [*PICTURES, png(np.zeros((32, 32, 3), np.uint8))])
+    return BLACK
 
 
 def sizes(gates: Gates) -> list[int]:
@@ -65,183 +77,142 @@ def fault(gates: Gates, name: str) -> Iterator[None]:
     gates.close(name)
 
 
-async def post_all(url: str, images: Sequence[bytes]) -> list[httpx.Response | httpx.HTTPError]:
-    """Send images at once, each on a connection of its own."""
-    limits = httpx.Limits(max_connections=None, max_keepalive_connections=0)
-    async with httpx.AsyncClient(base_url=url, limits=limits, timeout=LIMIT_S) as client:
+def send_together(server: RunningServer, gates: Gates, asked: Sequence[Question]) -> list[Asked]:
+    """Hold the device until all questions wait, so that they are one batch."""
 
-        async def post(image: bytes) -> httpx.Response | httpx.HTTPError:
-            try:
-                return await client.post(
-                    "/predict", content=image, headers={"Content-Type": "image/png"}
-                )
-            except httpx.HTTPError as error:
-                return error
-
-        return await asyncio.gather(*map(post, images))
-
-
-def answers_to(server: RunningServer, images: Sequence[bytes]) -> list[httpx.Response]:
-    found = asyncio.run(post_all(server.url, images))
-    answers = [answer for answer in found if isinstance(answer, httpx.Response)]
-    assert len(answers) == len(images)
-    return answers
-
-
-def logits(answer: httpx.Response) -> list[float]:
-    assert answer.status_code == 200
-    return [
-        score["logit"] for score in sorted(answer.json()["predictions"], key=lambda s: s["index"])
-    ]
-
-
-@pytest.fixture(scope="module")
-def alone(faulty: tuple[RunningServer, Gates]) -> list[list[float]]:
-    """The answer to each picture that was sent alone."""
-    return [logits(answers_to(faulty[0], [picture])[0]) for picture in PICTURES]
-
-
-def send_together(
-    server: RunningServer, gates: Gates, images: Sequence[bytes]
-) -> list[httpx.Response]:
-    """Hold the device until all images wait, so that they are one batch."""
-
-    async def scenario() -> list[httpx.Response | httpx.HTTPError]:
+    async def scenario() -> list[Asked]:
         gates.close("run", "running")
-        first = asyncio.create_task(post_all(server.url, PICTURES[:1]))
+        first = asyncio.create_task(ask_all(server.url, [Question(PATHS[0], 0)]))
         await asyncio.to_thread(gates.wait_until_running)
-        others = asyncio.create_task(post_all(server.url, images))
-        await asyncio.sleep(1)
+        others = asyncio.create_task(ask_all(server.url, asked))
+        await asyncio.to_thread(wait_until, lambda: n_waiting(server) == len(asked))
         gates.open("run")
         await first
         return await others
 
-    found = asyncio.run(scenario())
-    answers = [answer for answer in found if isinstance(answer, httpx.Response)]
-    assert len(answers) == len(images)
-    return answers
+    return asyncio.run(scenario())
 
 
-def assert_served(server: RunningServer, alone: list[list[float]]) -> None:
-    (answer,) = answers_to(server, PICTURES[:1])
-    np.testing.assert_allclose(logits(answer), alone[0], atol=1e-4)
+def n_waiting(server: RunningServer) -> float:
+    return metric(server.url, "lrpserve_queue_depth")
 
 
+def assert_failed(asked: Asked) -> None:
+    assert asked.status == 500
+    assert isinstance(asked.answer, httpx.Response)
+    problem = asked.answer.json()
+    assert problem["type"] == f"{TYPE_PREFIX}internal-error"
+    assert problem["request_id"] == asked.question.id
+
+
+@pytest.mark.parametrize("path", PATHS)
 def test_one_poisoned_item_of_32_fails_alone(
-    server: RunningServer, gates: Gates, alone: list[list[float]]
+    server: RunningServer, gates: Gates, alone: Alone, black: int, path: str
 ) -> None:
-    images = [*PICTURES[:13], BLACK, *PICTURES[14:]]
+    asked = [Question(path, black if n == 13 else n) for n in range(32)]
     with fault(gates, "poison"):
-        answers = send_together(server, gates, images)
-    assert max(sizes(gates)) == 32
-    for index, answer in enumerate(answers):
+        found = send_together(server, gates, asked)
+    assert sizes(gates)[:2] == [1, 32]
+    for index, one in enumerate(found):
         if index == 13:
-            assert answer.status_code == 500
+            assert_failed(one)
         else:
-            np.testing.assert_allclose(logits(answer), alone[index], atol=1e-4)
-    assert_served(server, alone)
+            alone.assert_right(one)
+    alone.assert_served(server.url)
 
 
+@pytest.mark.parametrize("path", PATHS)
 def test_a_device_with_room_for_16_serves_32(
-    server: RunningServer, gates: Gates, alone: list[list[float]]
+    server: RunningServer, gates: Gates, alone: Alone, path: str
 ) -> None:
     with fault(gates, "small"):
-        answers = send_together(server, gates, PICTURES)
-        for answer, wanted in zip(answers, alone, strict=True):
-            np.testing.assert_allclose(logits(answer), wanted, atol=1e-4)
-        assert sizes(gates)[:4] == [1, 32, 16, 16]
-        send_together(server, gates, PICTURES)
-        assert max(sizes(gates)[4:]) == 16  # it remembers
+        for one in send_together(server, gates, questions(32, [path])):
+            alone.assert_right(one)
+        assert max(sizes(gates)[2:]) == 16
+        n_before = len(sizes(gates))
+        for one in send_together(server, gates, questions(32, [path])):
+            alone.assert_right(one)
+        assert max(sizes(gates)[n_before:]) == 16  # it remembers
+    alone.assert_served(server.url)
 
 
-def test_a_device_that_fails_for_two_seconds_serves_again(
-    server: RunningServer, gates: Gates, alone: list[list[float]]
+def test_a_device_that_fails_for_two_seconds_under_load_serves_all_others(
+    server: RunningServer, gates: Gates, alone: Alone
 ) -> None:
-    with fault(gates, "broken"):
-        ends_at = time.monotonic() + 2
-        while time.monotonic() < ends_at:
-            answers = answers_to(server, PICTURES)
-            assert {answer.status_code for answer in answers} == {500}
-    answers = answers_to(server, PICTURES)
-    for answer, wanted in zip(answers, alone, strict=True):
-        np.testing.assert_allclose(logits(answer), wanted, atol=1e-4)
+    async def scenario() -> tuple[list[Asked], float, float]:
+        is_over = asyncio.Event()
+        load = asyncio.create_task(keep_asking(server.url, N_CLIENTS, is_over.is_set))
+        await asyncio.to_thread(wait_for_good_answers, server, 2 * N_CLIENTS)
+        broken_at = time.monotonic()
+        gates.open("broken")
+        await asyncio.sleep(2)
+        gates.close("broken")
+        mended_at = time.monotonic()
+        # each client may have one under way that was asked before
+        await asyncio.to_thread(wait_for_good_answers, server, 3 * N_CLIENTS)
+        is_over.set()
+        return await load, broken_at, mended_at
+
+    found, broken_at, mended_at = asyncio.run(scenario())
+    n_failed = 0
+    for one in found:
+        if one.status == 200:
+            alone.assert_right(one)
+            continue
+        assert_failed(one)
+        assert one.ended > broken_at
+        assert one.began < mended_at
+        n_failed += 1
+    assert n_failed >= N_CLIENTS
+    assert sum(one.ended < broken_at for one in found) >= N_CLIENTS
+    assert sum(one.began > mended_at for one in found) >= N_CLIENTS
+    alone.assert_served(server.url)
 
 
-def test_two_thousand_requests_at_once_are_served_or_told_to_come_back(
-    server: RunningServer, gates: Gates, alone: list[list[float]]
+def wait_for_good_answers(server: RunningServer, n: int) -> None:
+    """Wait until so many more jobs are done."""
+    name = 'lrpserve_jobs_total{outcome="done"}'
+    before = metric(server.url, name)
+    wait_until(lambda: metric(server.url, name) >= before + n)
+
+
+@pytest.mark.slow
+def test_a_device_that_stalls_for_ten_seconds_answers_all_that_were_accepted(
+    server: RunningServer, gates: Gates, alone: Alone
 ) -> None:
-    answers = answers_to(server, [PICTURES[n % 32] for n in range(2000)])
-    statuses = Counter(answer.status_code for answer in answers)
-    assert set(statuses) <= {200, 429}
-    assert statuses[200] >= 64
-    for index, answer in enumerate(answers):
-        if answer.status_code == 429:
-            assert int(answer.headers["retry-after"]) >= 1
-        else:
-            np.testing.assert_allclose(logits(answer), alone[index % 32], atol=1e-4)
-    assert_served(server, alone)
+    async def scenario() -> list[Asked]:
+        gates.close("run", "running")
+        waiting = asyncio.create_task(ask_all(server.url, questions(100)))
+        stalls_until = time.monotonic() + 10
+        await asyncio.to_thread(gates.wait_until_running)
+        await asyncio.to_thread(wait_until, lambda: readiness(server) == (503, "stalled"))
+        await asyncio.sleep(stalls_until - time.monotonic())
+        assert readiness(server) == (503, "stalled")
+        assert not waiting.done()
+        gates.open("run")
+        return await waiting
+
+    for one in asyncio.run(scenario()):
+        alone.assert_right(one)
+        assert one.ended - one.began > 5
+    wait_until(lambda: readiness(server) == (200, "ready"))
+    alone.assert_served(server.url)
 
 
-def test_clients_that_leave_do_not_hurt_those_that_stay(
-    server: RunningServer, gates: Gates, alone: list[list[float]]
-) -> None:
-    async def leave(image: bytes) -> None:
-        host, port = server.url.removeprefix("http://").split(":")
-        _, writer = await asyncio.open_connection(host, int(port))
-        head = "POST /predict HTTP/1.1\r\nHost: a\r\nContent-Type: image/png\r\n"
-        writer.write(f"{head}Content-Length: {len(image)}\r\n\r\n".encode() + image)
-        await writer.drain()
-        await asyncio.sleep(0.05)
-        writer.transport.abort()
-
-    async def scenario() -> list[httpx.Response | httpx.HTTPError]:
-        found: list[httpx.Response | httpx.HTTPError] = []
-        for start in range(0, 250, 25):  # 25 that stay and 25 that leave at a time
-            stay = [PICTURES[n % 32] for n in range(start, start + 25)]
-            leaving = asyncio.gather(*map(leave, stay))
-            found += await post_all(server.url, stay)
-            await leaving
-        return found
-
-    answers = asyncio.run(scenario())
-    assert len(answers) == 250
-    for index, answer in enumerate(answers):
-        assert isinstance(answer, httpx.Response)
-        np.testing.assert_allclose(logits(answer), alone[index % 32], atol=1e-4)
-    assert_served(server, alone)
+def readiness(server: RunningServer) -> tuple[int, str]:
+    answer = httpx.get(f"{server.url}/readyz")
+    return answer.status_code, answer.json()["status"]
 
 
 def test_a_device_that_stalls_makes_nobody_wait_longer_than_the_deadline(
     tmp_path: Path,
 ) -> None:
-    settings = {**SETTINGS, f"{PREFIX}DEADLINE_S": "1", f"{PREFIX}STALL_S": "0.5"}
+    settings = {f"{PREFIX}DEADLINE_S": "1", f"{PREFIX}STALL_S": "0.5"}
     with gated(tmp_path, "load", settings=settings) as (server, gates):
-        began = time.monotonic()
-        answers = answers_to(server, PICTURES)
-        assert {answer.status_code for answer in answers} == {504}
-        assert time.monotonic() - began < 20
-        assert httpx.get(f"{server.url}/readyz").json() == {"status": "stalled"}
+        found = asyncio.run(ask_all(server.url, questions(32)))
+        assert {one.status for one in found} == {504}
+        assert max(one.ended - one.began for one in found) < LIMIT_S / 3
+        assert readiness(server) == (503, "stalled")
         gates.open("run")
-        wait_until(lambda: httpx.get(f"{server.url}/readyz").status_code == 200)
-        assert [answer.status_code for answer in answers_to(server, PICTURES)] == [200] * 32
-
-
-def test_a_signal_under_load_answers_what_was_accepted_and_ends_with_0(tmp_path: Path) -> None:
-    with gated(tmp_path, "load", "run", settings=SETTINGS) as (server, _):
-
-        async def scenario() -> list[httpx.Response | httpx.HTTPError]:
-            rounds = [asyncio.create_task(post_all(server.url, PICTURES)) for _ in range(10)]
-            await asyncio.sleep(0.3)
-            server.process.send_signal(signal.SIGTERM)
-            return [answer for answers in await asyncio.gather(*rounds) for answer in answers]
-
-        answers = asyncio.run(scenario())
-        assert len(answers) == 320
-        for answer in answers:
-            if isinstance(answer, httpx.Response):
-                assert answer.status_code in (200, 429, 503)
-            else:  # it came after the port was closed, or lay in the system's queue then
-                assert isinstance(
-                    answer, httpx.ConnectError | httpx.ReadError | httpx.RemoteProtocolError
-                )
-        assert server.process.wait(LIMIT_S) == 0
+        wait_until(lambda: readiness(server) == (200, "ready"))
+        Alone(server.url).assert_served(server.url)

@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, Page
 from tests.browsers import open_browser
 from tests.servers import RunningServer
 
-PATHS = ["/predict", "/explain", "/models", "/models/{name}", "/healthz", "/readyz"]
+PATHS = ["/predict", "/explain", "/models", "/models/{name}", "/healthz", "/readyz", "/metrics"]
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,152 @@
+"""A real process whose clients are too many, leave, or are there when it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from service.settings import PREFIX
+from tests.asking import (
+    LIMIT_S,
+    PATHS,
+    Alone,
+    Asked,
+    Question,
+    ask_all,
+    keep_asking,
+    metric,
+    questions,
+)
+from tests.connections import head, plain
+from tests.servers import RunningServer
+from tests.test_server import Gates, gated, wait_until
+
+SETTINGS = {f"{PREFIX}QUEUE_SIZE": "64", f"{PREFIX}DEADLINE_S": "60"}
+ROOMY = {**SETTINGS, f"{PREFIX}QUEUE_SIZE": "1000"}
+
+
+@pytest.fixture(scope="module")
+def roomy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[RunningServer, Gates]]:
+    with gated(tmp_path_factory.mktemp("roomy"), "load", "run", settings=ROOMY) as pair:
+        yield pair
+
+
+@pytest.fixture(scope="module")
+def alone(roomy: tuple[RunningServer, Gates]) -> Alone:
+    return Alone(roomy[0].url)
+
+
+def n_waiting(server: RunningServer) -> float:
+    return metric(server.url, "lrpserve_queue_depth")
+
+
+@pytest.mark.slow
+def test_two_thousand_requests_at_once_are_served_or_told_to_come_back(
+    tmp_path: Path, alone: Alone
+) -> None:
+    with gated(tmp_path, "load", "run", settings=SETTINGS) as (server, _):
+        found = asyncio.run(ask_all(server.url, questions(2000)))
+        statuses = Counter(one.status for one in found)
+        assert set(statuses) == {200, 429}
+        assert statuses[200] >= 64
+        for one in found:
+            if one.status == 200:
+                alone.assert_right(one)
+                continue
+            assert isinstance(one.answer, httpx.Response)
+            assert int(one.answer.headers["retry-after"]) >= 1
+            assert one.answer.json()["request_id"] == one.question.id
+        alone.assert_served(server.url)
+
+
+async def leave_while_sending(server: RunningServer, question: Question) -> None:
+    image = question.image
+    async with plain(server.url) as connection:
+        await connection.send(head(question.path, len(image)) + image[: len(image) // 2])
+        await asyncio.sleep(0.5)
+
+
+async def leave_while_waiting(
+    server: RunningServer, question: Question, all_wait: asyncio.Event
+) -> None:
+    async with plain(server.url) as connection:
+        await connection.send(head(question.path, len(question.image)) + question.image)
+        await all_wait.wait()
+
+
+def test_half_of_500_clients_leave_and_the_others_get_their_answers(
+    roomy: tuple[RunningServer, Gates], alone: Alone
+) -> None:
+    server, gates = roomy
+
+    async def scenario() -> list[Asked]:
+        gates.close("run", "running")
+        all_wait = asyncio.Event()
+        first = asyncio.create_task(ask_all(server.url, [Question(PATHS[0], 0)]))
+        await asyncio.to_thread(gates.wait_until_running)
+        (gates.folder / "sizes").unlink(missing_ok=True)
+        staying = asyncio.create_task(ask_all(server.url, questions(250)))
+        sending = [leave_while_sending(server, question) for question in questions(125)]
+        waiting = [leave_while_waiting(server, one, all_wait) for one in questions(125)]
+        leaving = asyncio.gather(*sending, *waiting)
+        await asyncio.to_thread(wait_until, lambda: n_waiting(server) == 375)
+        all_wait.set()
+        await leaving
+        await asyncio.to_thread(wait_until, lambda: n_cancelled(server) == 125)
+        gates.open("run")
+        await first
+        return await staying
+
+    found = asyncio.run(scenario())
+    assert len(found) == 250
+    for one in found:
+        alone.assert_right(one)
+    done = (gates.folder / "sizes").read_text().split()
+    assert sum(map(int, done)) == 1 + 250  # nothing was computed for those that had left
+    alone.assert_served(server.url)
+
+
+def n_cancelled(server: RunningServer) -> float:
+    return metric(server.url, 'lrpserve_jobs_total{outcome="cancelled"}')
+
+
+def test_a_signal_under_load_answers_what_was_accepted_and_ends_with_0(
+    tmp_path: Path, alone: Alone
+) -> None:
+    with gated(tmp_path, "load", "run", settings=SETTINGS) as (server, gates):
+
+        async def scenario() -> tuple[list[Asked], list[Asked]]:
+            has_ended = asyncio.Event()
+            load = asyncio.create_task(keep_asking(server.url, 8, has_ended.is_set))
+            await asyncio.sleep(1)
+            gates.close("run")
+            await asyncio.sleep(1)  # until a batch of the load waits at the gate
+            accepted = asyncio.create_task(ask_all(server.url, questions(40)))
+            await asyncio.to_thread(wait_until, lambda: n_waiting(server) >= 40)
+            server.process.send_signal(signal.SIGTERM)
+            await asyncio.sleep(1)
+            assert server.process.poll() is None
+            gates.open("run")
+            await asyncio.to_thread(server.process.wait, LIMIT_S)
+            has_ended.set()
+            return await accepted, await load
+
+        accepted, load = asyncio.run(scenario())
+        assert server.process.wait(LIMIT_S) == 0
+        for one in accepted:
+            alone.assert_right(one)
+        for one in load:
+            if one.status == 200:
+                alone.assert_right(one)
+            elif one.status is not None:
+                assert one.status in (429, 503)
+            else:  # it came when the port was closed, or lay in the system's queue then
+                assert not isinstance(one.answer, httpx.TimeoutException)
+        assert sum(one.status == 200 for one in load) > 8
+        assert "Traceback" not in server.read_output()
