@@ -1,6 +1,6 @@
 """The twin beside zennit: operations, CPU time, memory, and how far both are from the limit.
 
-Run by `make bench`. Everything is measured in one process on one thread, in turns, so the ratios
+Run by `make engine`. Everything is measured in one process on one thread, in turns, so the ratios
 mean something on a machine that does other work too; the absolute times do not.
 """
 

@@ -1,0 +1,35 @@
+"""The engine without a server: how many images it explains in a second with its best batch."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import typer
+
+from service.methods import Method
+from service.models.registry import find_bundle
+from service.runtime.jobs import ExplainJob
+from service.runtime.load import load_engines
+from service.settings import DEFAULT_MODEL
+
+SIZES = (1, 2, 4, 8, 16, 32)
+
+
+def main(seconds: float) -> None:
+    """Print the best rate of all sizes of batches."""
+    engines = load_engines({DEFAULT_MODEL: find_bundle(DEFAULT_MODEL)}, "cpu")
+    pixels = np.random.default_rng(0).integers(0, 255, (32, 32, 3), dtype=np.uint8)
+    job = ExplainJob(pixels, DEFAULT_MODEL, Method())
+    rates = []
+    for size in SIZES:
+        for _ in range(3):  # so that the engine wants to be fast at this
+            engines.run([job] * size)
+        while engines.improve(is_idle=True):
+            pass
+        n, began = 0, time.perf_counter()
+        while time.perf_counter() - began < seconds / len(SIZES):
+            engines.run([job] * size)
+            n += size
+        rates.append(n / (time.perf_counter() - began))
+    typer.echo(max(rates))

@@ -1,0 +1,1 @@
+"""Servers that the service is measured beside, written for this."""
