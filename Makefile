@@ -10,12 +10,14 @@ DEV := .venv/installed-dev
 # the build backend is pinned too, and uv trusts the certificates that this machine trusts
 export UV_BUILD_CONSTRAINT := constraints.txt
 export UV_SYSTEM_CERTS := 1
+# where Python is told to keep no bytecode, each start compiles torch anew, for ten seconds
+unexport PYTHONDONTWRITEBYTECODE
 
 # uv hard-links from its cache: seconds where pip takes minutes. Where it cannot be had, pip does.
 install = $(BIN)/uv pip install --python $(BIN)/python -c constraints.txt $(1) || \
 	$(BIN)/pip install -c constraints.txt $(1)
 
-.PHONY: help install serve test bench lint browser pins clean
+.PHONY: help install serve test bench engine serving lint browser wrk pins clean
 
 help:  ## this list (the default)
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
@@ -25,11 +27,18 @@ install: $(SERVE)  ## make .venv with what the service needs
 serve: $(SERVE)  ## start the service; HOST, PORT and LRPSERVE_* are honoured
 	@exec $(BIN)/lrpserve serve --host $(HOST) --port $(PORT)
 
-test: $(DEV) browser  ## run the whole suite; ARGS='-k name' for a part
+test: $(DEV) browser wrk  ## run the whole suite; ARGS='-k name' for a part
 	$(BIN)/pytest $(ARGS)
 
-bench: $(DEV)  ## measure the engine beside zennit, as ratios
+bench: engine serving  ## measure all, as ratios: half an hour
+
+engine: $(DEV)  ## measure the engine beside zennit
 	$(BIN)/python -m benchmarks.attribution $(ARGS)
+
+serving: $(DEV) wrk  ## measure the service beside its peers, and under too much load
+	@$(BIN)/python -c 'import litserve' 2>/dev/null || { $(call install,-e '.[bench]'); }
+	$(BIN)/python -m benchmarks.serving $(ARGS)
+	$(BIN)/python -m benchmarks.overload $(ARGS)
 
 lint: $(DEV)  ## check format, style, types and the Dockerfile
 	$(BIN)/ruff format --check .
@@ -42,8 +51,13 @@ browser:  ## Chromium for the tests, where apt-get may install it
 		DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends chromium; \
 		} >/dev/null 2>&1; } || echo "NO CHROMIUM: the tests that need a browser are skipped" >&2
 
+wrk:  ## what puts load on servers, where apt-get may install it
+	@command -v wrk >/dev/null || { apt-get update && \
+		DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends wrk; \
+		} >/dev/null 2>&1 || echo "NO WRK: what needs it is skipped" >&2
+
 pins: $(DEV)  ## make constraints.txt anew with the newest versions
-	$(BIN)/uv pip compile --quiet --upgrade --python-version 3.11 --extra dev --no-annotate \
+	$(BIN)/uv pip compile --quiet --upgrade --python-version 3.11 --extra dev --extra bench --no-annotate \
 		--custom-compile-command 'make pins' -o constraints.txt pyproject.toml
 
 clean:  ## remove .venv and all caches
