@@ -24,6 +24,7 @@ from service.api.middleware import Failsafe, RequestContext
 from service.api.openapi import describe_settings
 from service.api.problems import handle_http_exception, handle_service_error
 from service.api.rate_limit import RateLimit, make_rate_limit
+from service.api.room import RefuseWhenFull
 from service.api.services import Services
 from service.errors import ServiceError
 from service.imaging.warm_up import warm_up_imaging
@@ -104,6 +105,8 @@ def create_app(
     app.add_exception_handler(ServiceError, handle_service_error)
     app.add_exception_handler(HTTPException, handle_http_exception)
     app.add_middleware(Failsafe)
+    if not services.cache.is_on:  # which may have the answer
+        app.add_middleware(RefuseWhenFull, queue=queue)
     if settings.api_keys:
         app.add_middleware(RequireKey, keys=settings.api_keys)
     _add_cors(app, settings)  # around that: a preflight has no key, and a page may read a refusal

@@ -123,6 +123,8 @@ class Supervisor:
             process.start()
         writer.close()
         self._workers[seat.worker] = _Worker(process, reader)
+        if self._is_ending:  # a signal came before this one could be told
+            process.terminate()
 
     def _look_after(self) -> None:
         for index, worker in list(self._workers.items()):

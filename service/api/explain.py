@@ -23,7 +23,7 @@ from service.api.options import ExplainOptions, parse_options
 from service.api.problems import PROBLEM_RESPONSES
 from service.api.question import Question, make_question
 from service.api.rate_limit import check_rate
-from service.api.reuse import cached, check_room
+from service.api.reuse import cached
 from service.api.routing import DirectRoute
 from service.api.schemas import ExplainAnswer, TargetsAnswer
 from service.api.services import Services
@@ -60,7 +60,6 @@ def make_router(services: Services) -> APIRouter:
         `application/x-npy` the relevance; with the last two, the rest is in `X-Explanation`.
         """
         check_rate(request, services.rate_limit)
-        check_room(services)
         media_type = choose_format(request, [JSON, PNG, NPY])
         upload = await read_upload(request, settings.max_body_bytes, settings.receive_s)
         options = parse_options(ExplainOptions, upload.options, services.cards)

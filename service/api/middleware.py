@@ -168,8 +168,9 @@ def note(request: Request, **values: str | int) -> None:
 
 def _route(scope: Scope) -> str:
     """The path as the routes have it; there are few of those, and any number of wrong ones."""
-    route = scope.get("route")
-    return str(getattr(route, "path", "other"))
+    if "route" in scope["state"]:  # it was answered before it got there
+        return str(scope["state"]["route"])
+    return str(getattr(scope.get("route"), "path", "other"))
 
 
 def timings_of(request: Request) -> Timings:

@@ -16,7 +16,7 @@ from service.api.openapi import request_schema
 from service.api.options import PredictOptions, parse_options
 from service.api.problems import PROBLEM_RESPONSES
 from service.api.rate_limit import check_rate
-from service.api.reuse import cached, check_room
+from service.api.reuse import cached
 from service.api.routing import DirectRoute
 from service.api.schemas import PredictAnswer
 from service.api.scores import predict_fields
@@ -40,7 +40,6 @@ def make_router(services: Services) -> APIRouter:
     async def predict(request: Request) -> Response:
         """Return the best classes of an image with their probabilities and logits."""
         check_rate(request, services.rate_limit)
-        check_room(services)
         choose_format(request, [JSON])
         upload = await read_upload(request, settings.max_body_bytes, settings.receive_s)
         options = parse_options(PredictOptions, upload.options, services.cards)

@@ -16,18 +16,6 @@ _SMALL_BYTES = 1 << 17  # are hashed at once: to use a thread would take longer
 _SERVING = (State.READY, State.LEAVING)
 
 
-def check_room(services: Services) -> None:
-    """Refuse a request before it is read, where it would have to be computed and cannot wait.
-
-    Raises
-    ------
-    QueueFull
-        Too many wait already.
-    """
-    if not services.cache.is_on:
-        services.queue.check_room()
-
-
 async def cached(
     services: Services,
     request: Request,

@@ -18,6 +18,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Hashable, Iterator, Sequence
+from contextlib import suppress
 from itertools import islice
 from typing import Generic, Protocol, TypeVar
 
@@ -70,11 +71,8 @@ class Batcher(Generic[ItemT, ResultT]):
         return len(self._items)
 
     def is_full(self) -> bool:
-        """Whether no more may wait; what nobody waits for any more leaves first."""
-        with self._changed:
-            if len(self._items) >= self._size:
-                self._items = deque(item for item in self._items if item.is_wanted())
-            return len(self._items) >= self._size
+        """Whether no more may wait."""
+        return len(self._items) >= self._size
 
     @property
     def is_closed(self) -> bool:
@@ -94,6 +92,11 @@ class Batcher(Generic[ItemT, ResultT]):
                 raise Full
             self._items.append(item)
             self._changed.notify()
+
+    def discard(self, item: ItemT) -> None:
+        """Let an item leave that nobody waits for any more, if it still waits."""
+        with self._changed, suppress(ValueError):
+            self._items.remove(item)
 
     def take(self) -> list[ItemT]:
         """Wait for a batch; none means that the batcher is closed and nothing is left."""

@@ -163,8 +163,12 @@ class DeviceQueue:
         queued = QueuedJob(job, loop.create_future(), loop)
         with self._metrics.outcome_of_job():
             self._put(queued)
-            async with (deadline or self.deadline()).keep():
-                return await queued.future
+            try:
+                async with (deadline or self.deadline()).keep():
+                    return await queued.future
+            finally:
+                if queued.future.cancelled():  # it may still wait
+                    self._batcher.discard(queued)
 
     def _put(self, queued: QueuedJob) -> None:
         with self._lock:  # what comes in while it is ready is answered, also when it closes

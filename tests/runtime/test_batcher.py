@@ -147,15 +147,30 @@ def test_a_full_room_refuses_and_has_room_again() -> None:
     assert taken(batcher) == [[4]]
 
 
-def test_what_nobody_waits_for_takes_no_room_and_no_time() -> None:
+def test_what_is_discarded_takes_no_room() -> None:
     batcher: Batcher[Thing, int] = Batcher(3, lambda item: 4)
     things = [Thing("a", number) for number in range(3)]
     for thing in things:
         batcher.put(thing)
-    things[0].wanted = things[2].wanted = False
+    batcher.discard(things[0])
+    batcher.discard(things[2])
+    assert not batcher.is_full()
     batcher.put(Thing("a", 3))
     assert len(batcher) == 2
     assert taken(batcher) == [[1, 3]]
+
+
+def test_what_was_taken_can_be_discarded_too() -> None:
+    batcher = filled("a")
+    batcher.discard(batcher.take()[0])
+    assert len(batcher) == 0
+
+
+def test_what_nobody_waits_for_takes_no_time() -> None:
+    batcher: Batcher[Thing, int] = Batcher(3, lambda item: 4)
+    for number in range(3):
+        batcher.put(Thing("a", number, wanted=number == 1))
+    assert taken(batcher) == [[1]]
 
 
 def test_unwanted_items_do_not_make_batches_smaller() -> None:
