@@ -181,7 +181,7 @@ def resident_kib(server: RunningServer) -> int:
 
 @pytest.mark.slow
 @pytest.mark.soak
-@pytest.mark.timeout(1200)
+@pytest.mark.timeout(3600)
 def test_twenty_thousand_requests_leave_the_memory_as_it_was(tmp_path: Path) -> None:
     settings = {f"{PREFIX}MAX_BODY_BYTES": str(MAX_BODY_BYTES), f"{PREFIX}LOG_LEVEL": "warning"}
     numbers, found = itertools.count(), []
