@@ -169,6 +169,7 @@ class DeviceQueue:
             finally:
                 if queued.future.cancelled():  # it may still wait
                     self._batcher.discard(queued)
+                    self._metrics.queue_depth.set(len(self._batcher))
 
     def _put(self, queued: QueuedJob) -> None:
         with self._lock:  # what comes in while it is ready is answered, also when it closes
