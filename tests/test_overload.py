@@ -129,6 +129,7 @@ def test_a_signal_under_load_answers_what_was_accepted_and_ends_with_0(
             await asyncio.sleep(1)  # until a batch of the load waits at the gate
             accepted = asyncio.create_task(ask_all(server.url, questions(40)))
             await asyncio.to_thread(wait_until, lambda: n_waiting(server) >= 40)
+            await asyncio.sleep(1)  # some of those are the load's: until all others wait too
             server.process.send_signal(signal.SIGTERM)
             await asyncio.sleep(1)
             assert server.process.poll() is None
