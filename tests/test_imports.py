@@ -18,6 +18,7 @@ ALLOWED: dict[str, set[str]] = {
     "service.errors": set(),
     "service.methods": {"service.errors"},
     "service.keys": set(),
+    "service.client": set(),  # it knows the wire only, as every client does
     "service.settings": {"service.errors", "service.keys"},
     "service.models": {"service.errors", "service.models.card"},
     "service.models.card": {"service.errors", "service.methods"},  # the composites of a bundle
@@ -229,10 +230,11 @@ for module in modules:
             in_package("service.methods", "service.errors", "service.settings"),
             "torch,fastapi,PIL,numpy",
         ),
+        (in_package("service.client"), "torch,fastapi,starlette"),
         (["service.app", "service.serve"], "torch"),
         (["service.cli"], "torch,fastapi,PIL,numpy"),
     ],
-    ids=["api", "lrp", "cards", "queue", "leaves", "app", "cli"],
+    ids=["api", "lrp", "cards", "queue", "leaves", "client", "app", "cli"],
 )
 def test_what_is_imported_loads_nothing_slow(importers: list[str], unwanted: str) -> None:
     assert importers
