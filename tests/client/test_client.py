@@ -124,7 +124,9 @@ def test_another_service_is_noticed() -> None:
 
 
 @pytest.mark.parametrize(
-    "image", [np.zeros((4, 4), np.uint8), np.zeros((4, 4, 3), np.float32), 7], ids=str
+    "image",
+    [np.zeros((4, 4), np.uint8), np.zeros((4, 4, 3), np.float32), 7],
+    ids=["grey", "float", "number"],
 )
 def test_what_is_no_image_is_not_sent(image: Any) -> None:
     with Client("http://127.0.0.1:1") as asking, pytest.raises((TypeError, ValueError)):
