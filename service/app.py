@@ -22,6 +22,7 @@ from service.api.keys import HEADER as KEY_HEADER
 from service.api.keys import RequireKey
 from service.api.middleware import Failsafe, RequestContext
 from service.api.openapi import describe_settings
+from service.api.page import add_page
 from service.api.problems import handle_http_exception, handle_service_error
 from service.api.rate_limit import RateLimit, make_rate_limit
 from service.api.room import RefuseWhenFull
@@ -112,6 +113,7 @@ def create_app(
     _add_cors(app, settings)  # around that: a preflight has no key, and a page may read a refusal
     app.add_middleware(RequestContext, metrics=metrics)
     add_docs(app)
+    add_page(app)
     describe_settings(app, settings)
     return app
 

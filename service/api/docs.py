@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from fastapi import APIRouter, FastAPI
 from fastapi.openapi.docs import get_swagger_ui_html
-from starlette.responses import HTMLResponse, RedirectResponse
+from starlette.responses import HTMLResponse
 from starlette.staticfiles import StaticFiles
 
 _ASSETS = "swagger"  # all addresses are relative: they hold behind any proxy and prefix
 
 
 def add_docs(app: FastAPI) -> None:
-    """Add `/docs`, what it needs, and the way to it from `/`."""
+    """Add `/docs`, and what it needs."""
     assets = StaticFiles(packages=[("fastapi_swagger", "resources")])
     app.mount(f"/{_ASSETS}", assets, name=_ASSETS)
     app.include_router(_make_router(app.title))
@@ -19,10 +19,6 @@ def add_docs(app: FastAPI) -> None:
 
 def _make_router(title: str) -> APIRouter:
     router = APIRouter(include_in_schema=False)
-
-    @router.get("/")
-    async def first_page() -> RedirectResponse:
-        return RedirectResponse("docs")
 
     @router.get("/docs")
     async def docs() -> HTMLResponse:

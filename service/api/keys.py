@@ -15,7 +15,7 @@ from service.keys import digest_of, name_of
 HEADER = "X-API-Key"
 # for whatever watches over the service, and for whoever reads how to use it
 OPEN_PATHS = frozenset({"/", "/healthz", "/readyz", "/docs", "/openapi.json"})
-_OPEN_FOLDER = "/swagger/"
+_OPEN_FOLDERS = ("/swagger/", "/web/")
 _HEADER, _SCHEME = HEADER.lower().encode(), b"bearer"
 
 
@@ -62,7 +62,7 @@ class RequireKey:
 
 def _is_open(scope: Scope) -> bool:
     path = scope["path"].removeprefix(scope.get("root_path", ""))
-    return path in OPEN_PATHS or path.startswith(_OPEN_FOLDER)
+    return path in OPEN_PATHS or path.startswith(_OPEN_FOLDERS)
 
 
 def _sent_keys(scope: Scope) -> Iterator[bytes]:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
+import pybase64
 from fastapi import APIRouter
 
 from service.api.problems import PROBLEM_RESPONSES
 from service.api.schemas import ModelInfo, ModelList
 from service.api.services import Services
 from service.errors import NotFound
-from service.imaging.colormaps import COLORMAPS
+from service.imaging.colormaps import COLOR_BLIND_SAFE, COLORMAPS, strip_png
 from service.methods import ATTRIBUTORS, COMPOSITES, RULES, TYPES, Composite
 from service.runtime.board import State
 from service.runtime.jobs import LayerInfo
@@ -59,7 +60,7 @@ def describe_model(services: Services, name: str) -> dict[str, Any]:
         "attributors": [asdict(attributor) for attributor in ATTRIBUTORS.values()],
         "rules": [asdict(rule) for rule in RULES.values()],
         "types": dict(TYPES),
-        "colormaps": COLORMAPS,
+        "colormaps": [_describe_colormap(name) for name in COLORMAPS],
     }
 
 
@@ -69,3 +70,12 @@ def _describe_composite(composite: Composite) -> dict[str, Any]:
 
 def _describe_layer(layer: LayerInfo) -> dict[str, Any]:
     return asdict(layer) | {"has_picture": layer.has_space}
+
+
+def _describe_colormap(name: str) -> dict[str, Any]:
+    return {
+        "name": name,
+        "text": COLORMAPS[name],
+        "color_blind_safe": name in COLOR_BLIND_SAFE,
+        "strip": pybase64.b64encode_as_string(strip_png(name)),
+    }

@@ -189,6 +189,17 @@ class RuleInfo(_Answer):
     conserves: bool
 
 
+class ColormapInfo(_Answer):
+    """A colour map that can be asked for."""
+
+    name: str
+    text: str
+    color_blind_safe: bool = Field(description="As ColorBrewer has it")
+    strip: str = Field(
+        description="Base64 of a PNG, 255 pixels wide: its colours from against over nothing to for"
+    )
+
+
 class LayerDescription(_Answer):
     """A layer whose relevance can be asked for."""
 
@@ -223,7 +234,7 @@ class ModelInfo(_Answer):
     attributors: list[AttributorInfo]
     rules: list[RuleInfo] = Field(description="What `rule` can be in a composite of one's own")
     types: dict[str, str] = Field(description="What `layers` can be there, besides names")
-    colormaps: dict[str, str]
+    colormaps: list[ColormapInfo]
 
 
 class ModelList(_Answer):

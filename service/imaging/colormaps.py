@@ -7,6 +7,8 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
+from service.imaging.png import palette_png
+
 DEFAULT = "bwr"
 CENTER = 127  # the index of zero: with an odd number of colours there is one in the middle
 N_COLORS = 2 * CENTER + 1
@@ -18,8 +20,12 @@ COLORMAPS = {
     "coolwarm": "soft red for, soft blue against, grey nothing",
     "RdBu_r": "red for, blue against, off-white nothing; safe for colour-blind people",
     "PuOr_r": "orange for, purple against, off-white nothing; safe for colour-blind people",
-    "PRGn_r": "purple for, green against, off-white nothing",
+    "PRGn_r": "purple for, green against, off-white nothing; safe for colour-blind people",
 }
+
+# ColorBrewer (Harrower & Brewer 2003, The Cartographic Journal 40:27-37) says so of these
+COLOR_BLIND_SAFE = frozenset({"RdBu_r", "PuOr_r", "PRGn_r"})
+_STRIP_HEIGHT = 8
 
 
 @cache
@@ -42,3 +48,10 @@ def color_table(name: str) -> NDArray[np.uint8]:
     table: NDArray[np.uint8] = np.ascontiguousarray(rgba[:, :3], dtype=np.uint8)
     table.setflags(write=False)
     return table
+
+
+@cache
+def strip_png(name: str) -> bytes:
+    """All colours of a map in a row, from against to for: a PNG of 255 by 8 pixels."""
+    size = N_COLORS, _STRIP_HEIGHT
+    return palette_png(np.arange(N_COLORS, dtype=np.uint8)[None], size, color_table(name).tobytes())

@@ -23,7 +23,10 @@ from tests.api.sending import problem_of
 PAGE = "https://page.example"
 FIRST, SECOND = "the-first-key-of-all", "the-second-key-of-all"
 RAW = {"Content-Type": "image/jpeg"}
-OPEN = ("/", "/healthz", "/readyz", "/docs", "/openapi.json", "/swagger/swagger-ui.css")
+OPEN = (
+    *("/", "/healthz", "/readyz", "/docs", "/openapi.json"),
+    *("/swagger/swagger-ui.css", "/web/js/main.js"),
+)
 CLOSED = ("/models", "/models/minivgg-cifar10", "/metrics", "/nothing", "/healthz/", "/swagger")
 
 

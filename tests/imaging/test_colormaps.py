@@ -1,11 +1,21 @@
 from __future__ import annotations
 
 import colorsys
+import io
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from service.imaging.colormaps import CENTER, COLORMAPS, DEFAULT, N_COLORS, color_table
+from service.imaging.colormaps import (
+    CENTER,
+    COLOR_BLIND_SAFE,
+    COLORMAPS,
+    DEFAULT,
+    N_COLORS,
+    color_table,
+    strip_png,
+)
 
 AGAINST, FOR = 0, N_COLORS - 1
 # the range of hues, in degrees, that people call by these names
@@ -81,3 +91,36 @@ def test_the_default_is_blue_white_red() -> None:
 
     assert DEFAULT == "bwr"
     assert table[[AGAINST, CENTER, FOR]].tolist() == [[0, 0, 255], [255, 255, 255], [255, 0, 0]]
+
+
+@pytest.mark.parametrize("name", COLORMAPS)
+def test_a_strip_has_every_colour_in_its_order(name: str) -> None:
+    strip = np.asarray(Image.open(io.BytesIO(strip_png(name))).convert("RGB"))
+    assert strip.shape[1] == N_COLORS
+    for row in strip:
+        assert np.array_equal(row, color_table(name))
+
+
+# Machado et al. 2009, IEEE TVCG 15(6):1291-1298, severity 1.0, on linear RGB
+DEFICIENCIES = {
+    "protanopia": [
+        [0.152286, 1.052583, -0.204868],
+        [0.114503, 0.786281, 0.099216],
+        [-0.003882, -0.048116, 1.051998],
+    ],
+    "deuteranopia": [
+        [0.367322, 0.860646, -0.227968],
+        [0.280085, 0.672501, 0.047413],
+        [-0.011820, 0.042940, 0.968881],
+    ],
+}
+
+
+@pytest.mark.parametrize("name", sorted(COLOR_BLIND_SAFE))
+@pytest.mark.parametrize("deficiency", DEFICIENCIES)
+def test_for_and_against_differ_for_colour_blind_people(name: str, deficiency: str) -> None:
+    linear = (color_table(name) / 255.0) ** 2.2
+    seen = np.clip(linear @ np.array(DEFICIENCIES[deficiency]).T, 0, 1) ** (1 / 2.2)
+    quarter = N_COLORS // 4  # half of the full colour, on either side
+    distances = np.linalg.norm(seen[quarter] - seen[-1 - quarter], axis=-1)
+    assert distances > 0.2

@@ -1,34 +1,15 @@
-"""Pages in a real browser, on a real server."""
+"""The page of the API in a real browser, on a real server."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Page
 
-from tests.browsers import open_browser
 from tests.servers import RunningServer
 
 PATHS = ["/predict", "/explain", "/models", "/models/{name}", "/healthz", "/readyz", "/metrics"]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with open_browser() as opened:
-        yield opened
-
-
-@pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
-    """A page, on which an error of a script fails the test."""
-    opened = browser.new_page()
-    errors: list[str] = []
-    opened.on("pageerror", lambda error: errors.append(str(error)))
-    yield opened
-    opened.close()
-    assert errors == []
 
 
 def test_docs_show_every_path(server: RunningServer, page: Page) -> None:
@@ -45,12 +26,6 @@ def test_docs_fetch_nothing_from_elsewhere(server: RunningServer, page: Page) ->
     page.wait_for_selector(".opblock")
     assert fetched
     assert [url for url in fetched if not url.startswith((server.url, "data:"))] == []
-
-
-def test_the_first_page_leads_to_the_docs(server: RunningServer, page: Page) -> None:
-    page.goto(server.url)
-    page.wait_for_selector(".opblock")
-    assert page.url == f"{server.url}/docs"
 
 
 @pytest.mark.parametrize("operation", ["predict_predict_post", "explain_explain_post"])

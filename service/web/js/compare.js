@@ -1,0 +1,75 @@
+// The view of several explanations of one image, on one scale.
+import { relevanceOf } from "./api.js";
+import { tableOf } from "./colors.js";
+import * as columns from "./columns.js";
+import { colormap } from "./controls.js";
+import { choice, find, make, percent, renew, short, toggle } from "./dom.js";
+import { explainOptions } from "./explain.js";
+import { image } from "./image.js";
+import { boundOf, makeMap, makeScale } from "./map.js";
+import * as state from "./state.js";
+
+const MAX_KEPT = 64;
+const kept = { image: null, answers: new Map() }; // a column that comes back costs nothing
+
+/** Show the columns. */
+export async function show(signal) {
+  const asked = image();
+  if (kept.image !== asked) Object.assign(kept, { image: asked, answers: new Map() });
+  if (kept.answers.size > MAX_KEPT) kept.answers.clear();
+  const names = columns.shown();
+  const target = await commonTarget(asked, names, signal);
+  const answers = await Promise.all(names.map((name) => answerOf(asked, name, target, signal)));
+  const table = await tableOf(colormap());
+  if (!signal.aborted) draw(names, answers, table);
+}
+
+/** All methods explain the class that the network predicts, unless another one is asked for. */
+async function commonTarget(asked, names, signal) {
+  if (state.get("target") || columns.isByClass() || !names.length) return state.get("target");
+  const answer = await answerOf(asked, names[0], "", signal);
+  return `label:${answer.target.label}`;
+}
+
+async function answerOf(asked, column, target, signal) {
+  const options = columns.optionsOf(column, { ...explainOptions(), target });
+  const key = JSON.stringify(options);
+  if (!kept.answers.has(key)) kept.answers.set(key, await relevanceOf(asked, options, signal));
+  return kept.answers.get(key);
+}
+
+function draw(names, answers, table) {
+  const isOwn = Boolean(state.get("own_scale"));
+  const common = Math.max(...answers.map(boundOf), 0);
+  renew(find("#view"), make("div", { class: "card" },
+    make("h2", {}, columns.isByClass() ? "One image, several classes" : `One image, several methods: ${answers[0] ? `“${answers[0].target.label}”` : ""}`),
+    chooser(names),
+    isOwn || !answers.length ? null : makeScale(table, common),
+    make("div", { class: "columns", id: "columns" }, ...answers.map((answer, i) => column(names, i, answer, table, isOwn ? boundOf(answer) : common))),
+  ));
+}
+
+function chooser(names) {
+  const others = columns.possible().filter(([value]) => !names.includes(value));
+  const add = choice([["", "Add …"], ...others], "", (name) => columns.show([...names, name]));
+  add.setAttribute("aria-label", "Add a column");
+  const by = choice([["", "methods"], ["classes", "classes"]], state.get("by"), (value) => state.update({ by: value, columns: null }));
+  by.setAttribute("aria-label", "Compare");
+  return make("div", { class: "row" }, "Compare", by, others.length ? add : null,
+    make("button", { type: "button", click: () => columns.show(columns.possible().map(([value]) => value)) }, "All"),
+    toggle("Each on a scale of its own", Boolean(state.get("own_scale")), (isOn) => state.update({ own_scale: isOn ? 1 : null })));
+}
+
+function column(names, i, answer, table, bound) {
+  const readout = make("p", { class: "readout quiet" });
+  const name = columns.isByClass() ? names[i] : names[i].replace("~", "").replaceAll("_", " ");
+  const without = names.filter((_, j) => j !== i);
+  return make("article", { class: "column" },
+    make("div", { class: "head" }, make("h3", {}, name),
+      make("button", { type: "button", "aria-label": `Remove ${name}`, click: () => columns.show(without) }, "×")),
+    makeMap({ found: answer, view: { table, bound, opacity: 1, isAlone: true }, label: `Relevance by ${name}`, readout }),
+    make("p", { class: "quiet" }, `${short(answer.computeMs)} ms · ${conserved(answer)} · largest ${short(boundOf(answer))}`),
+    readout);
+}
+
+const conserved = ({ conservation: { ratio } }) => (ratio === null ? "not conserving" : `${percent(ratio)} conserved`);

@@ -1,0 +1,82 @@
+// The controls of a method, made from what `/models` says there is.
+import { send } from "./api.js";
+import { choice, field, find, make, renew, toggle } from "./dom.js";
+import * as state from "./state.js";
+
+let models = [];
+
+/** Ask what there is. */
+export async function load() {
+  ({ models } = await (await send("models")).json());
+}
+
+/** The model that is asked. */
+export const model = () => models.find(({ name }) => name === state.get("model")) ?? models.find((one) => one.default);
+
+export const attributor = () => named(model().attributors, state.get("attributor", "gradient"));
+export const colormap = () => named(model().colormaps, state.get("cmap", "bwr"));
+
+const named = (entries, name) => entries.find((entry) => entry.name === name) ?? entries[0];
+
+/** The composite, where the attributor goes with one. */
+export function composite() {
+  return attributor().is_modified ? named(model().composites, state.get("composite")) : null;
+}
+
+/** Every parameter that the method has. */
+export const parameters = () => [...(composite()?.parameters ?? []), ...attributor().parameters];
+
+/** The options of the method, as a request has them: what is as it is by default is left out. */
+export function methodOptions() {
+  const set = parameters().map(({ name }) => [name, state.get(name)]);
+  return {
+    model: state.get("model"),
+    attributor: state.get("attributor"),
+    composite: composite() ? state.get("composite") : "",
+    ...Object.fromEntries(set),
+  };
+}
+
+/** Draw the controls anew; those of the method only where the view has one. */
+export function draw({ hasMethod, hasColors }) {
+  const entries = (found) => found.map(({ name, text }) => [name, `${name}: ${text}`]);
+  const several = models.length > 1;
+  find("#controls").hidden = !several && !hasColors;
+  renew(find("#controls"),
+    make("h2", {}, hasMethod ? "Method" : "Looks"),
+    several ? field("Model", choice(models.map(({ name }) => [name, name]), model().name, (name) => reset({ model: name, target: null, contrast: null, columns: null }))) : null,
+    ...(hasMethod ? methodFields() : []),
+    hasColors ? field("Colours", choice(entries(model().colormaps), colormap().name, (name) => state.update({ cmap: name }))) : null,
+  );
+}
+
+function methodFields() {
+  const entries = (found) => found.map(({ name }) => [name, name.replaceAll("_", " ")]);
+  const [chosen, ways] = [composite(), model().attributors];
+  return [
+    field("Attributor", choice(entries(ways), attributor().name, (name) => reset({ attributor: name === ways[0].name ? null : name, composite: null }))),
+    chosen ? field("Composite", choice(entries(model().composites), chosen.name, (name) => reset({ composite: name }))) : null,
+    make("p", { class: "quiet" }, (chosen ?? attributor()).text),
+    ...parameters().map(parameterField),
+  ];
+}
+
+/** Another method has other parameters. */
+function reset(changes) {
+  const own = parameters().map(({ name }) => [name, null]);
+  state.update({ ...Object.fromEntries(own), ...changes });
+}
+
+function parameterField({ name, kind, text, minimum, maximum, choices, default: normal }) {
+  const value = state.get(name, normal ?? "");
+  const label = name.replaceAll("_", " ");
+  const set = (given) => state.update({ [name]: String(given) === String(normal) ? null : given });
+  if (kind === "switch") {
+    const box = toggle(label, String(value) === "true", set);
+    box.title = text;
+    return box;
+  }
+  if (kind === "choice") return field(label, choice(choices.map((one) => [one, one]), value, set), text);
+  const input = make("input", { type: "number", min: minimum, max: maximum, step: kind === "integer" ? 1 : "any", value, placeholder: "automatic", change: () => set(input.value) });
+  return field(label, input, text);
+}

@@ -1,0 +1,65 @@
+/** Make an element: `make("p", { class: "quiet" }, "text", child)`. Functions become listeners. */
+export function make(tag, properties = {}, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(properties)) {
+    if (value === undefined || value === null || value === false) continue;
+    if (typeof value === "function") element.addEventListener(name, value);
+    else element.setAttribute(name, value === true ? "" : value);
+  }
+  element.append(...there(children));
+  return element;
+}
+
+/** Those children that are there. */
+export const there = (children) => children.filter((child) => child !== null && child !== undefined);
+
+export const find = (selector) => document.querySelector(selector);
+
+/** A labelled control. */
+export function field(label, control, text) {
+  control.id = idOf(label);
+  if (text) control.title = text;
+  return make("div", { class: "field" }, make("label", { for: control.id }, label), control);
+}
+
+const idOf = (label) => `control-${label.replace(/\W+/g, "-")}`;
+
+/** A `select` of [value, text] pairs. */
+export function choice(entries, chosen, onChange) {
+  const select = make("select", { change: () => onChange(select.value) });
+  select.append(...entries.map(([value, text]) => {
+    const option = make("option", { value }, text);
+    option.selected = value === chosen;
+    return option;
+  }));
+  return select;
+}
+
+/** A checkbox with its text. */
+export function toggle(text, isOn, onChange) {
+  const box = make("input", { type: "checkbox", id: idOf(text), change: () => onChange(box.checked) });
+  box.checked = isOn;
+  return make("label", { class: "switch" }, box, text);
+}
+
+/** Three significant digits, as people read them. */
+export function short(number) {
+  if (number === 0) return "0";
+  const text = Math.abs(number) < 1e-3 || Math.abs(number) >= 1e5 ? number.toExponential(2) : String(Number(number.toPrecision(3)));
+  return text.replace("-", "−");
+}
+
+export const percent = (share) => `${(100 * share).toFixed(Math.abs(share) < 0.0995 ? 1 : 0).replace("-", "−")}%`;
+
+/** A share as a length that styles understand. */
+export const length = (share) => `${100 * share}%`;
+
+/** Put other content into a place; what has the focus keeps it, if it is still there. */
+export function renew(place, ...children) {
+  const focused = place.contains(document.activeElement) ? keyOf(document.activeElement) : null;
+  place.replaceChildren(...there(children));
+  if (!focused) return;
+  [...place.querySelectorAll("button, input, select, [tabindex]")].find((one) => keyOf(one) === focused)?.focus();
+}
+
+const keyOf = (element) => element.id || element.getAttribute("aria-label") || element.textContent;

@@ -1,0 +1,63 @@
+// What can be taken away: files, and code that asks the same question.
+import { explain } from "./api.js";
+import { colormap, model } from "./controls.js";
+import { make } from "./dom.js";
+import { explainOptions } from "./explain.js";
+import { image } from "./image.js";
+import { snippets } from "./snippets.js";
+import { watched } from "./status.js";
+
+const FILES = [
+  { text: "Heatmap (PNG)", suffix: ".heatmap.png", accept: "image/png", options: { output: "heatmap", size: 512 } },
+  { text: "Overlay (PNG)", suffix: ".overlay.png", accept: "image/png", options: { output: "overlay", size: 512 } },
+  { text: "Relevance (.npy)", suffix: ".npy", accept: "application/x-npy", options: {} },
+  { text: "All of it (JSON)", suffix: ".json", accept: "application/json", options: { output: "heatmap,overlay,relevance" } },
+];
+
+/** Buttons for files, and for code. */
+export function makeExports() {
+  const code = make("pre", { hidden: true, tabindex: 0, id: "code", "aria-label": "Code" });
+  const note = make("span", { class: "quiet", role: "status" });
+  return make("div", {},
+    make("h2", {}, "Take it with you"),
+    make("div", { class: "row", id: "downloads" }, ...FILES.map((file) => make("button", { type: "button", click: () => download(file) }, file.text))),
+    make("p", { class: "quiet" }, "The same question, as code:"),
+    make("div", { class: "row", id: "copies" }, ...Object.entries(snippets).map(([language, write]) => make(
+      "button", { type: "button", click: () => copy(write(request()), code, note) }, `Copy as ${language}`)), note),
+    code);
+}
+
+async function download({ suffix, accept, options }) {
+  const asked = { ...explainOptions(), cmap: colormap().name, ...options };
+  const answer = await watched(() => explain(image(), asked, { accept }));
+  if (!answer) return;
+  const address = URL.createObjectURL(await answer.blob());
+  const name = image().name.replace(/\.\w+$/, "");
+  make("a", { href: address, download: `${name}${suffix}` }).click();
+  setTimeout(() => URL.revokeObjectURL(address), 10_000);
+}
+
+/** The question, complete, as the code has it. */
+function request() {
+  const options = { model: model().name, ...explainOptions(), output: "heatmap,relevance" };
+  const given = Object.entries(options).filter(([, value]) => value !== "" && value !== undefined);
+  const { sample, name } = image();
+  const base = new URL(".", document.baseURI).href;
+  return {
+    url: `${base}explain?${new URLSearchParams(given)}`,
+    file: sample ? null : name,
+    sample: sample && `${base}web/samples/${sample}.jpg`,
+  };
+}
+
+async function copy(text, code, note) {
+  code.textContent = text;
+  code.hidden = false;
+  try {
+    await navigator.clipboard.writeText(text);
+    note.textContent = "Copied.";
+  } catch { // without https, a browser may refuse
+    getSelection().selectAllChildren(code);
+    note.textContent = "Press Ctrl+C to copy.";
+  }
+}

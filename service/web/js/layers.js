@@ -1,0 +1,70 @@
+// The view of what arrives where: the relevance at each layer.
+import { relevanceOf } from "./api.js";
+import { tableOf } from "./colors.js";
+import { attributor, colormap, load, model } from "./controls.js";
+import { find, length, make, renew, short } from "./dom.js";
+import { explainOptions } from "./explain.js";
+import { image } from "./image.js";
+import { boundOf, makeMap } from "./map.js";
+
+const AT_ONCE = 4;
+
+/** Show the layers, from the network's output to the image. */
+export async function show(signal) {
+  if (!attributor().is_modified) {
+    renew(find("#view"), make("div", { class: "card" }, make("h2", {}, "Relevance, layer by layer"),
+      make("p", {}, `${attributor().name.replaceAll("_", " ")} explains the network as a whole: it has no relevance at its layers. Choose the attributor gradient.`)));
+    return;
+  }
+  const asked = image();
+  if (!model().layers.length) { // it was not loaded yet when it was asked what it has
+    await relevanceOf(asked, explainOptions(), signal);
+    await load();
+  }
+  const names = [...new Set(model().layers.map(({ name }) => name)), "input"].filter((name, i, all) => all.lastIndexOf(name) === i);
+  const answers = await several(names, (layer) => relevanceOf(asked, { ...explainOptions(), layer }, signal));
+  const table = await tableOf(colormap());
+  if (!signal.aborted) draw(names, answers, table);
+}
+
+/** A few at a time: a page shall not fill the queue. */
+async function several(names, ask) {
+  const answers = new Map();
+  const rest = [...names];
+  await Promise.all(Array.from({ length: AT_ONCE }, async () => {
+    while (rest.length) {
+      const name = rest.shift();
+      answers.set(name, await ask(name));
+    }
+  }));
+  return names.map((name) => answers.get(name));
+}
+
+function draw(names, answers, table) {
+  const [{ target, conservation }] = answers;
+  const order = names.map((name, i) => [name, answers[i]]).reverse();
+  renew(find("#view"), make("div", { class: "stack" },
+    make("div", { class: "card" }, make("h2", {}, `How much of “${target.label}” arrives`), flow(answers.at(-1).conservation ?? conservation)),
+    make("div", { class: "card" }, make("h2", {}, "Relevance, layer by layer"),
+      make("p", { class: "quiet" }, "Summed over channels; each layer on a scale of its own."),
+      make("div", { class: "columns small", id: "layers" }, ...order.map(([name, answer]) => layer(name, answer, table))))));
+}
+
+function flow({ by_layer: layers }) {
+  if (!layers) return make("p", {}, "This method does not conserve relevance: there is no amount that arrives.");
+  const most = Math.max(...layers.map(({ arrived }) => Math.abs(arrived)));
+  return make("div", { class: "flow", id: "flow" }, ...layers.map(({ layer: name, arrived }) => {
+    const bar = make("i");
+    bar.style.width = most ? length(Math.abs(arrived) / most) : "0";
+    return make("div", {}, make("span", {}, name), bar, make("span", {}, short(arrived)));
+  }));
+}
+
+function layer(name, answer, table) {
+  const readout = make("p", { class: "readout quiet" });
+  const { kind, shape } = model().layers.find((one) => one.name === name) ?? { kind: "image", shape: [answer.height, answer.width] };
+  const bound = boundOf(answer);
+  return make("article", { class: "column" }, make("h3", {}, name),
+    makeMap({ found: answer, view: { table, bound, opacity: 1, isAlone: true }, label: `Relevance at ${name}`, readout }),
+    make("p", { class: "quiet" }, `${kind} · ${shape.join("×")} · largest ${short(bound)}`), readout);
+}

@@ -1,0 +1,33 @@
+// The view of the model: its card, as its bundle has it.
+import { model } from "./controls.js";
+import { find, make, renew } from "./dom.js";
+
+/** Show the card. */
+export async function show() {
+  const { name, architecture, accuracy, labels, input_size: size, sha256, provenance, layers } = model();
+  renew(find("#view"), make("div", { class: "answer" },
+    make("div", { class: "card" }, make("h2", {}, name), table([
+      ["Architecture", architecture],
+      ...Object.entries(accuracy).map(([set, { accuracy: share, n }]) => [`Accuracy, ${set}`, `${(100 * share).toFixed(2)}% of ${n.toLocaleString("en")} images`]),
+      ["Input", `${size.join(" × ")} pixels`],
+      ["Classes", shorten(labels)],
+      ["Weights (SHA-256)", sha256],
+    ])),
+    make("div", { class: "card" }, make("h2", {}, "Where it is from"), table(flat(provenance))),
+    make("div", { class: "card" }, make("h2", {}, "Layers"), table(layers.map(({ name: layer, kind, shape }) => [layer, `${kind}, ${shape.join("×")}`]))),
+  ));
+}
+
+const shorten = (labels) => (labels.length > 30 ? `${labels.slice(0, 30).join(", ")} … (${labels.length})` : labels.join(", "));
+
+/** Nested fields as rows. */
+function flat(fields, prefix = "") {
+  return Object.entries(fields).flatMap(([name, value]) => {
+    const title = `${prefix}${name.replaceAll("_", " ")}`;
+    return value && typeof value === "object" && !Array.isArray(value) ? flat(value, `${title}: `) : [[title, String(value)]];
+  });
+}
+
+function table(rows) {
+  return make("table", {}, make("tbody", {}, ...rows.map(([name, value]) => make("tr", {}, make("th", { scope: "row" }, name), make("td", {}, value)))));
+}

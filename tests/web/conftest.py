@@ -1,0 +1,76 @@
+"""A browser for the page, and what the page is asked through."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from playwright.sync_api import Browser, Page
+
+from tests.browsers import open_browser
+from tests.servers import RunningServer
+
+ROOT = Path(__file__).parents[2]
+SAMPLES = ROOT / "service" / "web" / "samples"
+
+
+@pytest.fixture(scope="module")  # while one is open, nothing else can run an event loop
+def browser() -> Iterator[Browser]:
+    with open_browser() as opened:
+        yield opened
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """A page on which any error in the console fails the test."""
+    opened = browser.new_page()
+    errors: list[str] = []
+    opened.on("pageerror", lambda error: errors.append(str(error)))
+    opened.on("console", lambda line: errors.append(line.text) if line.type == "error" else None)
+    yield opened
+    opened.close()
+    assert errors == []
+
+
+@pytest.fixture
+def page_in_trouble(browser: Browser) -> Iterator[Page]:
+    """A page that may see failing answers, which the browser reports; no script may fail."""
+    opened = browser.new_page()
+    errors: list[str] = []
+    opened.on("pageerror", lambda error: errors.append(str(error)))
+    yield opened
+    opened.close()
+    assert errors == []
+
+
+class Service:
+    """Answers to compare the page with, from the service itself."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    def ask(self, sample: str, accept: str, **options: str) -> httpx.Response:
+        headers = {"Content-Type": "image/jpeg", "Accept": accept}
+        image = (SAMPLES / f"{sample}.jpg").read_bytes()
+        sent = httpx.post(f"{self.url}/explain", content=image, params=options, headers=headers)
+        return sent.raise_for_status()
+
+    def explain(self, sample: str, **options: str) -> dict[str, Any]:
+        answer: dict[str, Any] = self.ask(sample, "application/json", **options).json()
+        return answer
+
+    def relevance(self, sample: str, **options: str) -> NDArray[np.float32]:
+        content = self.ask(sample, "application/x-npy", **options).content
+        array: NDArray[np.float32] = np.load(io.BytesIO(content))
+        return array
+
+
+@pytest.fixture
+def service(server: RunningServer) -> Service:
+    return Service(server.url)

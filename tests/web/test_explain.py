@@ -1,0 +1,240 @@
+"""The view of one explanation, as a visitor uses it."""
+
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+import numpy as np
+import pytest
+from playwright.sync_api import Page, expect
+
+from service.imaging.colormaps import COLORMAPS
+from service.methods import ATTRIBUTORS, COMPOSITES
+from tests.servers import RunningServer
+from tests.web.conftest import ROOT, SAMPLES, Service
+from tests.web.pictures import pixels
+
+HORSE = ROOT / "docs" / "horse.jpg"
+
+
+@pytest.fixture
+def opened(server: RunningServer, page: Page) -> Page:
+    page.goto(server.url)
+    expect(page.locator("#classes")).to_be_visible()
+    return page
+
+
+def title(page: Page) -> str:
+    return page.locator("#view h2").first.inner_text()
+
+
+def options_in_address(page: Page) -> dict[str, list[str]]:
+    return parse_qs(urlsplit(page.url).query)
+
+
+def test_a_sample_is_explained_at_once(opened: Page, service: Service) -> None:
+    answer = service.explain("cat")
+    assert title(opened) == f"Why “{answer['target']['label']}”?"
+    shown = opened.locator("#classes button").all_inner_texts()
+    assert [text.split("\n")[0] for text in shown] == [
+        p["label"] for p in answer["predictions"]
+    ] + [text.split("\n")[0] for text in shown[5:]]
+    assert len(shown) == 10
+
+
+@pytest.mark.parametrize(("row", "column"), [(0, 0), (9, 7), (31, 31)])
+def test_the_number_under_the_pointer_is_that_of_the_api(
+    opened: Page, service: Service, row: int, column: int
+) -> None:
+    place = opened.locator(".map").bounding_box()
+    assert place is not None
+    x, y = ((i + 0.5) / 32 for i in (column, row))
+    opened.mouse.move(place["x"] + x * place["width"], place["y"] + y * place["height"])
+    readout = opened.locator("#readout")
+    expect(readout).to_have_attribute("data-row", str(row))
+    expect(readout).to_have_attribute("data-column", str(column))
+    value = float(readout.get_attribute("data-value") or "nan")
+    expected = float(service.relevance("cat")[row, column])
+    assert value == expected
+    told = float(readout.inner_text().rpartition(" ")[2].replace("−", "-"))
+    assert told == pytest.approx(expected, rel=5e-3)
+
+
+def test_the_number_is_told_to_the_keyboard_too(opened: Page, service: Service) -> None:
+    opened.locator(".map").focus()
+    opened.keyboard.press("ArrowRight")
+    opened.keyboard.press("ArrowUp")
+    readout = opened.locator("#readout")
+    expect(readout).to_contain_text("Row 15, column 17")
+    value = float(readout.get_attribute("data-value") or "nan")
+    assert value == float(service.relevance("cat")[15, 17])
+
+
+def test_the_scale_and_the_conservation_are_those_of_the_answer(
+    opened: Page, service: Service
+) -> None:
+    answer = service.explain("cat")
+    ends = opened.locator(".scale span").all_inner_texts()
+    assert float(ends[2].split()[0]) == pytest.approx(answer["bound"], rel=5e-3)
+    assert float(ends[0].split()[0].replace("−", "-")) == -float(ends[2].split()[0])
+    share = f"{100 * answer['conservation']['ratio']:.0f}%"
+    expect(opened.locator("#conservation")).to_contain_text(share)
+
+
+def test_a_file_is_explained(opened: Page) -> None:
+    opened.set_input_files("#file", HORSE)
+    expect(opened.locator("#view h2").first).to_have_text("Why “horse”?")
+    expect(opened.locator("#note")).to_contain_text("horse.jpg")
+    assert options_in_address(opened)["sample"] == ["own"]
+
+
+HAND_OVER = """([kind, data]) => {
+  const bytes = Uint8Array.from(atob(data), (c) => c.charCodeAt(0));
+  const transfer = new DataTransfer();
+  transfer.items.add(new File([bytes], "handed.jpg", { type: "image/jpeg" }));
+  const event = kind === "paste"
+    ? new ClipboardEvent("paste", { clipboardData: transfer, bubbles: true })
+    : new DragEvent(kind, { dataTransfer: transfer, bubbles: true, cancelable: true });
+  document.body.dispatchEvent(event);
+}"""
+
+
+@pytest.mark.parametrize("kind", ["paste", "drop"])
+def test_an_image_is_taken_by_hand(opened: Page, kind: str) -> None:
+    data = base64.b64encode(HORSE.read_bytes()).decode()
+    if kind == "drop":
+        opened.evaluate(HAND_OVER, ["dragover", data])
+        expect(opened.locator("#dropping")).to_be_visible()
+    opened.evaluate(HAND_OVER, [kind, data])
+    expect(opened.locator("#view h2").first).to_have_text("Why “horse”?")
+    expect(opened.locator("#dropping")).to_be_hidden()
+
+
+def test_phones_offer_their_camera(opened: Page) -> None:
+    camera = opened.locator("#camera")
+    assert camera.get_attribute("capture") == "environment"
+    assert camera.get_attribute("accept") == "image/*"
+
+
+@pytest.mark.parametrize("sample", sorted(path.stem for path in SAMPLES.glob("*.jpg")))
+def test_each_sample_can_be_chosen(opened: Page, sample: str) -> None:
+    opened.click(f"[data-sample={sample}]")
+    expect(opened.locator(f"[data-sample={sample}]")).to_have_attribute("aria-pressed", "true")
+    expect(opened.locator("#view h2").first).to_have_text(f"Why “{sample}”?")
+
+
+def test_a_click_on_a_class_explains_it(opened: Page, service: Service) -> None:
+    opened.locator("#classes button", has_text="dog").click()
+    expect(opened.locator("#view h2").first).to_have_text("Why “dog”?")
+    expect(opened.locator("#classes button", has_text="dog")).to_have_attribute(
+        "aria-pressed", "true"
+    )
+    assert options_in_address(opened)["target"] == ["label:dog"]
+    bound = service.explain("cat", target="dog")["bound"]
+    shown = opened.locator(".scale span").last.inner_text().split()[0]
+    assert float(shown) == pytest.approx(bound, rel=5e-3)
+
+
+def test_why_this_rather_than_that(opened: Page) -> None:
+    opened.get_by_label("… rather than").select_option("label:dog")
+    expect(opened.locator("#view h2").first).to_have_text("Why “cat” rather than “dog”?")
+    expect(opened.locator("#conservation")).to_contain_text("contrast")
+
+
+OPAQUE = """() => {
+  const heat = document.querySelector(".map .heat");
+  const { data } = heat.getContext("2d").getImageData(0, 0, heat.width, heat.height);
+  return data.filter((_, i) => i % 4 === 3).reduce((most, alpha) => Math.max(most, alpha), 0);
+}"""
+
+
+def test_the_slider_fades_the_heatmap(opened: Page) -> None:
+    assert opened.evaluate(OPAQUE) > 200
+    opened.locator("#opacity").fill("0")
+    assert opened.evaluate(OPAQUE) == 0
+    assert options_in_address(opened)["opacity"] == ["0"]
+    assert opened.locator("#opacity").evaluate("slider => slider === document.activeElement")
+
+
+def test_side_by_side(opened: Page) -> None:
+    opened.get_by_label("Side by side").check()
+    expect(opened.locator(".map")).to_have_count(2)
+    opened.get_by_label("Side by side").uncheck()
+    expect(opened.locator(".map")).to_have_count(1)
+
+
+COLORS = """() => {
+  const heat = [...document.querySelectorAll(".map .heat")].at(-1);
+  return [...heat.getContext("2d").getImageData(0, 0, heat.width, heat.height).data];
+}"""
+
+
+@pytest.mark.parametrize("cmap", COLORMAPS)
+def test_colours_are_those_of_the_service(
+    server: RunningServer, page: Page, service: Service, cmap: str
+) -> None:
+    page.goto(f"{server.url}/?side=1&cmap={cmap}")
+    expect(page.locator(".map")).to_have_count(2)
+    drawn = np.array(page.evaluate(COLORS)).reshape(32, 32, 4)[..., :3]
+    sent = pixels(service.ask("cat", "image/png", cmap=cmap, size="32").content)
+    assert np.abs(drawn - sent.astype(int)).max() <= 4
+
+
+def test_controls_are_made_from_what_there_is(opened: Page) -> None:
+    def values(label: str) -> list[str]:
+        chosen = opened.get_by_label(label, exact=True).locator("option")
+        return [option.get_attribute("value") or "" for option in chosen.all()]
+
+    assert values("Composite") == list(COMPOSITES)
+    assert values("Attributor") == list(ATTRIBUTORS)
+    assert values("Colours") == list(COLORMAPS)
+
+
+@pytest.mark.parametrize("name", COMPOSITES)
+def test_each_composite_has_its_parameters(opened: Page, name: str) -> None:
+    opened.get_by_label("Composite", exact=True).select_option(name)
+    for parameter in COMPOSITES[name].parameters:
+        expect(opened.get_by_label(parameter.name.replace("_", " "), exact=True)).to_be_visible()
+    expect(opened.locator("#view")).to_be_visible()
+
+
+def test_a_link_reproduces_the_view(server: RunningServer, page: Page, service: Service) -> None:
+    asked = {"composite": "epsilon_gamma_box", "gamma": "0.5", "target": "label:dog"}
+    query = "&".join(f"{name}={value}" for name, value in {**asked, "sample": "horse"}.items())
+    page.goto(f"{server.url}/?{query}")
+    expect(page.locator("#view h2").first).to_have_text("Why “dog”?")
+    expect(page.get_by_label("gamma", exact=True)).to_have_value("0.5")
+    bound = service.explain("horse", **asked)["bound"]
+    shown = page.locator(".scale span").last.inner_text().split()[0]
+    assert float(shown) == pytest.approx(bound, rel=5e-3)
+
+
+def test_the_way_back_leads_back(opened: Page) -> None:
+    opened.click("[data-sample=horse]")
+    expect(opened.locator("#view h2").first).to_have_text("Why “horse”?")
+    opened.set_input_files("#file", SAMPLES / "ship.jpg")
+    expect(opened.locator("#view h2").first).to_have_text("Why “ship”?")
+    opened.go_back()
+    expect(opened.locator("#view h2").first).to_have_text("Why “horse”?")
+    opened.go_forward()
+    expect(opened.locator("#view h2").first).to_have_text("Why “ship”?")
+
+
+def test_a_link_to_an_image_of_ones_own_says_so(server: RunningServer, page: Page) -> None:
+    page.goto(f"{server.url}/?sample=own")
+    expect(page.locator("#note")).to_contain_text("choose one")
+
+
+def test_switches_and_numbers_set_parameters(opened: Page, service: Service) -> None:
+    opened.get_by_label("zero bias").check()
+    expect(opened.locator("#conservation")).to_contain_text("nothing was lost")
+    assert options_in_address(opened)["zero_bias"] == ["true"]
+    opened.get_by_label("zero bias").uncheck()
+    expect(opened.locator("#conservation")).not_to_contain_text("nothing was lost")
+
+
+def test_samples_are_of_the_test_set(samples: list[Path]) -> None:
+    known = {path.read_bytes() for path in samples}
+    assert {path.read_bytes() for path in SAMPLES.glob("*.jpg")} <= known

@@ -1,0 +1,58 @@
+"""The views of the layers and of the model."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from service.models.card import ModelCard
+from tests.servers import RunningServer
+from tests.web.conftest import Service
+
+
+@pytest.fixture
+def opened(server: RunningServer, page: Page) -> Page:
+    page.goto(f"{server.url}/?view=layers&sample=horse")
+    expect(page.locator("#flow")).to_be_visible()
+    return page
+
+
+def test_bars_show_how_much_arrives(opened: Page, service: Service) -> None:
+    answer = service.explain("horse")
+    layers = answer["conservation"]["by_layer"]
+    rows = [row.inner_text().split("\n") for row in opened.locator("#flow > div").all()]
+    assert [row[0] for row in rows] == [layer["layer"] for layer in layers]
+    told = [float(row[-1].replace("−", "-")) for row in rows]
+    assert told == pytest.approx([layer["arrived"] for layer in layers], rel=5e-3)
+
+
+def test_there_is_a_map_for_each_layer(opened: Page, service: Service) -> None:
+    names = opened.locator("#layers h3").all_inner_texts()
+    assert names[0] == "input"
+    assert {"features.5", "classifier.7"} < set(names)
+    assert len(names) == len(set(names))
+    for name in ("features.5", "classifier.4"):
+        shown = opened.locator(".column", has=opened.get_by_role("heading", name=name, exact=True))
+        text = shown.locator("p").first.inner_text()
+        largest = abs(service.relevance("horse", layer=name)).max()
+        assert float(text.rpartition(" ")[2]) == pytest.approx(largest, rel=5e-3)
+
+
+def test_what_has_no_layers_says_so(server: RunningServer, page: Page) -> None:
+    page.goto(f"{server.url}/?view=layers&attributor=occlusion")
+    expect(page.locator("#view")).to_contain_text("no relevance at its layers")
+
+
+def test_what_does_not_conserve_says_so(server: RunningServer, page: Page) -> None:
+    page.goto(f"{server.url}/?view=layers&composite=deconvnet")
+    expect(page.locator("#view")).to_contain_text("does not conserve")
+
+
+def test_the_card_of_the_model(server: RunningServer, page: Page, card: ModelCard) -> None:
+    page.goto(f"{server.url}/?view=model")
+    view = page.locator("#view")
+    expect(view).to_contain_text(card.sha256)
+    expect(view).to_contain_text("87.01% of 10,000 images")
+    expect(view).to_contain_text("truck")
+    expect(view).to_contain_text("muon")
+    expect(view).to_contain_text("features.11")
