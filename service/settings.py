@@ -10,6 +10,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from service.errors import ServiceError
 from service.keys import read_key
+from service.origins import read_origin
 
 DEFAULT_MODEL = "minivgg-cifar10"
 PREFIX = "LRPSERVE_"
@@ -79,7 +80,9 @@ class Settings(BaseSettings):
         "info", description="What is logged; with `warning` no line for each request"
     )
     cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
-        (), description="Origins of pages that may call the service, comma-separated"
+        (),
+        description="Origins of pages that may call the service, comma-separated: "
+        "`https://page.example`",
     )
     api_keys: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="Keys that requests need, or their hashes, comma-separated; kept as hashes"
@@ -112,6 +115,11 @@ class Settings(BaseSettings):
     @classmethod
     def _hash(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(dict.fromkeys(read_key(text) for text in value))
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _check_origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(read_origin(text) for text in value)
 
     @field_validator("rate_limit")
     @classmethod

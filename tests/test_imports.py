@@ -19,7 +19,8 @@ ALLOWED: dict[str, set[str]] = {
     "service.methods": {"service.errors"},
     "service.keys": set(),
     "service.client": set(),  # it knows the wire only, as every client does
-    "service.settings": {"service.errors", "service.keys"},
+    "service.origins": set(),
+    "service.settings": {"service.errors", "service.keys", "service.origins"},
     "service.models": {"service.errors", "service.models.card"},
     "service.models.card": {"service.errors", "service.methods"},  # the composites of a bundle
     "service.models.importing": {

@@ -85,6 +85,8 @@ WRONG = [
     ("stall_s", "0"),
     ("grace_s", "-1"),
     ("grace_s", "inf"),
+    ("cors_origins", "*"),
+    ("cors_origins", "https://a.example, https://b.example/"),
     ("api_keys", "too-short-a-key"),
     ("api_keys", f"{KEY},short"),
     ("api_keys", "sha256:1234"),
@@ -133,6 +135,8 @@ def test_a_wrong_value_is_refused_by_the_name_of_its_variable(
     [
         ({"api_keys": "short-secret"}, "at least 16 characters; make one: lrpserve key"),
         ({"api_keys": "sha256:short-secret"}, "must be 64 hex digits; make one: lrpserve key"),
+        ({"cors_origins": "https://a.example/"}, "of https://a.example/ write https://a.example$"),
+        ({"cors_origins": "page.example"}, "like https://page.example or http://localhost:3000"),
         ({"rate_limit": "often", "api_keys": KEY}, "must be like 100/minute"),
         ({"rate_limit": "100/minute"}, "set LRPSERVE_API_KEYS too"),
     ],
