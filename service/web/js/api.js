@@ -7,8 +7,8 @@ let key = sessionStorage.getItem("api-key");
 
 /** What the service says is wrong; `detail` says what to do. */
 export class Problem extends Error {
-  constructor({ title, detail, status, errors }) {
-    super(errors?.map(({ option, detail: text }) => `${option}: ${text}`).join("; ") || detail || title);
+  constructor({ title, detail, status }) {
+    super(detail || title);
     Object.assign(this, { title, status });
   }
 }
