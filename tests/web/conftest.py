@@ -11,13 +11,16 @@ import httpx
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, expect
 
 from tests.browsers import open_browser
 from tests.servers import RunningServer
 
 ROOT = Path(__file__).parents[2]
 SAMPLES = ROOT / "service" / "web" / "samples"
+
+# a busy machine may need long for a dozen methods; how fast the page is, is no matter of tests
+expect.set_options(timeout=30_000)
 
 
 @pytest.fixture(scope="module")  # while one is open, nothing else can run an event loop
