@@ -8,12 +8,12 @@ import shutil
 import pytest
 
 
-def find_tool(name: str) -> str:
+def find_tool(name: str, package: str | None = None) -> str:
     """The path of a program; the test is skipped where it is missing, but fails in CI."""
     found = shutil.which(name)
     if found is not None:
         return found
-    message = f"{name} is not installed (Debian's package {name}): this test cannot run"
+    message = f"{name} is not installed (Debian's package {package or name}): this test cannot run"
     if os.environ.get("CI"):
         pytest.fail(message)
     pytest.skip(message)

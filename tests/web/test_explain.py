@@ -6,6 +6,7 @@ import base64
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
+import httpx
 import numpy as np
 import pytest
 from playwright.sync_api import Page, expect
@@ -81,6 +82,17 @@ def test_the_scale_and_the_conservation_are_those_of_the_answer(
     assert float(ends[0].split()[0].replace("−", "-")) == -float(ends[2].split()[0])
     share = f"{100 * answer['conservation']['ratio']:.0f}%"
     expect(opened.locator("#conservation")).to_contain_text(share)
+
+
+def test_more_against_a_class_than_for_it_is_said_so(opened: Page, service: Service) -> None:
+    image, target = HORSE.read_bytes(), {"target": "dog"}
+    headers = {"Content-Type": "image/jpeg"}
+    sent = httpx.post(f"{service.url}/explain", content=image, params=target, headers=headers)
+    assert sent.json()["conservation"]["ratio"] < 0
+    opened.set_input_files("#file", HORSE)
+    expect(opened.locator("#view h2").first).to_have_text("Why “horse”?")
+    opened.locator("#classes button", has_text="dog").click()
+    expect(opened.locator("#conservation")).to_contain_text("More speaks against “dog” than for it")
 
 
 def test_a_file_is_explained(opened: Page) -> None:
@@ -220,6 +232,26 @@ def test_the_way_back_leads_back(opened: Page) -> None:
     expect(opened.locator("#view h2").first).to_have_text("Why “horse”?")
     opened.go_forward()
     expect(opened.locator("#view h2").first).to_have_text("Why “ship”?")
+
+
+def test_the_way_back_leads_back_to_another_view(server: RunningServer, page: Page) -> None:
+    page.goto(f"{server.url}/?sample=horse")
+    expect(page.locator("#view h2").first).to_have_text("Why “horse”?")
+    page.get_by_role("link", name="Compare").click()
+    expect(page.locator(".column").first).to_be_visible()
+    page.go_back()
+    expect(page.locator("#view h2").first).to_have_text("Why “horse”?")
+    page.go_forward()
+    expect(page.locator(".column").first).to_be_visible()
+
+
+def test_a_sample_that_is_chosen_again_is_explained_anew(opened: Page) -> None:
+    for sample in ("cat", "horse"):
+        opened.click(f"[data-sample={sample}]")
+        opened.locator("#classes button", has_text="frog").click()
+        expect(opened.locator("#view h2").first).to_have_text("Why “frog”?")
+        opened.click(f"[data-sample={sample}]")
+        expect(opened.locator("#view h2").first).to_have_text(f"Why “{sample}”?")
 
 
 def test_a_link_to_an_image_of_ones_own_says_so(server: RunningServer, page: Page) -> None:

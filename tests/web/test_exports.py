@@ -14,6 +14,7 @@ import pytest
 from playwright.sync_api import Download, Page, expect
 
 from tests.servers import RunningServer
+from tests.tools import find_tool
 from tests.web.conftest import ROOT, Service
 from tests.web.pictures import pixels
 
@@ -122,9 +123,8 @@ def test_python_runs_on_a_file(opened: Page, own: Path) -> None:
 
 
 def test_javascript_runs_on_a_file(opened: Page, own: Path) -> None:
-    node = shutil.which("node")
-    if node is None:
-        pytest.skip("there is no node: only a browser runs JavaScript here")
     pasted = code(opened, "JavaScript")
-    found = run([node, "--no-warnings", "--input-type=module", "--eval", pasted], own)
+    found = run(
+        [find_tool("node", "nodejs"), "--no-warnings", "--input-type=module", "--eval", pasted], own
+    )
     assert found.startswith("horse [ 32, 32 ]")

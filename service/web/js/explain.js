@@ -93,13 +93,14 @@ function contrasts(answer) {
 }
 
 /** What the conservation of relevance means, in words. */
-export function conservationText({ conservation: { start, arrived, ratio }, method }) {
+function conservationText({ conservation: { start, arrived, ratio }, target }) {
   if (ratio === null) {
     return start === 0
       ? `A contrast starts with as much for as against; ${short(arrived)} of relevance arrived in all.`
       : "This method does not conserve relevance: its values compare with each other, their sum means nothing.";
   }
-  const share = `${percent(ratio)} of the relevance arrived at the ${method.layer === "input" ? "pixels" : `layer ${method.layer}`}`;
+  if (ratio < 0) return `More speaks against “${target.label}” than for it: the relevance adds up to ${percent(ratio)} of what it started with.`;
+  const share = `${percent(ratio)} of the relevance arrived at the pixels`;
   if (Math.abs(ratio - 1) < 0.01) return `${share}: nothing was lost on the way.`;
   return `${share}; ${ratio < 1 ? "the rest stayed with" : "the surplus came from"} the network's biases and stabilizers.`;
 }

@@ -1,4 +1,5 @@
 // The image that is explained: a sample of ours, or one of the visitor's own.
+import { send } from "./api.js";
 import { find, make } from "./dom.js";
 import * as state from "./state.js";
 import { watched } from "./status.js";
@@ -53,23 +54,26 @@ function takeFirst(transfer, event) {
 }
 
 function choose(name) {
-  if (state.get("sample") === "" && name === SAMPLES[0]) return; // it is there already
-  state.update({ sample: name, target: null, contrast: null });
+  const isDefault = state.get("sample") === "" && name === SAMPLES[0];
+  state.update({ ...(!isDefault && { sample: name }), target: null, contrast: null });
 }
 
 async function loadSample() {
   const name = state.get("sample", SAMPLES[0]);
   if (name === "own") {
-    if (own && own !== current) use(own);
-    else if (!own) find("#note").textContent = "This link was about an image of somebody's own: choose one to explain.";
+    if (own) use(own);
+    else find("#note").textContent = "This link was about an image of somebody's own: choose one to explain.";
     return;
   }
-  if (current?.sample === name) return;
+  if (current?.sample === name) {
+    use(current);
+    return;
+  }
   if (!SAMPLES.includes(name)) {
     state.update({ sample: null }, { isSmall: true });
     return;
   }
-  const blob = await watched(async () => (await fetch(samplePath(name))).blob());
+  const blob = await watched(async () => (await send(samplePath(name))).blob());
   const isStill = state.get("sample", SAMPLES[0]) === name;
   if (blob && isStill) use({ blob, name: `${name}.jpg`, sample: name, bitmap: await bitmapOf(blob) });
 }

@@ -21,7 +21,7 @@ export async function show(signal) {
     await relevanceOf(asked, explainOptions(), signal);
     await load();
   }
-  const names = [...new Set(model().layers.map(({ name }) => name)), "input"].filter((name, i, all) => all.lastIndexOf(name) === i);
+  const names = [...new Set(model().layers.map(({ name }) => name))];
   const answers = await several(names, (layer) => relevanceOf(asked, { ...explainOptions(), layer }, signal));
   const table = await tableOf(colormap());
   if (!signal.aborted) draw(names, answers, table);
@@ -41,10 +41,10 @@ async function several(names, ask) {
 }
 
 function draw(names, answers, table) {
-  const [{ target, conservation }] = answers;
+  const { target, conservation } = answers[names.indexOf("input")];
   const order = names.map((name, i) => [name, answers[i]]).reverse();
   renew(find("#view"), make("div", { class: "stack" },
-    make("div", { class: "card" }, make("h2", {}, `How much of “${target.label}” arrives`), flow(answers.at(-1).conservation ?? conservation)),
+    make("div", { class: "card" }, make("h2", {}, `How much of “${target.label}” arrives`), flow(conservation)),
     make("div", { class: "card" }, make("h2", {}, "Relevance, layer by layer"),
       make("p", { class: "quiet" }, "Summed over channels; each layer on a scale of its own."),
       make("div", { class: "columns small", id: "layers" }, ...order.map(([name, answer]) => layer(name, answer, table))))));
@@ -62,7 +62,7 @@ function flow({ by_layer: layers }) {
 
 function layer(name, answer, table) {
   const readout = make("p", { class: "readout quiet" });
-  const { kind, shape } = model().layers.find((one) => one.name === name) ?? { kind: "image", shape: [answer.height, answer.width] };
+  const { kind, shape } = model().layers.find((one) => one.name === name);
   const bound = boundOf(answer);
   return make("article", { class: "column" }, make("h3", {}, name),
     makeMap({ found: answer, view: { table, bound, opacity: 1, isAlone: true }, label: `Relevance at ${name}`, readout }),

@@ -18,18 +18,25 @@ export function update(changes, { isSmall = false } = {}) {
     if (value === null || value === undefined || value === "") delete next[name];
     else next[name] = String(value);
   }
+  const names = replace(next);
+  if (!names.length) return;
   const query = new URLSearchParams(next).toString();
-  if (query === new URLSearchParams(values).toString()) return;
-  values = next;
   history[isSmall ? "replaceState" : "pushState"](null, "", query ? `?${query}` : location.pathname);
-  for (const listener of listeners) listener(Object.keys(changes));
+  tell(names);
 }
 
 /** Call a function with the names of what has changed. */
 export const onChange = (listener) => listeners.push(listener);
 
-addEventListener("popstate", () => {
-  const names = Object.keys({ ...values, ...read() });
-  values = read();
+addEventListener("popstate", () => tell(replace(read())));
+
+/** Take other values; gives the names of those that differ. */
+function replace(next) {
+  const names = Object.keys({ ...values, ...next }).filter((name) => values[name] !== next[name]);
+  values = next;
+  return names;
+}
+
+function tell(names) {
   for (const listener of listeners) listener(names);
-});
+}
