@@ -216,6 +216,7 @@ OPTIONS: list[dict[str, str]] = [
     {"attributor": "occlusion", "window": "16", "stride": "16"},
     {"composite": '[{"layers": "type:linear", "rule": "wsquare"}]'},
     {"model": DEFAULT_MODEL, "fit": "pad", "bound": "0.5", "cmap": "seismic", "size": "32"},
+    {"enlarge": "smooth", "overlay_style": "contours", "color_bar": "true"},
 ]
 
 

@@ -167,13 +167,17 @@ def test_every_setting_is_documented_with_its_default(name: str) -> None:
     assert shown == expected
 
 
+def _as_sent(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
 @pytest.mark.parametrize("name", sorted(set(ExplainOptions.model_fields) - set(all_parameters())))
 def test_every_option_is_documented_with_its_default(name: str) -> None:
     field = ExplainOptions.model_fields[name]
     shown = table_rows("Requests")[name][0].strip("`")
     default = field.default[0] if name == "output" else field.default
     if default is not None:
-        assert shown == str(default)
+        assert shown == _as_sent(default)
 
 
 @pytest.mark.parametrize("name", all_parameters())
@@ -181,7 +185,7 @@ def test_every_parameter_is_documented_with_its_default(name: str) -> None:
     default = all_parameters()[name].default
     shown = table_rows("Methods")[name][0]
     if default is not None:
-        assert shown == (str(default).lower() if isinstance(default, bool) else str(default))
+        assert shown == _as_sent(default)
 
 
 @pytest.mark.parametrize("name", [*COMPOSITES, *ATTRIBUTORS])

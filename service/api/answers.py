@@ -65,7 +65,8 @@ class ExplanationAnswer:
         n_pixels = options.size**2 if "heatmap" in options.output else 0
         n_values = self.explanation.attributions[0].relevance.size
         is_one = len(self.parts) == 1 and "overlay" not in options.output
-        return is_one and n_pixels <= _SMALL_PIXELS and n_values <= _SMALL_VALUES
+        is_plain = options.enlarge != "smooth" and not options.color_bar
+        return is_one and is_plain and n_pixels <= _SMALL_PIXELS and n_values <= _SMALL_VALUES
 
     def respond(self, media_type: str, view: Image.Image | None) -> Response:
         """Write the answer; `view` is the picture that an overlay is drawn on."""

@@ -11,6 +11,7 @@ from PIL import Image
 
 from service.api.question import Question
 from service.api.scores import class_scores
+from service.imaging.look import Look
 from service.imaging.render import heatmap_png, overlay_png, own_bound
 from service.runtime.jobs import Attribution, Floats
 
@@ -72,15 +73,25 @@ class Attributed:
 
     def heatmap(self) -> bytes:
         """A PNG."""
-        options, frame = self.options, self.question.card.input_size
-        return heatmap_png(self.map, self.bound, options.cmap, options.size, frame)
+        return heatmap_png(self.map, self._look())
 
     def overlay(self, view: Image.Image | None) -> bytes:
         """A PNG, drawn on what the network saw."""
         if view is None:
             raise ValueError("an overlay needs the picture")
-        options, frame = self.options, self.question.card.input_size
-        return overlay_png(self.map, self.bound, options.cmap, options.size, view, frame)
+        return overlay_png(self.map, self._look(), view)
+
+    def _look(self) -> Look:
+        options = self.options
+        return Look(
+            bound=self.bound,
+            side=options.size,
+            cmap=options.cmap,
+            frame=self.question.card.input_size,
+            enlarge=options.enlarge,
+            overlay_style=options.overlay_style,
+            color_bar=options.color_bar,
+        )
 
     def npy(self) -> bytes:
         """An array file."""

@@ -22,7 +22,9 @@ from service.api.fields import (
 )
 from service.errors import OptionError, OptionProblem
 from service.imaging.colormaps import COLORMAPS, DEFAULT
+from service.imaging.contours import LEVELS
 from service.imaging.fit import Fit
+from service.imaging.look import Enlarge, OverlayStyle
 from service.methods import (
     ATTRIBUTORS,
     DEFAULT_ATTRIBUTOR,
@@ -33,6 +35,8 @@ from service.methods import (
     make_method,
 )
 from service.models.card import ModelCard
+
+_LEVELS = ", ".join(f"{level:.0%}" for level in LEVELS)
 
 
 class PredictOptions(BaseModel):
@@ -105,6 +109,22 @@ class _ExplainOptions(PredictOptions):
         description="Colour map. " + "; ".join(f"`{n}`: {t}" for n, t in COLORMAPS.items()),
     )
     size: Count = Field(256, ge=16, le=2048, description="Side of the pictures, in pixels")
+    enlarge: Enlarge | None = Field(
+        None,
+        description="How a map is brought to `size`: `nearest` makes squares of its pixels, "
+        "`smooth` interpolates between them (default: squares in a heatmap, smooth in an overlay)",
+        examples=["smooth"],
+    )
+    overlay_style: OverlayStyle = Field(
+        "alpha",
+        description="How an overlay shows relevance: `alpha` covers the more of the picture, the "
+        f"more there is; `contours` draws lines at {_LEVELS} of the `bound`",
+    )
+    color_bar: bool = Field(
+        False,
+        description="Put a colour bar with its scale to the right of the pictures, which become "
+        "wider by it",
+    )
     bound: Positive | None = Field(
         None,
         description="The absolute relevance that gets the full colour, so that pictures can be "

@@ -48,6 +48,13 @@ def palette_png(indices: NDArray[np.uint8], size: tuple[int, int], palette: byte
     )
 
 
+def enlarge_nearest(indices: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+    """The pixels that `palette_png` writes, shape (height, width)."""
+    width, height = size
+    rows, columns = _nearest(indices.shape[0], height), _nearest(indices.shape[1], width)
+    return indices[rows][:, columns]
+
+
 @lru_cache(maxsize=64)
 def _nearest(n: int, n_pixels: int) -> NDArray[np.int64]:
     """For each pixel, the index of what its centre lies in."""

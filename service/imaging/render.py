@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from service.imaging.color_bar import RAMP, bar_size, with_color_bar
 from service.imaging.colormaps import CENTER, color_table
-from service.imaging.png import palette_png
+from service.imaging.contours import contour_mask
+from service.imaging.look import Look
+from service.imaging.png import enlarge_nearest, palette_png
 
-Relevance = NDArray[np.float32]
-Frame = tuple[int, int]
+Relevance = NDArray[np.floating[Any]]
+Pixels = NDArray[np.uint8]
+Size = tuple[int, int]
 _OVERLAY_LIGHT = 0.35  # how far the grey picture under an overlay is moved towards white
 _OVERLAY_STRENGTH = 0.9  # how much of the picture the strongest relevance hides
+_WHITE = np.full((1, 1), 255, np.float32)
 
 
 def own_bound(relevance: Relevance) -> float:
@@ -22,74 +29,110 @@ def own_bound(relevance: Relevance) -> float:
     return float(np.abs(relevance).max())
 
 
-def heatmap_png(
-    relevance: Relevance, bound: float, cmap: str, side: int, frame: Frame | None = None
-) -> bytes:
-    """Draw relevance as an 8-bit palette PNG.
+def heatmap_png(relevance: Relevance, look: Look) -> bytes:
+    """Draw relevance as an 8-bit palette PNG; with a colour bar as an RGB one.
 
     Parameters
     ----------
     relevance : NDArray[float32]
         Shape (H, W).
-    bound : float
-        The absolute relevance that gets the full colour; more is clipped. With 0 all is nothing.
-    cmap : str
-        A key of `COLORMAPS`.
-    side : int
-        The longer side of the picture, in pixels; pixels of the map become squares.
-    frame : tuple of 2 int, optional
-        Height and width of what the picture is to be as large as: of the image, where the map is
-        of a layer that is smaller; by default those of the map.
+    look : Look
+        How to draw it.
     """
-    size = _enlarged(frame or relevance.shape, side)
-    return palette_png(color_indices(relevance, bound), size, color_table(cmap).tobytes())
+    size, table = look.size(relevance.shape), color_table(look.cmap)
+    is_smooth = look.enlarge == "smooth"
+    # squares are enlarged while they are written, which is much faster
+    size_of_indices = size if is_smooth or look.color_bar else None
+    indices = _indices(relevance, look.bound, size_of_indices, is_smooth)
+    if not look.color_bar:
+        return palette_png(indices, size, table.tobytes())
+    bar = _indices(RAMP, _bar_bound(look), bar_size(size[1]), is_smooth)
+    return _png(with_color_bar(table[indices], table[bar], look.bound))
 
 
-def overlay_png(
-    relevance: Relevance,
-    bound: float,
-    cmap: str,
-    side: int,
-    picture: Image.Image,
-    frame: Frame | None = None,
-) -> bytes:
+def overlay_png(relevance: Relevance, look: Look, picture: Image.Image) -> bytes:
     """Draw relevance over the grey picture that it belongs to, as an RGB PNG.
 
-    The colour covers the more of the picture, the larger the relevance is; where it is zero, the
-    picture stays grey.
+    Where there is none, the picture stays grey.
 
     Parameters
     ----------
-    relevance, bound, cmap, side, frame
-        As in `heatmap_png`.
+    relevance : NDArray[float32]
+        Shape (H, W).
+    look : Look
+        How to draw it.
     picture : Image.Image
         What the network saw, in mode RGB and any size with the aspect ratio of the answer.
     """
-    size = _enlarged(frame or relevance.shape, side)
-    indices = Image.fromarray(color_indices(relevance, bound))
-    smooth = np.asarray(indices.resize(size, Image.Resampling.BILINEAR))
+    size = look.size(relevance.shape)
     grey = np.asarray(picture.resize(size, Image.Resampling.BILINEAR).convert("L"), np.float32)
     grey += _OVERLAY_LIGHT * (255 - grey)
-    strength = np.abs(smooth.astype(np.float32) - CENTER) / CENTER * _OVERLAY_STRENGTH
+    drawn = _draw_over(grey, relevance, look, size)
+    if not look.color_bar:
+        return _png(drawn)
+    bar = _draw_over(_WHITE, RAMP, replace(look, bound=_bar_bound(look)), bar_size(size[1]))
+    return _png(with_color_bar(drawn, bar, look.bound))
+
+
+def color_indices(relevance: Relevance, bound: float) -> Pixels:
+    """Map relevance of any shape to indices into a table of colours: 0 to 254, zero to 127."""
+    return _to_indices(_share(relevance, bound))
+
+
+def _indices(relevance: Relevance, bound: float, size: Size | None, is_smooth: bool) -> Pixels:
+    """The same for a picture of another size."""
+    if size is None:
+        return color_indices(relevance, bound)
+    if not is_smooth:
+        return enlarge_nearest(color_indices(relevance, bound), size)
+    share = Image.fromarray(_share(relevance, bound).astype(np.float32))
+    return _to_indices(np.asarray(share.resize(size, Image.Resampling.BILINEAR)))
+
+
+def _share(relevance: Relevance, bound: float) -> Relevance:
+    """Relevance as shares of the bound, -1 to 1."""
+    if bound == 0:
+        return np.zeros(relevance.shape)
+    with np.errstate(over="ignore"):  # a tiny bound: infinity is clipped as well
+        return np.clip(relevance.astype(np.float64) / bound, -1, 1)
+
+
+def _to_indices(share: Relevance) -> Pixels:
+    indices: Pixels = (CENTER + np.rint(share * CENTER)).astype(np.uint8)
+    return indices
+
+
+def _bar_bound(look: Look) -> float:
+    """That of a ramp from 1 to -1; where there is no relevance, there are no colours either."""
+    return float(look.bound > 0)
+
+
+def _draw_over(grey: Relevance, relevance: Relevance, look: Look, size: Size) -> Pixels:
+    """Mix grey, of shape (height, width) or (1, 1), with the colours over it."""
+    cover = _contours if look.overlay_style == "contours" else _veil
+    strength, is_for = cover(relevance, look, size)
     # the ends of the map: paler colours and less cover at once would hide weak relevance twice
-    color = color_table(cmap)[np.where(smooth > CENTER, 2 * CENTER, 0)]
+    color = color_table(look.cmap)[np.where(is_for, 2 * CENTER, 0)]
     mixed = grey[..., None] * (1 - strength[..., None]) + color * strength[..., None]
+    return np.rint(mixed).astype(np.uint8)
+
+
+def _veil(relevance: Relevance, look: Look, size: Size) -> tuple[Relevance, NDArray[np.bool_]]:
+    """How much of the picture is hidden, 0 to 1, and whether by what is for."""
+    indices = _indices(relevance, look.bound, size, is_smooth=look.enlarge != "nearest")
+    strength = np.abs(indices.astype(np.float32) - CENTER) / CENTER * _OVERLAY_STRENGTH
+    return strength, indices > CENTER
+
+
+def _contours(relevance: Relevance, look: Look, size: Size) -> tuple[Relevance, NDArray[np.bool_]]:
+    """The same for lines of equal relevance."""
+    share = _share(relevance, look.bound).astype(np.float32)
+    for_, against = (contour_mask(sign * share, size) for sign in (1, -1))
+    return np.maximum(for_, against).astype(np.float32) / 255, for_ > against
+
+
+def _png(picture: Pixels) -> bytes:
     buffer = io.BytesIO()
     # level 1: six times as fast as the default and hardly larger
-    Image.fromarray(np.rint(mixed).astype(np.uint8)).save(buffer, "PNG", compress_level=1)
+    Image.fromarray(picture).save(buffer, "PNG", compress_level=1)
     return buffer.getvalue()
-
-
-def color_indices(relevance: Relevance, bound: float) -> NDArray[np.uint8]:
-    """Map relevance of any shape to indices into a table of colours: 0 to 254, zero to 127."""
-    if bound == 0:
-        return np.full(relevance.shape, CENTER, dtype=np.uint8)
-    with np.errstate(over="ignore"):  # a tiny bound: infinity is clipped as well
-        share = np.clip(relevance.astype(np.float64) / bound, -1, 1)
-    return (CENTER + np.rint(share * CENTER)).astype(np.uint8)
-
-
-def _enlarged(shape: tuple[int, ...], side: int) -> tuple[int, int]:
-    height, width = shape
-    longer = max(height, width)
-    return max(1, round(width * side / longer)), max(1, round(height * side / longer))

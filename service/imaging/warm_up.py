@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from service.imaging.colormaps import DEFAULT
 from service.imaging.decode import decode
-from service.imaging.render import heatmap_png
+from service.imaging.look import Look
+from service.imaging.render import heatmap_png, overlay_png
 
 
 def warm_up_imaging() -> None:
-    """Draw a picture and decode it: imports matplotlib and Pillow's plugins, half a second."""
-    picture = heatmap_png(np.ones((2, 2), np.float32), bound=1.0, cmap=DEFAULT, side=16)
-    decode(picture, max_pixels=256)
+    """Draw pictures and decode one: imports matplotlib and Pillow's plugins, half a second."""
+    relevance = np.ones((2, 2), np.float32)
+    picture = decode(heatmap_png(relevance, Look(bound=1.0, side=16)), max_pixels=256)
+    look = Look(bound=1.0, side=16, overlay_style="contours", color_bar=True)
+    overlay_png(relevance, look, picture)

@@ -186,6 +186,29 @@ def test_the_size_is_that_of_both_pictures(client: httpx.Client, photo: bytes, s
     assert picture_of(answer.overlay).shape == (size, size, 3)
 
 
+def test_a_colour_bar_is_beside_both_pictures(client: httpx.Client, photo: bytes) -> None:
+    asked: dict[str, Any] = {"output": "heatmap,overlay", "bound": 0.01}
+    plain = explain(client, photo, **asked)
+    barred = explain(client, photo, **asked, color_bar=True)
+
+    for name in ("heatmap", "overlay"):
+        without, with_bar = (picture_of(getattr(answer, name)) for answer in (plain, barred))
+        assert with_bar.shape[1] > 256
+        assert np.array_equal(with_bar[:, :256], without)
+
+
+def test_a_smooth_heatmap_and_contours_are_other_pictures(
+    client: httpx.Client, photo: bytes
+) -> None:
+    asked: dict[str, Any] = {"output": "heatmap,overlay,relevance"}
+    plain = explain(client, photo, **asked)
+    smooth = explain(client, photo, **asked, enlarge="smooth", overlay_style="contours")
+
+    assert smooth.heatmap != plain.heatmap
+    assert smooth.overlay != plain.overlay
+    assert smooth.relevance == plain.relevance  # which no look touches
+
+
 # --- the box
 
 

@@ -46,6 +46,9 @@ OTHER: dict[str, Any] = {
     "channels": "all",
     "cmap": "seismic",
     "size": 64,
+    "enlarge": "smooth",
+    "overlay_style": "contours",
+    "color_bar": True,
     "bound": 0.5,
     "baseline": "black",
     "zero_bias": True,
@@ -251,7 +254,16 @@ def test_another_version_of_the_service_makes_another_key(
 
 
 @pytest.mark.parametrize(
-    "change", [{"size": "64"}, {"target": "cat"}, {"top_k": "2"}, {"cmap": "seismic"}], ids=str
+    "change",
+    [
+        {"size": "64"},
+        {"target": "cat"},
+        {"top_k": "2"},
+        {"cmap": "seismic"},
+        {"enlarge": "smooth"},
+        {"color_bar": "true"},
+    ],
+    ids=str,
 )
 def test_another_option_gets_an_answer_of_its_own(
     served: Served, photo: bytes, change: dict[str, str]

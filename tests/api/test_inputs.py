@@ -41,6 +41,9 @@ OPTIONS: dict[str, dict[str, Any]] = {
         "channels": "all",
         "cmap": "coolwarm",
         "size": 64,
+        "enlarge": "nearest",
+        "overlay_style": "contours",
+        "color_bar": True,
         "bound": 0.25,
     },
 }

@@ -36,6 +36,9 @@ DEFAULTS: dict[str, Any] = {
     "channels": "sum",
     "cmap": "bwr",
     "size": 256,
+    "enlarge": None,  # squares in heatmaps, smooth in overlays
+    "overlay_style": "alpha",
+    "color_bar": False,
     "bound": None,
     **dict.fromkeys(PARAMETERS),  # those of the composite and the attributor
 }
@@ -90,6 +93,9 @@ GOOD: dict[str, list[Any]] = {
     "channels": ["sum", "all"],
     "cmap": list(COLORMAPS),
     "size": [16, 2048],
+    "enlarge": ["nearest", "smooth"],
+    "overlay_style": ["alpha", "contours"],
+    "color_bar": [True, False, "true", "false"],
     "bound": [5e-324, 0.02, 1e300],
     **{name: good_values(parameter) for name, parameter in PARAMETERS.items()},
 }
@@ -174,6 +180,9 @@ BAD: dict[str, list[tuple[Any, str]]] = {
         (2049, "less than or equal to 2048"),
         ("big", "integer"),
     ],
+    "enlarge": [("cubic", "'nearest' or 'smooth'"), ("", "'nearest' or 'smooth'")],
+    "overlay_style": [("lines", "'alpha' or 'contours'")],
+    "color_bar": [("maybe", "true or false"), (2, "true or false"), ("", "true or false")],
     "bound": [
         (0, "greater than 0"),
         (-1, "greater than 0"),

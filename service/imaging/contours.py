@@ -1,0 +1,55 @@
+"""Lines of equal relevance, as an overlay shows them."""
+
+from __future__ import annotations
+
+import numpy as np
+from contourpy import LineType, contour_generator
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+
+# relevance has a few large values and many small ones: each level is twice the one below
+LEVELS = (0.1, 0.2, 0.4, 0.8)
+_FAINTEST = 0.45  # opacity of the lines of the lowest level; those of the highest are opaque
+_FINER = 2  # lines are drawn so many times larger, and made smaller for smooth edges
+_PIXELS_PER_WIDTH = 160  # a line of a picture of this side is one pixel wide
+
+
+def contour_mask(share: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.uint8]:
+    """Draw the lines where a map passes the levels.
+
+    Between the centres of pixels the map is taken as linear, beyond the outer ones as constant.
+
+    Parameters
+    ----------
+    share : NDArray[float32]
+        Of the bound, shape (H, W).
+    size : tuple of 2 int
+        Width and height of the picture, in pixels.
+
+    Returns
+    -------
+    NDArray[uint8]
+        How much each pixel is covered by a line, 0 to 255, shape (height, width): the higher its
+        level, the more.
+    """
+    width, height = size
+    canvas = Image.new("L", (width * _FINER, height * _FINER))
+    brush = ImageDraw.Draw(canvas)
+    line_width = max(_FINER, round(_FINER * max(size) / _PIXELS_PER_WIDTH))
+    columns, rows = (
+        _centers(n, n_pixels) for n, n_pixels in zip(share.shape[::-1], canvas.size, strict=True)
+    )
+    contours = contour_generator(
+        columns, rows, np.pad(share, 1, mode="edge"), line_type=LineType.Separate
+    )
+    opacities = np.linspace(_FAINTEST, 1, len(LEVELS))
+    for level, opacity in zip(LEVELS, opacities, strict=True):
+        for line in contours.lines(level):
+            points = np.ravel(line).tolist()  # type: ignore[arg-type]  # of "Separate" they are arrays
+            brush.line(points, round(255 * opacity), line_width, joint="curve")
+    return np.asarray(canvas.reduce(_FINER))
+
+
+def _centers(n: int, n_pixels: int) -> NDArray[np.float64]:
+    """Where the centres of a row of a map are in a picture, with one more on each side."""
+    return (np.arange(-1, n + 1) + 0.5) * n_pixels / n
