@@ -5,17 +5,23 @@ from __future__ import annotations
 import asyncio
 import io
 import threading
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from service.api.answers import ExplanationAnswer
 from service.api.images import is_small
-from service.api.options import ExplainOptions, PredictOptions
+from service.api.options import ExplainOptions, PredictOptions, parse_options
+from service.api.question import make_question
 from service.api.threads import Threads
 from service.errors import DeadlineExceeded, NotAnImage, QueueFull
 from service.imaging.decode import EncodedImage
+from service.imaging.fit import fit_image
+from service.models.card import ModelCard
 from service.runtime.deadline import Deadline
+from service.runtime.jobs import Attribution, Explanation
 
 LIMIT_S = 10.0
 
@@ -146,6 +152,30 @@ def test_a_picture_with_an_overlay_is_not_small() -> None:
     for output, small in (("heatmap", True), ("heatmap,overlay", False), ("relevance", True)):
         options = ExplainOptions(output=output)  # type: ignore[arg-type]
         assert is_small(EncodedImage(picture(32)), options) is small
+
+
+@pytest.mark.parametrize(
+    ("asked", "small"),
+    [
+        ({}, True),
+        ({"enlarge": "nearest", "overlay_style": "contours"}, True),  # of an overlay, if any
+        ({"size": 512}, False),
+        ({"enlarge": "smooth"}, False),
+        ({"color_bar": True}, False),
+        ({"output": "overlay"}, False),
+        ({"targets": ["cat", "dog"]}, False),
+    ],
+    ids=str,
+)
+def test_an_answer_is_small_by_what_has_to_be_drawn(
+    card: ModelCard, asked: dict[str, Any], small: bool
+) -> None:
+    question = make_question(parse_options(ExplainOptions, asked, {card.name: card}), card)
+    image = fit_image(Image.new("RGB", (32, 32)), card.input_size, "crop", (0, 0, 0))
+    one = Attribution(0, np.zeros((3, 32, 32), np.float32), 1.0, None)
+    logits = np.zeros(len(card.labels), np.float32)
+    explanation = Explanation(logits, (one,) * len(question.targets), "twin", ())
+    assert ExplanationAnswer(question, explanation, image).is_small is small
 
 
 def test_no_pixel_of_a_large_picture_is_decoded_to_know_that_it_is() -> None:

@@ -36,12 +36,18 @@ def download(page: Page, text: str) -> tuple[Download, bytes]:
 
 
 @pytest.mark.parametrize(
-    ("text", "output"), [("Heatmap (PNG)", "heatmap"), ("Overlay (PNG)", "overlay")]
+    ("name", "options"),
+    [
+        ("heatmap", {"output": "heatmap"}),
+        ("overlay", {"output": "overlay"}),
+        ("contours", {"output": "overlay", "overlay_style": "contours"}),
+    ],
 )
-def test_pictures(opened: Page, service: Service, text: str, output: str) -> None:
-    file, content = download(opened, text)
-    assert file.suggested_filename == f"horse.{output}.png"
-    sent = service.ask("horse", "image/png", output=output, size="512", **OPTIONS).content
+def test_pictures(opened: Page, service: Service, name: str, options: dict[str, str]) -> None:
+    file, content = download(opened, f"{name.capitalize()} (PNG)")
+    assert file.suggested_filename == f"horse.{name}.png"
+    asked = {**options, **OPTIONS, "size": "512", "color_bar": "true"}
+    sent = service.ask("horse", "image/png", **asked).content
     assert np.array_equal(pixels(content), pixels(sent))
 
 

@@ -7,9 +7,12 @@ import { image } from "./image.js";
 import { snippets } from "./snippets.js";
 import { watched } from "./status.js";
 
+// by itself a picture needs its scale
+const PICTURE = { size: 512, color_bar: true };
 const FILES = [
-  { text: "Heatmap (PNG)", suffix: ".heatmap.png", accept: "image/png", options: { output: "heatmap", size: 512 } },
-  { text: "Overlay (PNG)", suffix: ".overlay.png", accept: "image/png", options: { output: "overlay", size: 512 } },
+  { text: "Heatmap (PNG)", suffix: ".heatmap.png", accept: "image/png", options: { ...PICTURE, output: "heatmap" } },
+  { text: "Overlay (PNG)", suffix: ".overlay.png", accept: "image/png", options: { ...PICTURE, output: "overlay" } },
+  { text: "Contours (PNG)", suffix: ".contours.png", accept: "image/png", options: { ...PICTURE, output: "overlay", overlay_style: "contours" } },
   { text: "Relevance (.npy)", suffix: ".npy", accept: "application/x-npy", options: {} },
   { text: "All of it (JSON)", suffix: ".json", accept: "application/json", options: { output: "heatmap,overlay,relevance" } },
 ];
