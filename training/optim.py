@@ -9,13 +9,14 @@ from torch import Tensor, nn
 from torch.optim import Adam, AdamW, Optimizer
 
 from training.config import Recipe
+from training.hardware import autocast_dtype
 
 
 class Muon(Optimizer):
     """Momentum whose update is orthogonalized (Jordan et al. 2024, "Muon").
 
     Each weight of shape (out, ...) is taken as a matrix (out, in); its Nesterov momentum is
-    brought to near-orthogonal by five steps of a Newton-Schulz iteration in bfloat16.
+    brought to near-orthogonal by five steps of a Newton-Schulz iteration.
 
     Parameters
     ----------
@@ -58,11 +59,12 @@ class Muon(Optimizer):
 
 
 def orthogonalize(matrix: Tensor, steps: int = 5) -> Tensor:
-    """Bring all singular values of a matrix to about 1 (0.7 to 1.2), in bfloat16.
+    """Bring all singular values of a matrix to about 1 (0.7 to 1.2).
 
-    A quintic Newton-Schulz iteration with the coefficients of Jordan et al. 2024.
+    A quintic Newton-Schulz iteration with the coefficients of Jordan et al. 2024, in bfloat16
+    where the device computes in it: where it does not, that would take sixty times as long.
     """
-    x = matrix.bfloat16()
+    x = matrix.to(autocast_dtype(matrix.device))
     is_tall = x.size(0) > x.size(1)
     x = x.T if is_tall else x
     x = x / (x.norm() + 1e-7)
