@@ -22,7 +22,12 @@ ALLOWED: dict[str, set[str]] = {
     "service.origins": set(),
     "service.settings": {"service.errors", "service.keys", "service.origins"},
     "service.models": {"service.errors", "service.models.card"},
-    "service.models.card": {"service.errors", "service.methods"},  # the composites of a bundle
+    "service.models.measures": set(),
+    "service.models.card": {
+        "service.errors",
+        "service.methods",  # the composites of a bundle
+        "service.models.measures",
+    },
     "service.models.importing": {
         "service",  # its version, for the card
         "service.errors",
@@ -51,6 +56,7 @@ ALLOWED: dict[str, set[str]] = {
         "service.imaging",
         # of these only what needs no torch
         "service.models.card",
+        "service.models.measures",
         "service.models.registry",
         "service.runtime.board",
         "service.runtime.deadline",

@@ -15,7 +15,7 @@ from training.checkpoints import open_run
 from training.config import RECIPES
 from training.data import load_data
 from training.evaluate import evaluate as evaluate_bundle
-from training.evaluate import print_table, write_evaluation
+from training.evaluate import keep_evaluation, print_table, write_evaluation
 from training.report import write_report
 from training.train import Trainer
 
@@ -82,6 +82,9 @@ def evaluate(
     out: Annotated[
         Path | None, typer.Option(help="Folder for evaluation.json and confusion.png")
     ] = None,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Write what is found into the bundle's card, too")
+    ] = False,
 ) -> None:
     """Measure a bundle on the test set: accuracy, per class, and what is taken for what.
 
@@ -93,6 +96,8 @@ def evaluate(
     folder = out or bundle.resolve().parent / "evaluation"
     title = f"{loaded.card.name}: {evaluation.accuracy:.2%} of {evaluation.n} test images"
     write_evaluation(evaluation, title, folder)
+    if keep:
+        keep_evaluation(evaluation, bundle)
     typer.echo(f"written: {folder}")
 
 

@@ -15,6 +15,8 @@ from rich.table import Table
 from torch import Tensor
 
 from service.models.bundles import Bundle
+from service.models.card import ModelCard, read_card, write_card
+from service.models.measures import MAX_CONFUSED
 from training.data import DataError, DataSet, Split
 from training.measure import predict_logits
 
@@ -95,7 +97,7 @@ def checked_test(bundle: Bundle, data: DataSet) -> Split:
 def count_confusion(predicted: Tensor, true: Tensor, n_classes: int) -> NDArray[np.int64]:
     """Count predictions, shape (true class, predicted class)."""
     flat = torch.bincount(true * n_classes + predicted, minlength=n_classes**2)
-    counts: NDArray[np.int64] = flat.reshape(n_classes, n_classes).numpy()
+    counts: NDArray[np.int64] = flat.reshape(n_classes, n_classes).cpu().numpy()
     return counts
 
 
@@ -119,6 +121,17 @@ def write_evaluation(evaluation: Evaluation, title: str, out: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
     (out / "evaluation.json").write_text(evaluation.to_json(), encoding="utf-8")
     draw_confusion(evaluation, title, out / "confusion.png")
+
+
+def keep_evaluation(evaluation: Evaluation, folder: Path) -> None:
+    """Write accuracy and confusion matrix of the test set into the card of a bundle."""
+    card = read_card(folder)
+    fields = card.model_dump()
+    fields["accuracy"]["test"] = {"accuracy": evaluation.accuracy, "n": evaluation.n}
+    fields["confusion"].pop("test", None)
+    if len(card.labels) <= MAX_CONFUSED:
+        fields["confusion"]["test"] = evaluation.confusion.tolist()
+    write_card(folder, ModelCard.model_validate(fields))
 
 
 def draw_confusion(evaluation: Evaluation, title: str, path: Path) -> None:

@@ -17,7 +17,8 @@ from torch.nn import functional
 
 from service.models.architectures import build
 from service.models.bundles import write_bundle
-from service.models.card import Accuracy, ModelCard, Provenance
+from service.models.card import ModelCard, Provenance
+from service.models.measures import MAX_CONFUSED, Confusion, Epoch, accuracy_of
 from training.augment import augment, normalize
 from training.checkpoints import (
     Checkpoint,
@@ -28,6 +29,7 @@ from training.checkpoints import (
 from training.config import Recipe
 from training.curves import draw_curves
 from training.data import DataSet, Split, channel_statistics, hold_out
+from training.evaluate import count_confusion
 from training.hardware import autocast_dtype, describe_hardware, library_versions
 from training.measure import loss_and_accuracy, predict_logits
 from training.optim import make_optimizers, rate_factor
@@ -119,14 +121,9 @@ class Trainer:
 
     def finish(self, folder: Path, name: str, description: str) -> ModelCard:
         """Measure the result on validation and, for the only time, on test; write the bundle."""
-        accuracy = {}
-        for split_name, split in (
-            ("validation", self.validation),
-            ("test", self.data.test.to(self.device)),
-        ):
-            logits = predict_logits(self.result, split, self.mean, self.std)
-            _, share = loss_and_accuracy(logits, split.labels)
-            accuracy[split_name] = Accuracy(accuracy=share, n=len(split))
+        splits = {"validation": self.validation, "test": self.data.test.to(self.device)}
+        confusion = {name: self._confusion(split) for name, split in splits.items()}
+        is_kept = len(self.data.class_names) <= MAX_CONFUSED
         card = ModelCard(
             name=name,
             architecture=ARCHITECTURE,
@@ -134,11 +131,18 @@ class Trainer:
             input_size=(self.train.images.shape[2], self.train.images.shape[3]),
             mean=self.mean,
             std=self.std,
-            accuracy=accuracy,
+            accuracy={split: accuracy_of(matrix) for split, matrix in confusion.items()},
+            confusion=confusion if is_kept else {},
+            history=tuple(_to_epoch(record) for record in self.history),
             provenance=self._provenance(description),
             sha256="0" * 64,  # write_bundle puts the weights' own here
         )
         return write_bundle(folder, card, self.result)
+
+    def _confusion(self, split: Split) -> Confusion:
+        predicted = predict_logits(self.result, split, self.mean, self.std).argmax(1)
+        counts = count_confusion(predicted, split.labels, len(self.data.class_names))
+        return tuple(map(tuple, counts.tolist()))
 
     def _train_epoch(self, on_step: Callable[[float], None]) -> float:
         epoch_seed = self.seed * 1_000_003 + self.epoch
@@ -220,6 +224,10 @@ class Trainer:
             images_per_s=round(statistics.median(r["images_per_s"] for r in self.history), 1),
             trained_at=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         )
+
+
+def _to_epoch(record: Record) -> Epoch:
+    return Epoch.model_validate({name: record[name] for name in Epoch.model_fields})
 
 
 def _set_training(model: nn.Module, recipe: Recipe) -> None:

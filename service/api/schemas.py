@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from service.methods import Kind, Value
 from service.methods.rules import Affects
+from service.models.measures import Accuracy, Confusion, Epoch
 
 
 class _Answer(BaseModel):
@@ -221,7 +222,11 @@ class ModelInfo(_Answer):
     )
     mean: list[float]
     std: list[float]
-    accuracy: dict[str, Any]
+    accuracy: dict[str, Accuracy] = Field(description="By split: `validation`, `test`")
+    confusion: dict[str, Confusion] = Field(
+        description="By split: number of images by true class (row) and predicted class (column)"
+    )
+    history: list[Epoch] = Field(description="How the training went; empty where it is not known")
     provenance: dict[str, Any]
     sha256: str
     default: bool = Field(description="Whether it is taken where none is named")

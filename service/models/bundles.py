@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from service.errors import BundleError
 from service.models.architectures import build_empty
-from service.models.card import CARD_FILE, ModelCard, read_card
+from service.models.card import CARD_FILE, ModelCard, read_card, write_card
 
 WEIGHTS_FILE = "model.safetensors"
 
@@ -49,7 +49,7 @@ def write_bundle(folder: Path, card: ModelCard, model: nn.Module) -> ModelCard:
     weights = save({name: _to_write(tensor) for name, tensor in model.state_dict().items()})
     written = card.model_copy(update={"sha256": hashlib.sha256(weights).hexdigest()})
     (folder / WEIGHTS_FILE).write_bytes(weights)
-    (folder / CARD_FILE).write_text(written.model_dump_json(indent=1) + "\n", encoding="utf-8")
+    write_card(folder, written)
     return written
 
 

@@ -20,24 +20,19 @@ from pydantic import (
 
 from service.errors import BundleError, OptionError
 from service.methods import COMPOSITES, CUSTOM, Rules, parse_rules
+from service.models.measures import Accuracy, Confusion, Epoch, accuracy_of
 
 CARD_FILE = "model.json"
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 ModelName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
 _COMPOSITE_NAME = r"[a-z][a-z0-9_-]{0,63}"
+_ROUNDING = 1e-6
 Channel = Annotated[tuple[float, float, float], Field(description="One value for R, G and B")]
 
 
 class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class Accuracy(_Frozen):
-    """The share of images that were classified right."""
-
-    accuracy: float = Field(ge=0, le=1, description="Share of right predictions, 0 to 1")
-    n: int = Field(gt=0, description="Number of images")
 
 
 class Provenance(_Frozen):
@@ -95,6 +90,11 @@ class ModelCard(_Frozen):
     accuracy: dict[str, Accuracy] = Field(
         default_factory=dict, description="By split: `validation` and `test`; may be empty"
     )
+    confusion: dict[str, Confusion] = Field(
+        default_factory=dict,
+        description="By split: number of images by true class (row) and predicted class (column)",
+    )
+    history: tuple[Epoch, ...] = Field((), description="How the training went, epoch by epoch")
     provenance: AnyProvenance
     sha256: Sha256 = Field(description="SHA-256 of `model.safetensors`")
     composites: dict[str, list[dict[str, Any]]] = Field(
@@ -109,7 +109,19 @@ class ModelCard(_Frozen):
             raise ValueError("std must be above 0")
         if self.resize is not None and self.resize < max(self.input_size):
             raise ValueError("resize must be at least as large as both sides of input_size")
+        for split, matrix in self.confusion.items():
+            self._check_confusion(split, matrix)
         return self
+
+    def _check_confusion(self, split: str, matrix: Confusion) -> None:
+        if len(matrix) != len(self.labels):
+            raise ValueError(f"confusion of {split} must have a row for each label")
+        told, counted = self.accuracy.get(split), accuracy_of(matrix)
+        if told and (told.n != counted.n or abs(told.accuracy - counted.accuracy) > _ROUNDING):
+            raise ValueError(
+                f"confusion of {split} says {counted.accuracy:.4f} of {counted.n} images, "
+                f"accuracy says {told.accuracy:.4f} of {told.n}"
+            )
 
     @field_validator("composites")
     @classmethod
@@ -168,6 +180,12 @@ def read_card(folder: Path) -> ModelCard:
         raise BundleError(f"{path} cannot be read: {error.strerror}") from error
     except ValidationError as error:
         raise BundleError(f"{path} is not a valid card: {first_problem(error)}") from error
+
+
+def write_card(folder: Path, card: ModelCard) -> None:
+    """Write `model.json` of a bundle; what a model does not have is left out."""
+    fields = card.model_dump_json(indent=1, exclude_defaults=True)
+    (folder / CARD_FILE).write_text(f"{fields}\n", encoding="utf-8")
 
 
 def first_problem(error: ValidationError) -> str:

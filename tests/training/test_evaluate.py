@@ -11,9 +11,18 @@ import torch
 from PIL import Image
 
 from service.models.bundles import Bundle
+from service.models.card import read_card, write_card
+from service.models.measures import Accuracy
 from service.runtime.engine import Engine
 from training.data import DataError, DataSet
-from training.evaluate import Evaluation, count_confusion, evaluate, print_table, write_evaluation
+from training.evaluate import (
+    Evaluation,
+    count_confusion,
+    evaluate,
+    keep_evaluation,
+    print_table,
+    write_evaluation,
+)
 
 
 def test_confusion_counts_true_by_predicted() -> None:
@@ -49,6 +58,21 @@ def test_other_classes_than_the_models_are_refused(
     others = DataSet(sample_data.train, sample_data.test, ("yes", "no"), "other")
     with pytest.raises(DataError, match="yes, no"):
         evaluate(shipped_bundle, others)
+
+
+def test_what_was_measured_is_kept_in_the_card(
+    shipped_bundle: Bundle, sample_data: DataSet, tmp_path: Path
+) -> None:
+    before = shipped_bundle.card
+    write_card(tmp_path, before)
+    evaluation = evaluate(shipped_bundle, sample_data)
+    keep_evaluation(evaluation, tmp_path)
+    card = read_card(tmp_path)
+    assert card.accuracy["test"] == Accuracy(accuracy=evaluation.accuracy, n=200)
+    assert np.array_equal(card.confusion["test"], evaluation.confusion)
+    kept = before.model_dump(exclude={"accuracy", "confusion"})
+    assert card.model_dump(exclude={"accuracy", "confusion"}) == kept
+    assert card.accuracy["validation"] == before.accuracy["validation"]
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 from service.errors import ServiceError
 from service.models.bundles import read_bundle
 from service.models.card import Provenance
+from service.models.measures import accuracy_of
 from tests.training.folders import write_folder
 from training import __main__ as command_line
 from training.checkpoints import CheckpointError, open_run, read_last_checkpoint
@@ -139,6 +140,10 @@ def test_a_run_writes_history_curves_and_a_bundle(
     bundle = read_bundle(tmp_path / "bundle")
     assert bundle.card == card
     assert (card.accuracy["validation"].n, card.accuracy["test"].n) == (8, 10)
+    assert {split: accuracy_of(counts) for split, counts in card.confusion.items()} == card.accuracy
+    assert [epoch.validation_accuracy for epoch in card.history] == [
+        record["validation_accuracy"] for record in history
+    ]
     assert isinstance(card.provenance, Provenance)
     assert card.provenance.recipe["name"] == recipe.name
     assert card.provenance.data == "random pixels"
