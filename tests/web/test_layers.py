@@ -1,11 +1,10 @@
-"""The views of the layers and of the model."""
+"""The view of the layers."""
 
 from __future__ import annotations
 
 import pytest
 from playwright.sync_api import Page, expect
 
-from service.models.card import ModelCard
 from tests.servers import RunningServer
 from tests.web.conftest import Service
 
@@ -46,13 +45,3 @@ def test_what_has_no_layers_says_so(server: RunningServer, page: Page) -> None:
 def test_what_does_not_conserve_says_so(server: RunningServer, page: Page) -> None:
     page.goto(f"{server.url}/?view=layers&composite=deconvnet")
     expect(page.locator("#view")).to_contain_text("does not conserve")
-
-
-def test_the_card_of_the_model(server: RunningServer, page: Page, card: ModelCard) -> None:
-    page.goto(f"{server.url}/?view=model")
-    view = page.locator("#view")
-    expect(view).to_contain_text(card.sha256)
-    expect(view).to_contain_text("87.01% of 10,000 images")
-    expect(view).to_contain_text("truck")
-    expect(view).to_contain_text("muon")
-    expect(view).to_contain_text("features.11")

@@ -1,11 +1,12 @@
 // The view of the model: its card, as its bundle has it.
+import { confusion, curves } from "./charts.js";
 import { model } from "./controls.js";
 import { find, make, renew } from "./dom.js";
 
 /** Show the card. */
 export async function show() {
-  const { name, architecture, accuracy, labels, input_size: size, sha256, provenance, layers } = model();
-  renew(find("#view"), make("div", { class: "answer" },
+  const { name, architecture, accuracy, history, confusion: counts, labels, input_size: size, sha256, provenance, layers } = model();
+  renew(find("#view"), make("div", { class: "pages" },
     make("div", { class: "card" }, make("h2", {}, name), table([
       ["Architecture", architecture],
       ...Object.entries(accuracy).map(([set, { accuracy: share, n }]) => [`Accuracy, ${set}`, `${(100 * share).toFixed(2)}% of ${n.toLocaleString("en")} images`]),
@@ -13,6 +14,9 @@ export async function show() {
       ["Classes", shorten(labels)],
       ["Weights (SHA-256)", sha256],
     ])),
+    counts.test ? make("div", { class: "card" }, make("h2", {}, "What it takes for what"),
+      make("p", { class: "quiet" }, "A row for each true class: how many of its test images were taken for which class."), confusion(labels, counts.test)) : null,
+    history.length ? make("div", { class: "card" }, make("h2", {}, "How it was trained"), curves(history)) : null,
     make("div", { class: "card" }, make("h2", {}, "Where it is from"), table(flat(provenance))),
     make("div", { class: "card" }, make("h2", {}, "Layers"), table(layers.map(({ name: layer, kind, shape }) => [layer, `${kind}, ${shape.join("×")}`]))),
   ));

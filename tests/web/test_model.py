@@ -1,0 +1,117 @@
+"""The view of the model: its card, its errors, and how its training went."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, expect
+
+from service.models.card import ModelCard, read_card, write_card
+from service.models.registry import SHIPPED
+from service.settings import DEFAULT_MODEL
+from tests.servers import RunningServer, running_server
+
+N_EPOCHS = 12
+SCHEMES: list[Literal["light", "dark"]] = ["light", "dark"]
+
+
+def epoch(n: int) -> dict[str, Any]:
+    return {
+        "epoch": n,
+        "training_loss": 2 / n,
+        "validation_loss": 1.5 / n,
+        "validation_accuracy": 1 - 0.5 / n,
+    }
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+    """A server of a bundle that knows how its training went."""
+    folder = tmp_path_factory.mktemp("trained")
+    bundle = Path(shutil.copytree(SHIPPED / DEFAULT_MODEL, folder / "bundle"))
+    fields = read_card(bundle).model_dump() | {"history": [epoch(n + 1) for n in range(N_EPOCHS)]}
+    write_card(bundle, ModelCard.model_validate(fields))
+    with running_server(folder, {"LRPSERVE_MODEL": str(bundle)}) as running:
+        yield running
+
+
+def test_the_card_of_the_model(server: RunningServer, page: Page, card: ModelCard) -> None:
+    page.goto(f"{server.url}/?view=model")
+    view = page.locator("#view")
+    expect(view).to_contain_text(card.sha256)
+    expect(view).to_contain_text("87.01% of 10,000 images")
+    expect(view).to_contain_text("truck")
+    expect(view).to_contain_text("muon")
+    expect(view).to_contain_text("features.11")
+
+
+def test_the_confusion_matrix_is_the_bundles(
+    server: RunningServer, page: Page, card: ModelCard
+) -> None:
+    page.goto(f"{server.url}/?view=model")
+    rows = page.locator("#confusion tbody tr")
+    expect(rows).to_have_count(len(card.labels))
+    for label, counts, row in zip(card.labels, card.confusion["test"], rows.all(), strict=True):
+        told = row.locator("th, td").all_inner_texts()
+        assert told == [label, *(str(n) if n else "·" for n in counts)]
+    cell = rows.nth(3).locator("td").nth(5)
+    expect(cell).to_have_attribute("title", "cat taken for dog: 11%")
+
+
+def test_what_is_right_and_what_is_wrong_have_colours_of_their_own(
+    server: RunningServer, page: Page
+) -> None:
+    page.goto(f"{server.url}/?view=model")
+    cells = page.locator("#confusion tbody tr").nth(3).locator("td")
+    colors = [cells.nth(i).evaluate("c => getComputedStyle(c).backgroundColor") for i in (3, 5, 8)]
+    assert len(set(colors)) == 3
+
+
+def test_without_a_history_there_are_no_curves(server: RunningServer, page: Page) -> None:
+    page.goto(f"{server.url}/?view=model")
+    expect(page.locator("#confusion")).to_be_visible()
+    assert page.locator("#curves").count() == 0
+
+
+def test_curves_are_those_of_the_history(trained: RunningServer, page: Page) -> None:
+    page.goto(f"{trained.url}/?view=model")
+    expect(page.locator("#curves svg")).to_have_attribute(
+        "aria-label", f"Curves of {N_EPOCHS} epochs"
+    )
+    for style, last in (("training", "0.167"), ("validation", "0.125"), ("accuracy", "96%")):
+        line = page.locator(f"#curves .line.{style}").get_attribute("d") or ""
+        assert line.count("L") == N_EPOCHS - 1
+        expect(page.locator(f"#curves .key.{style}")).to_contain_text(last)
+    first, *_, end = (page.locator("#curves .line.training").get_attribute("d") or "")[1:].split(
+        "L"
+    )
+    heights = [float(point.split()[1]) for point in (first, end)]
+    # the largest loss is at the top; the last one is a twelfth of it, above the axis
+    assert heights[0] == pytest.approx(10, abs=0.2)
+    assert heights[1] == pytest.approx(192 - 182 / N_EPOCHS, abs=0.2)
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_everybody_can_read_them(
+    trained: RunningServer, browser: Browser, scheme: Literal["light", "dark"]
+) -> None:
+    context = browser.new_context(color_scheme=scheme, bypass_csp=True)
+    page = context.new_page()
+    page.goto(f"{trained.url}/?view=model")
+    expect(page.locator("#curves")).to_be_visible()
+    found = Axe().run(page).response["violations"]
+    context.close()
+    assert [(one["id"], one["nodes"][0]["html"]) for one in found] == []
+
+
+@pytest.mark.parametrize("width", [360, 768, 1440])
+def test_they_fit(trained: RunningServer, page: Page, width: int) -> None:
+    page.set_viewport_size({"width": width, "height": 800})
+    page.goto(f"{trained.url}/?view=model")
+    expect(page.locator("#curves")).to_be_visible()
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
