@@ -84,7 +84,6 @@ def choose(page: Page, site: Site, url: str, *files: Path) -> None:
     for file in files:
         page.set_input_files("input[type=file]", file)
         expect(page.locator("#file")).to_be_enabled()
-        expect(page.get_by_role("status")).not_to_have_text("One moment ...")
 
 
 def has_loaded(page: Page, selector: str) -> bool:
@@ -95,7 +94,7 @@ def has_loaded(page: Page, selector: str) -> bool:
 
 
 def test_the_page_is_short() -> None:
-    assert len(block("html").splitlines()) <= 55
+    assert len(block("html").splitlines()) <= 40
 
 
 def test_it_shows_the_classes_and_the_heatmap(
@@ -104,7 +103,7 @@ def test_it_shows_the_classes_and_the_heatmap(
     choose(page, listed, service.url, HORSE)
 
     expect(page.get_by_role("status")).to_have_text(
-        re.compile(r"^horse 9\d\.\d%, \w+ \d\.\d%, \w+ \d\.\d%; red speaks for the first, ")
+        re.compile(r"^horse 9\d\.\d%, \w+ \d\.\d%, \w+ \d\.\d%$")
     )
     for selector in ("#image", "#heatmap"):
         expect(page.locator(selector)).to_be_visible()
