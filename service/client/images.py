@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageOps
 
 ImageSource = bytes | str | os.PathLike[str] | Image.Image | NDArray[np.uint8]
 
@@ -19,7 +19,8 @@ def image_bytes(image: ImageSource) -> bytes:
     Parameters
     ----------
     image
-        The bytes of a file, its path, a PIL image, or an array uint8 of shape (height, width, 3).
+        The bytes of a file, its path, a PIL image (sent upright), or an array uint8 of shape
+        (height, width, 3).
 
     Raises
     ------
@@ -35,7 +36,7 @@ def image_bytes(image: ImageSource) -> bytes:
     if isinstance(image, np.ndarray):
         return _png(_picture_of(image))
     if isinstance(image, Image.Image):
-        return _png(image)
+        return _png(ImageOps.exif_transpose(image))  # PNG would lose how it is held
     raise TypeError(
         "an image is bytes, a path, a PIL image or a numpy array, "
         f"not {type(image).__module__}.{type(image).__name__}"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import io
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +20,11 @@ from service.client import (
     Explanation,
     Prediction,
     RequestRefused,
+    Score,
     ServiceUnreachable,
     UnreadableAnswer,
 )
+from service.client.exchange import timing_ms
 from service.client.images import ImageSource
 from tests.servers import RunningServer, running_server
 
@@ -108,7 +112,45 @@ def test_a_key_is_sent_and_a_limit_is_waited_for(tmp_path: Path, cat: Path) -> N
             asking.predict(cat)
         with Client(limited.url, api_key=settings["LRPSERVE_API_KEYS"]) as asking:
             answers = [asking.predict(cat).predictions for _ in range(3)]
-    assert answers == [answers[0]] * 3
+        answers += asyncio.run(predict_at_once(limited.url, settings["LRPSERVE_API_KEYS"], cat))
+    assert answers == [answers[0]] * 6
+
+
+async def predict_at_once(url: str, api_key: str, image: Path) -> list[tuple[Score, ...]]:
+    async with AsyncClient(url, api_key=api_key, max_retries=20) as asking:
+        found = await asyncio.gather(*(asking.predict(image) for _ in range(3)))
+    return [one.predictions for one in found]
+
+
+def test_a_model_that_is_not_there_is_refused_with_those_that_are(server: RunningServer) -> None:
+    with Client(server.url) as asking, pytest.raises(RequestRefused, match="minivgg") as caught:
+        asking.model("nothing")
+    assert caught.value.status == 404
+
+
+def test_times_are_those_of_the_service(server: RunningServer, cat: Path) -> None:
+    with Client(server.url) as asking:
+        times = asking.explain(cat).timing_ms
+    assert {"decode", "queue", "compute", "render", "total"} <= set(times)
+    assert times["total"] >= times["compute"] > 0
+
+
+@pytest.mark.parametrize(
+    ("header", "times"),
+    [
+        ("", {}),
+        ("a;dur=1.5, b;dur=2", {"a": 1.5, "b": 2.0}),
+        ("a, b;dur=, c;desc=x, d;dur=3", {"d": 3.0}),
+    ],
+)
+def test_times_that_cannot_be_read_are_left_out(header: str, times: dict[str, float]) -> None:
+    assert timing_ms(header) == times
+
+
+def test_without_httpx_it_says_what_to_install() -> None:
+    code = "import sys; sys.modules['httpx'] = None; import service.client"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert "pip install 'lrpserve[client]'" in done.stderr
 
 
 def test_nobody_there_is_said_after_the_retries() -> None:
