@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
+
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from service.methods import ATTRIBUTORS, COMPOSITES
-from tests.servers import RunningServer
+from service.models.card import ModelCard, write_card
+from service.models.registry import SHIPPED
+from service.settings import DEFAULT_MODEL
+from tests.servers import RunningServer, running_server
 from tests.web.conftest import Service
 
 N_METHODS = len(COMPOSITES) + len(ATTRIBUTORS) - 1
@@ -91,3 +97,82 @@ def test_a_column_tells_its_numbers(opened: Page, service: Service) -> None:
     value = float(readout.get_attribute("data-value") or "nan")
     relevance = service.relevance("cat", composite=list(COMPOSITES)[1], target="cat")
     assert value == pytest.approx(float(relevance[17, 16]), rel=1e-4)
+
+
+def settings_of(page: Page, i: int) -> Locator:
+    column = page.locator(".column").nth(i)
+    column.get_by_text("Parameters").click()
+    return column.locator("details")
+
+
+def test_a_column_has_parameters_of_its_own(opened: Page, service: Service) -> None:
+    opened.get_by_label("Add a column").select_option("epsilon_gamma_box")
+    expect(opened.locator(".column")).to_have_count(5)
+    settings_of(opened, 4).get_by_label("gamma").fill("2")
+    opened.keyboard.press("Enter")
+    expect(opened.locator(".column h3").nth(4)).to_have_text("epsilon gamma box, gamma 2")
+    answer = service.explain("cat", composite="epsilon_gamma_box", gamma="2", target="cat")
+    text = opened.locator(".column").nth(4).locator("p").first.inner_text()
+    assert float(text.rpartition(" ")[2]) == pytest.approx(answer["bound"], rel=5e-3)
+    expect(opened.locator("details").nth(4)).to_have_attribute("open", "")  # to try another
+
+
+def test_the_same_method_stands_beside_itself(opened: Page) -> None:
+    settings_of(opened, 0).get_by_label("zero bias").check()
+    expect(opened.locator(".column h3").first).to_have_text("epsilon plus flat, zero bias true")
+    opened.get_by_label("Add a column").select_option("epsilon_plus_flat")
+    expect(opened.locator(".column")).to_have_count(5)
+    texts = [opened.locator(".column").nth(i).locator("p").first.inner_text() for i in (0, 4)]
+    assert texts[0].rpartition("·")[2] != texts[1].rpartition("·")[2]
+    opened.reload()  # the address has it
+    expect(opened.locator(".column h3").first).to_have_text("epsilon plus flat, zero bias true")
+    expect(opened.locator(".column h3").last).to_have_text("epsilon plus flat")
+
+
+def test_a_default_is_not_in_the_title(opened: Page) -> None:
+    settings_of(opened, 0).get_by_label("zero bias").check()
+    expect(opened.locator(".column h3").first).to_have_text("epsilon plus flat, zero bias true")
+    opened.locator("details").first.get_by_label("zero bias").uncheck()
+    expect(opened.locator(".column h3").first).to_have_text("epsilon plus flat")
+
+
+def test_a_value_that_is_not_allowed_changes_nothing(opened: Page) -> None:
+    epsilon = settings_of(opened, 0).get_by_label("epsilon")
+    epsilon.fill("-1")
+    epsilon.blur()
+    assert not epsilon.evaluate("input => input.checkValidity()")
+    assert names(opened)[0] == "epsilon plus flat"
+    expect(opened.locator(".column")).to_have_count(4)
+
+
+def test_an_attributor_has_its_parameters(opened: Page) -> None:
+    opened.get_by_label("Add a column").select_option("~integrated_gradients")
+    expect(opened.locator(".column")).to_have_count(5)
+    settings_of(opened, 4).get_by_label("baseline").select_option("black")
+    expect(opened.locator(".column h3").nth(4)).to_have_text("integrated gradients, baseline black")
+
+
+def test_with_parameters_shown_nothing_is_named_twice(opened: Page) -> None:
+    for i in range(4):
+        if opened.locator(".column").nth(i).locator("details").count():
+            settings_of(opened, i)
+    ids: list[str] = opened.evaluate("[...document.querySelectorAll('[id]')].map(one => one.id)")
+    assert len(ids) == len(set(ids))
+
+
+def test_composites_of_the_model_are_offered_too(
+    page: Page, card: ModelCard, tmp_path: Path
+) -> None:
+    bundle = Path(shutil.copytree(SHIPPED / DEFAULT_MODEL, tmp_path / "bundle"))
+    mine = [{"layers": "type:linear", "rule": "epsilon"}]
+    write_card(bundle, card.model_copy(update={"composites": {"mine": mine}}))
+    with running_server(tmp_path, {"LRPSERVE_MODEL": str(bundle)}) as server:
+        page.goto(f"{server.url}/?view=compare&columns=mine|epsilon_plus")
+        expect(page.locator(".column")).to_have_count(2)
+        assert names(page) == ["mine", "epsilon plus"]
+        page.goto(server.url)
+        page.get_by_label("Composite").select_option("mine")
+        expect(page.locator("#classes")).to_be_visible()
+        expect(page.locator("#controls")).to_contain_text("Rules that the model brings")
+        expect(page.get_by_role("heading", name="Why")).to_be_visible()
+        page.goto("about:blank")  # before the server is gone

@@ -1,5 +1,6 @@
-// The columns of a comparison, as the address has them: `composite`, `~attributor`, or a class.
-import { model } from "./controls.js";
+// The columns of a comparison, as the address has them: a class, or a method with what differs from its
+// defaults. A method is `composite` or `~attributor`, then `;name=value` for each parameter.
+import { composites, model } from "./controls.js";
 import * as state from "./state.js";
 
 const FIRST_METHODS = 4;
@@ -7,13 +8,13 @@ const FIRST_CLASSES = 3;
 
 export const isByClass = () => state.get("by") === "classes";
 
-/** Every column that there can be: [value, text]. */
+/** Every column that there can be, with its defaults: [value, text]. */
 export function possible() {
   if (isByClass()) return model().labels.map((label) => [label, label]);
   const modified = model().attributors.filter((one) => one.is_modified);
   const ways = model().attributors.filter((one) => one !== modified[0]);
   return [
-    ...model().composites.map(({ name }) => [name, name.replaceAll("_", " ")]),
+    ...composites().map(({ name }) => [name, name.replaceAll("_", " ")]),
     ...ways.map(({ name }) => [`~${name}`, name.replaceAll("_", " ")]),
   ];
 }
@@ -23,15 +24,43 @@ export function shown() {
   const known = possible().map(([value]) => value);
   const given = state.get("columns");
   if (!given) return known.slice(0, isByClass() ? FIRST_CLASSES : FIRST_METHODS);
-  const names = given.split("|").filter((value) => known.includes(value));
+  const names = given.split("|").filter((value) => known.includes(isByClass() ? value : methodOf(value)));
   return [...new Set(names)];
 }
 
 export const show = (columns) => state.update({ columns: columns.join("|") || "|" });
 
+const methodOf = (column) => column.split(";")[0];
+
+/** The parameters of a column, each with its value there. */
+export function parametersOf(column) {
+  if (isByClass()) return [];
+  const method = methodOf(column);
+  const { parameters } = [...composites(), ...model().attributors.map((one) => ({ ...one, name: `~${one.name}` }))].find(({ name }) => name === method);
+  const set = changed(column);
+  return parameters.map((parameter) => ({ parameter, value: set[parameter.name] ?? parameter.default ?? "" }));
+}
+
+const changed = (column) => Object.fromEntries(column.split(";").slice(1).map((pair) => pair.split("=")));
+
+/** The same column with another value of a parameter; null is its default. */
+export function withParameter(column, name, value) {
+  const { [name]: _, ...others } = changed(column);
+  const set = value === null ? others : { ...others, [name]: value };
+  return [methodOf(column), ...Object.entries(set).map((pair) => pair.join("="))].join(";");
+}
+
+/** What a column is called: the method, and what differs from its defaults. */
+export function titleOf(column) {
+  if (isByClass()) return column;
+  const set = Object.entries(changed(column)).map((pair) => `, ${pair.join(" ")}`);
+  return `${methodOf(column).replace("~", "")}${set.join("")}`.replaceAll("_", " ");
+}
+
 /** The options of a column. */
 export function optionsOf(column, options) {
   if (isByClass()) return { ...options, target: `label:${column}`, contrast: "" };
-  const common = { model: options.model, target: options.target, contrast: options.contrast };
-  return column.startsWith("~") ? { ...common, attributor: column.slice(1) } : { ...common, composite: column };
+  const common = { model: options.model, target: options.target, contrast: options.contrast, ...changed(column) };
+  const method = methodOf(column);
+  return method.startsWith("~") ? { ...common, attributor: method.slice(1) } : { ...common, composite: method };
 }

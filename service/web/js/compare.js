@@ -7,9 +7,11 @@ import { choice, find, make, percent, renew, short, toggle } from "./dom.js";
 import { explainOptions } from "./explain.js";
 import { image } from "./image.js";
 import { boundOf, makeMap, makeScale } from "./map.js";
+import { parameterField } from "./parameters.js";
 import * as state from "./state.js";
 
 const MAX_KEPT = 64;
+const opened = new Set(); // the places of columns whose parameters are shown
 const kept = { image: null, answers: new Map() }; // a column that comes back costs nothing
 
 /** Show the columns. */
@@ -62,14 +64,31 @@ function chooser(names) {
 
 function column(names, i, answer, table, bound) {
   const readout = make("p", { class: "readout quiet" });
-  const name = columns.isByClass() ? names[i] : names[i].replace("~", "").replaceAll("_", " ");
+  const name = columns.titleOf(names[i]);
   const without = names.filter((_, j) => j !== i);
   return make("article", { class: "column" },
     make("div", { class: "head" }, make("h3", {}, name),
-      make("button", { type: "button", "aria-label": `Remove ${name}`, click: () => columns.show(without) }, "×")),
+      make("button", { type: "button", "aria-label": `Remove ${name}`, click: () => remove(without) }, "×")),
     makeMap({ found: answer, view: { table, bound, opacity: 1, isAlone: true }, label: `Relevance by ${name}`, readout }),
     make("p", { class: "quiet" }, `${short(answer.computeMs)} ms · ${conserved(answer)} · largest ${short(boundOf(answer))}`),
-    readout);
+    readout,
+    settings(names, i));
+}
+
+/** The parameters of a column, which may differ from those of its neighbours. */
+function settings(names, i) {
+  const found = columns.parametersOf(names[i]);
+  if (!found.length) return null;
+  const change = (name) => (value) => columns.show(names.with(i, columns.withParameter(names[i], name, value)));
+  const box = make("details", { open: opened.has(i) }, make("summary", {}, "Parameters"),
+    ...found.map(({ parameter, value }) => parameterField(parameter, value, change(parameter.name), `${i}-`)));
+  box.addEventListener("toggle", () => (box.open ? opened.add(i) : opened.delete(i)));
+  return box;
+}
+
+function remove(left) {
+  opened.clear(); // places have moved
+  columns.show(left);
 }
 
 const conserved = ({ conservation: { ratio } }) => (ratio === null ? "not conserving" : `${percent(ratio)} conserved`);

@@ -1,6 +1,7 @@
 // The controls of a method, made from what `/models` says there is.
 import { send } from "./api.js";
-import { choice, field, find, make, renew, toggle } from "./dom.js";
+import { choice, field, find, make, renew } from "./dom.js";
+import { parameterField } from "./parameters.js";
 import * as state from "./state.js";
 
 let models = [];
@@ -18,9 +19,15 @@ export const colormap = () => named(model().colormaps, state.get("cmap", "bwr"))
 
 const named = (entries, name) => entries.find((entry) => entry.name === name) ?? entries[0];
 
+/** The composites, those that the model's bundle brings among them. */
+export const composites = () => [
+  ...model().composites,
+  ...Object.keys(model().own_composites).map((name) => ({ name, text: "Rules that the model brings", parameters: [] })),
+];
+
 /** The composite, where the attributor goes with one. */
 export function composite() {
-  return attributor().is_modified ? named(model().composites, state.get("composite")) : null;
+  return attributor().is_modified ? named(composites(), state.get("composite")) : null;
 }
 
 /** Every parameter that the method has. */
@@ -55,9 +62,9 @@ function methodFields() {
   const [chosen, ways] = [composite(), model().attributors];
   return [
     field("Attributor", choice(entries(ways), attributor().name, (name) => reset({ attributor: name === ways[0].name ? null : name, composite: null }))),
-    chosen ? field("Composite", choice(entries(model().composites), chosen.name, (name) => reset({ composite: name }))) : null,
+    chosen ? field("Composite", choice(entries(composites()), chosen.name, (name) => reset({ composite: name }))) : null,
     make("p", { class: "quiet" }, (chosen ?? attributor()).text),
-    ...parameters().map(parameterField),
+    ...parameters().map((one) => parameterField(one, state.get(one.name, one.default ?? ""), (value) => state.update({ [one.name]: value }))),
   ];
 }
 
@@ -65,18 +72,4 @@ function methodFields() {
 function reset(changes) {
   const own = parameters().map(({ name }) => [name, null]);
   state.update({ ...Object.fromEntries(own), ...changes });
-}
-
-function parameterField({ name, kind, text, minimum, maximum, choices, default: normal }) {
-  const value = state.get(name, normal ?? "");
-  const label = name.replaceAll("_", " ");
-  const set = (given) => state.update({ [name]: String(given) === String(normal) ? null : given });
-  if (kind === "switch") {
-    const box = toggle(label, String(value) === "true", set);
-    box.title = text;
-    return box;
-  }
-  if (kind === "choice") return field(label, choice(choices.map((one) => [one, one]), value, set), text);
-  const input = make("input", { type: "number", min: minimum, max: maximum, step: kind === "integer" ? 1 : "any", value, placeholder: "automatic", change: () => set(input.value) });
-  return field(label, input, text);
 }

@@ -16,8 +16,8 @@ export const there = (children) => children.filter((child) => child !== null && 
 export const find = (selector) => document.querySelector(selector);
 
 /** A labelled control. */
-export function field(label, control, text) {
-  control.id = idOf(label);
+export function field(label, control, text, place = "") {
+  control.id = idOf(`${place}${label}`);
   if (text) control.title = text;
   return make("div", { class: "field" }, make("label", { for: control.id }, label), control);
 }
@@ -36,8 +36,8 @@ export function choice(entries, chosen, onChange) {
 }
 
 /** A checkbox with its text. */
-export function toggle(text, isOn, onChange) {
-  const box = make("input", { type: "checkbox", id: idOf(text), change: () => onChange(box.checked) });
+export function toggle(text, isOn, onChange, place = "") {
+  const box = make("input", { type: "checkbox", id: idOf(`${place}${text}`), change: () => onChange(box.checked) });
   box.checked = isOn;
   return make("label", { class: "switch" }, box, text);
 }
