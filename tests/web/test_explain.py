@@ -194,6 +194,19 @@ def test_colours_are_those_of_the_service(
     assert np.abs(drawn - sent.astype(int)).max() <= 4
 
 
+def test_smooth_relevance_is_that_of_the_service(
+    server: RunningServer, page: Page, service: Service
+) -> None:
+    page.goto(f"{server.url}/?side=1")
+    expect(page.locator(".map")).to_have_count(2)
+    page.get_by_label("Smooth").check()
+    expect(page.locator(".map .heat").last).to_have_attribute("width", "256")
+    drawn = np.array(page.evaluate(COLORS)).reshape(256, 256, 4)[..., :3]
+    sent = pixels(service.ask("cat", "image/png", enlarge="smooth").content)
+    assert np.abs(drawn - sent.astype(int)).max() <= 4
+    assert page.url.endswith("smooth=1")
+
+
 def test_controls_are_made_from_what_there_is(opened: Page) -> None:
     def values(label: str) -> list[str]:
         chosen = opened.get_by_label(label, exact=True).locator("option")

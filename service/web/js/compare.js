@@ -2,7 +2,7 @@
 import { relevanceOf } from "./api.js";
 import { tableOf } from "./colors.js";
 import * as columns from "./columns.js";
-import { colormap } from "./controls.js";
+import { colormap, isSmooth } from "./controls.js";
 import { choice, find, make, percent, renew, short, toggle } from "./dom.js";
 import { explainOptions } from "./explain.js";
 import { image } from "./image.js";
@@ -69,7 +69,7 @@ function column(names, i, answer, table, bound) {
   return make("article", { class: "column" },
     make("div", { class: "head" }, make("h3", {}, name),
       make("button", { type: "button", "aria-label": `Remove ${name}`, click: () => remove(without) }, "×")),
-    makeMap({ found: answer, view: { table, bound, opacity: 1, isAlone: true }, label: `Relevance by ${name}`, readout }),
+    makeMap({ found: answer, view: { table, bound, opacity: 1, isAlone: true, isSmooth: isSmooth() }, label: `Relevance by ${name}`, readout }),
     make("p", { class: "quiet" }, `${short(answer.computeMs)} ms · ${conserved(answer)} · largest ${short(boundOf(answer))}`),
     readout,
     settings(names, i));

@@ -1,6 +1,6 @@
 // The controls of a method, made from what `/models` says there is.
 import { send } from "./api.js";
-import { choice, field, find, make, renew } from "./dom.js";
+import { choice, field, find, make, renew, toggle } from "./dom.js";
 import { parameterField } from "./parameters.js";
 import * as state from "./state.js";
 
@@ -15,6 +15,7 @@ export async function load() {
 export const model = () => models.find(({ name }) => name === state.get("model")) ?? models.find((one) => one.default);
 
 export const attributor = () => named(model().attributors, state.get("attributor", "gradient"));
+export const isSmooth = () => Boolean(state.get("smooth"));
 export const colormap = () => named(model().colormaps, state.get("cmap", "bwr"));
 
 const named = (entries, name) => entries.find((entry) => entry.name === name) ?? entries[0];
@@ -54,6 +55,7 @@ export function draw({ hasMethod, hasColors }) {
     several ? field("Model", choice(models.map(({ name }) => [name, name]), model().name, (name) => reset({ model: name, target: null, contrast: null, columns: null }))) : null,
     ...(hasMethod ? methodFields() : []),
     hasColors ? field("Colours", choice(entries(model().colormaps), colormap().name, (name) => state.update({ cmap: name }))) : null,
+    hasColors ? toggle("Smooth", isSmooth(), (isOn) => state.update({ smooth: isOn ? 1 : null })) : null,
   );
 }
 

@@ -1,14 +1,14 @@
 // The view of one explanation.
 import { relevanceOf } from "./api.js";
 import { tableOf } from "./colors.js";
-import { colormap, methodOptions, model } from "./controls.js";
+import { colormap, isSmooth, methodOptions, model } from "./controls.js";
 import { choice, field, find, length, make, percent, renew, short, toggle } from "./dom.js";
 import { makeExports } from "./exports.js";
 import { image } from "./image.js";
 import { boundOf, makeMap, makeScale } from "./map.js";
 import * as state from "./state.js";
 
-const LOOKS = ["cmap", "opacity", "side"];
+const LOOKS = ["cmap", "smooth", "opacity", "side"];
 const MAX_CLASSES = 10;
 let last = null;
 
@@ -55,7 +55,7 @@ function pictures(answer, table, bound, readout) {
   const { bitmap } = image();
   const common = { found: answer, bitmap, box: answer.image.box, readout };
   const label = `Relevance for ${answer.target.label}`;
-  const view = { table, bound, opacity: Number(state.get("opacity", "0.9")) };
+  const view = { table, bound, opacity: Number(state.get("opacity", "0.9")), isSmooth: isSmooth() };
   if (!state.get("side")) return makeMap({ ...common, view, label });
   return make("div", { class: "maps" },
     makeMap({ ...common, view: { ...view, opacity: 0 }, label: `The image, as the network saw it; ${label}` }),

@@ -1,6 +1,6 @@
 // What can be taken away: files, and code that asks the same question.
 import { explain } from "./api.js";
-import { colormap, model } from "./controls.js";
+import { colormap, isSmooth, model } from "./controls.js";
 import { make } from "./dom.js";
 import { explainOptions } from "./explain.js";
 import { image } from "./image.js";
@@ -31,7 +31,8 @@ export function makeExports() {
 }
 
 async function download({ suffix, accept, options }) {
-  const asked = { ...explainOptions(), cmap: colormap().name, ...options };
+  const looks = { cmap: colormap().name, enlarge: isSmooth() ? "smooth" : "" };
+  const asked = { ...explainOptions(), ...looks, ...options };
   const answer = await watched(() => explain(image(), asked, { accept }));
   if (!answer) return;
   const address = URL.createObjectURL(await answer.blob());

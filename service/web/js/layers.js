@@ -1,7 +1,7 @@
 // The view of what arrives where: the relevance at each layer.
 import { relevanceOf } from "./api.js";
 import { tableOf } from "./colors.js";
-import { attributor, colormap, load, model } from "./controls.js";
+import { attributor, colormap, isSmooth, load, model } from "./controls.js";
 import { find, length, make, renew, short } from "./dom.js";
 import { explainOptions } from "./explain.js";
 import { image } from "./image.js";
@@ -65,6 +65,6 @@ function layer(name, answer, table) {
   const { kind, shape } = model().layers.find((one) => one.name === name);
   const bound = boundOf(answer);
   return make("article", { class: "column" }, make("h3", {}, name),
-    makeMap({ found: answer, view: { table, bound, opacity: 1, isAlone: true }, label: `Relevance at ${name}`, readout }),
+    makeMap({ found: answer, view: { table, bound, opacity: 1, isAlone: true, isSmooth: isSmooth() }, label: `Relevance at ${name}`, readout }),
     make("p", { class: "quiet" }, `${kind} · ${shape.join("×")} · largest ${short(bound)}`), readout);
 }

@@ -1,6 +1,7 @@
 // A map of relevance over its picture: drawn from the numbers, which it also tells.
 import { colorOf } from "./colors.js";
 import { make, short } from "./dom.js";
+import { smooth } from "./smooth.js";
 
 const PICTURE_PIXELS = 512;
 const MOVES = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
@@ -11,18 +12,19 @@ export const boundOf = ({ values }) => values.reduce((most, value) => Math.max(m
 /**
  * Make a map.
  *
- * `found` has `values`, `width` and `height`; `view` has `table`, `bound` and `opacity`, and `isAlone`
- * where the colours stand without a picture; `bitmap` and `box` say what the network saw.
+ * `found` has `values`, `width` and `height`; `view` has `table`, `bound` and `opacity`, `isAlone` where
+ * the colours stand without a picture, and `isSmooth` where they are not to be squares; `bitmap` and `box` say what the network saw.
  */
 export function makeMap({ found, view, bitmap, box, label, readout }) {
   const picture = make("canvas", { class: "picture" });
-  const heat = make("canvas", { class: "heat", width: found.width, height: found.height });
+  const shown = view.isSmooth && found.height > 1 ? smooth(found) : found; // a row of units has no places
+  const heat = make("canvas", { class: "heat", width: shown.width, height: shown.height });
   const cursor = make("span", { class: "cursor", hidden: true });
   const map = make("div", { class: "map", tabindex: 0, role: "img", "aria-label": label }, picture, heat, cursor);
   const shape = box && bitmap ? [box[2] - box[0], box[3] - box[1]] : [found.width, found.height];
   map.style.aspectRatio = found.height === 1 ? "8 / 1" : `${shape[0]} / ${shape[1]}`;
   if (bitmap && !view.isAlone) drawPicture(picture, bitmap, box);
-  drawHeat(heat, found, { ...view, isAlone: view.isAlone || !bitmap });
+  drawHeat(heat, shown, { ...view, isAlone: view.isAlone || !bitmap });
   if (readout) follow(map, cursor, found, readout);
   return map;
 }
