@@ -1,5 +1,5 @@
 // The view of several explanations of one image, on one scale.
-import { relevanceOf } from "./api.js";
+import { answerTo } from "./answers.js";
 import { tableOf } from "./colors.js";
 import * as columns from "./columns.js";
 import { colormap, isSmooth } from "./controls.js";
@@ -10,15 +10,11 @@ import { boundOf, makeMap, makeScale } from "./map.js";
 import { parameterField } from "./parameters.js";
 import * as state from "./state.js";
 
-const MAX_KEPT = 64;
 const opened = new Set(); // the places of columns whose parameters are shown
-const kept = { image: null, answers: new Map() }; // a column that comes back costs nothing
 
 /** Show the columns. */
 export async function show(signal) {
   const asked = image();
-  if (kept.image !== asked) Object.assign(kept, { image: asked, answers: new Map() });
-  if (kept.answers.size > MAX_KEPT) kept.answers.clear();
   const names = columns.shown();
   const target = await commonTarget(asked, names, signal);
   const answers = await Promise.all(names.map((name) => answerOf(asked, name, target, signal)));
@@ -33,12 +29,7 @@ async function commonTarget(asked, names, signal) {
   return `label:${answer.target.label}`;
 }
 
-async function answerOf(asked, column, target, signal) {
-  const options = columns.optionsOf(column, { ...explainOptions(), target });
-  const key = JSON.stringify(options);
-  if (!kept.answers.has(key)) kept.answers.set(key, await relevanceOf(asked, options, signal));
-  return kept.answers.get(key);
-}
+const answerOf = (asked, column, target, signal) => answerTo(asked, columns.optionsOf(column, { ...explainOptions(), target }), signal);
 
 function draw(names, answers, table) {
   const isOwn = Boolean(state.get("own_scale"));

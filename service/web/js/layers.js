@@ -1,5 +1,5 @@
 // The view of what arrives where: the relevance at each layer.
-import { relevanceOf } from "./api.js";
+import { answerTo } from "./answers.js";
 import { tableOf } from "./colors.js";
 import { attributor, colormap, isSmooth, load, model } from "./controls.js";
 import { find, length, make, renew, short } from "./dom.js";
@@ -17,37 +17,35 @@ export async function show(signal) {
     return;
   }
   const asked = image();
-  if (!model().layers.length) { // it was not loaded yet when it was asked what it has
-    await relevanceOf(asked, explainOptions(), signal);
-    await load();
-  }
-  const names = [...new Set(model().layers.map(({ name }) => name))];
-  const answers = await several(names, (layer) => relevanceOf(asked, { ...explainOptions(), layer }, signal));
+  const first = await answerTo(asked, { ...explainOptions(), layer: "input" }, signal);
+  if (!model().layers.length) await load(); // it was not loaded yet when it was asked what it has
   const table = await tableOf(colormap());
-  if (!signal.aborted) draw(names, answers, table);
+  if (signal.aborted) return;
+  const names = [...new Set(model().layers.map(({ name }) => name))];
+  const places = draw(names.reverse(), first);
+  await several(names, async (name) => {
+    const answer = await answerTo(asked, { ...explainOptions(), layer: name }, signal);
+    if (!signal.aborted) fill(places.get(name), name, answer, table);
+  });
 }
 
 /** A few at a time: a page shall not fill the queue. */
-async function several(names, ask) {
-  const answers = new Map();
+function several(names, ask) {
   const rest = [...names];
-  await Promise.all(Array.from({ length: AT_ONCE }, async () => {
-    while (rest.length) {
-      const name = rest.shift();
-      answers.set(name, await ask(name));
-    }
+  return Promise.all(Array.from({ length: AT_ONCE }, async () => {
+    while (rest.length) await ask(rest.shift());
   }));
-  return names.map((name) => answers.get(name));
 }
 
-function draw(names, answers, table) {
-  const { target, conservation } = answers[names.indexOf("input")];
-  const order = names.map((name, i) => [name, answers[i]]).reverse();
+/** Draw all but the maps, which come one after the other; gives their places. */
+function draw(names, { target, conservation }) {
+  const places = new Map(names.map((name) => [name, make("article", { class: "column" }, make("h3", {}, name), make("div", { class: "map", "aria-busy": "true" }))]));
   renew(find("#view"), make("div", { class: "stack" },
     make("div", { class: "card" }, make("h2", {}, `How much of “${target.label}” arrives`), flow(conservation)),
     make("div", { class: "card" }, make("h2", {}, "Relevance, layer by layer"),
       make("p", { class: "quiet" }, "Summed over channels; each layer on a scale of its own."),
-      make("div", { class: "columns small", id: "layers" }, ...order.map(([name, answer]) => layer(name, answer, table))))));
+      make("div", { class: "columns small", id: "layers" }, ...places.values()))));
+  return places;
 }
 
 function flow({ by_layer: layers }) {
@@ -60,11 +58,11 @@ function flow({ by_layer: layers }) {
   }));
 }
 
-function layer(name, answer, table) {
+function fill(place, name, answer, table) {
   const readout = make("p", { class: "readout quiet" });
   const { kind, shape } = model().layers.find((one) => one.name === name);
   const bound = boundOf(answer);
-  return make("article", { class: "column" }, make("h3", {}, name),
+  place.replaceChildren(make("h3", {}, name),
     makeMap({ found: answer, view: { table, bound, opacity: 1, isAlone: true, isSmooth: isSmooth() }, label: `Relevance at ${name}`, readout }),
     make("p", { class: "quiet" }, `${kind} · ${shape.join("×")} · largest ${short(bound)}`), readout);
 }
