@@ -21,7 +21,7 @@ from service.api.docs import add_docs
 from service.api.keys import HEADER as KEY_HEADER
 from service.api.keys import RequireKey
 from service.api.middleware import Failsafe, RequestContext
-from service.api.openapi import describe_settings
+from service.api.openapi import complete_document
 from service.api.page import add_page
 from service.api.problems import handle_http_exception, handle_service_error
 from service.api.rate_limit import RateLimit, make_rate_limit
@@ -114,7 +114,7 @@ def create_app(
     app.add_middleware(RequestContext, metrics=metrics)
     add_docs(app)
     add_page(app)
-    describe_settings(app, settings)
+    complete_document(app, settings)
     return app
 
 
