@@ -11,17 +11,15 @@ from pathlib import Path
 
 from fastapi import FastAPI
 from starlette.exceptions import HTTPException
-from starlette.middleware.cors import CORSMiddleware
 
 from service import __version__
 from service.api import explain, models, operations, predict
-from service.api.answers import EXPLANATION_HEADER
 from service.api.cache import Cache
+from service.api.cors import AllowOrigins
 from service.api.docs import add_docs
-from service.api.keys import HEADER as KEY_HEADER
 from service.api.keys import RequireKey
 from service.api.middleware import Failsafe, RequestContext
-from service.api.openapi import describe_settings
+from service.api.openapi import complete_document
 from service.api.page import add_page
 from service.api.problems import handle_http_exception, handle_service_error
 from service.api.rate_limit import RateLimit, make_rate_limit
@@ -105,16 +103,18 @@ def create_app(
         app.include_router(module.make_router(services))
     app.add_exception_handler(ServiceError, handle_service_error)
     app.add_exception_handler(HTTPException, handle_http_exception)
-    app.add_middleware(Failsafe)
+    # the last one that is added is the first that a request meets
     if not services.cache.is_on:  # which may have the answer
         app.add_middleware(RefuseWhenFull, queue=queue)
     if settings.api_keys:
         app.add_middleware(RequireKey, keys=settings.api_keys)
-    _add_cors(app, settings)  # around that: a preflight has no key, and a page may read a refusal
+    app.add_middleware(Failsafe)  # of those too
+    if settings.cors_origins:
+        app.add_middleware(AllowOrigins, origins=settings.cors_origins)
     app.add_middleware(RequestContext, metrics=metrics)
     add_docs(app)
     add_page(app)
-    describe_settings(app, settings)
+    complete_document(app, settings)
     return app
 
 
@@ -142,20 +142,3 @@ def _make_lifespan(
         queue.close()
 
     return lifespan
-
-
-def _add_cors(app: FastAPI, settings: Settings) -> None:
-    if settings.cors_origins:
-        app.add_middleware(
-            CORSMiddleware,
-            allow_origins=list(settings.cors_origins),
-            allow_methods=["GET", "POST"],
-            allow_headers=[
-                *("Content-Type", "Accept", "X-Request-ID", "If-None-Match"),
-                *("Authorization", KEY_HEADER),
-            ],
-            expose_headers=[
-                *("X-Request-ID", "Server-Timing", "Retry-After", EXPLANATION_HEADER),
-                *("ETag", "WWW-Authenticate"),
-            ],
-        )

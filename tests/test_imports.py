@@ -111,6 +111,7 @@ ALLOWED: dict[str, set[str]] = {
         "service.runtime",
         "service.settings",
     },
+    "service.document": {"service.app", "service.settings"},
     "service.verify": {"service.models", "service.runtime", "service.settings"},
     "service.cli": {
         "service",
@@ -238,7 +239,7 @@ for module in modules:
             "torch,fastapi,PIL,numpy",
         ),
         (in_package("service.client"), "torch,fastapi,starlette"),
-        (["service.app", "service.serve"], "torch"),
+        (["service.app", "service.serve", "service.document"], "torch"),
         (["service.cli"], "torch,fastapi,PIL,numpy"),
     ],
     ids=["api", "lrp", "cards", "queue", "leaves", "client", "app", "cli"],

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from fastapi import FastAPI
-from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue, models_json_schema
 
 from service.api.inputs import IMAGE_FIELD
 from service.api.keys import HEADER, OPEN_PATHS
-from service.api.options import PredictOptions
+from service.api.options import ExplainOptions, PredictOptions
 from service.api.problems import UNAUTHORIZED_RESPONSE
+from service.api.schemas import REFERENCE, Problem
 from service.settings import Settings
 
 _BINARY = {"type": "string", "format": "binary"}
+_REQUESTS: Mapping[type[PredictOptions], str] = {
+    PredictOptions: "PredictRequest",
+    ExplainOptions: "ExplainRequest",
+}
 
 
 class _InOrder(GenerateJsonSchema):
@@ -35,8 +40,7 @@ def request_schema(kind: type[PredictOptions], example: dict[str, Any]) -> dict[
     example : dict
         Options of an example.
     """
-    schema = kind.model_json_schema(schema_generator=_InOrder)
-    properties = {name: _without_null(field) for name, field in schema["properties"].items()}
+    properties = _properties(kind)
     # forms and queries have no lists: what can be one is JSON in a text, or is left out
     in_forms = {
         name: _as_text(field) for name, field in properties.items() if field.get("type") != "array"
@@ -44,10 +48,6 @@ def request_schema(kind: type[PredictOptions], example: dict[str, Any]) -> dict[
     as_file = {
         IMAGE_FIELD: {**_BINARY, "description": "The image file"},
         **{name: _example_in_text(field) for name, field in in_forms.items()},
-    }
-    as_text = {
-        IMAGE_FIELD: {"type": "string", "description": "Base64 of the file, or a data: URL"},
-        **properties,
     }
     raw = {"schema": _BINARY}
     return {
@@ -58,7 +58,7 @@ def request_schema(kind: type[PredictOptions], example: dict[str, Any]) -> dict[
             "content": {
                 "multipart/form-data": {"schema": _object(as_file)},
                 "application/json": {
-                    "schema": _object(as_text),
+                    "schema": {"$ref": REFERENCE.format(model=_REQUESTS[kind])},
                     "example": {IMAGE_FIELD: _EXAMPLE_IMAGE, **example},
                 },
                 "image/*": raw,
@@ -68,13 +68,14 @@ def request_schema(kind: type[PredictOptions], example: dict[str, Any]) -> dict[
     }
 
 
-def describe_settings(app: FastAPI, settings: Settings) -> None:
-    """Let the document say what the settings add: API keys, and the tags of a cache."""
+def complete_document(app: FastAPI, settings: Settings) -> None:
+    """Let the document hold what it refers to, and say what the settings add."""
     describe = app.openapi
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
             document = describe()  # which is kept in `app.openapi_schema`
+            document["components"]["schemas"] |= _named_schemas()
             if settings.api_keys:
                 _add_keys(document)
             if settings.cache_bytes:
@@ -85,8 +86,24 @@ def describe_settings(app: FastAPI, settings: Settings) -> None:
     app.openapi = openapi  # type: ignore[method-assign]  # as FastAPI has it for this purpose
 
 
+def _named_schemas() -> dict[str, Any]:
+    """Those that FastAPI does not know: of problems, and of requests in JSON."""
+    _, found = models_json_schema([(Problem, "serialization")], ref_template=REFERENCE)
+    schemas: dict[str, Any] = found["$defs"]
+    image = {"type": "string", "description": "Base64 of the file, or a data: URL"}
+    for kind, name in _REQUESTS.items():
+        about = {"description": "An image, and how it is answered", "title": name}
+        schemas[name] = _object({IMAGE_FIELD: image, **_properties(kind)}) | about
+    return schemas
+
+
+def _properties(kind: type[PredictOptions]) -> dict[str, Any]:
+    schema = kind.model_json_schema(ref_template=REFERENCE, schema_generator=_InOrder)
+    return {name: _without_null(field) for name, field in schema["properties"].items()}
+
+
 def _add_keys(document: dict[str, Any]) -> None:
-    schemes = document.setdefault("components", {}).setdefault("securitySchemes", {})
+    schemes = document["components"].setdefault("securitySchemes", {})
     schemes["bearer"] = {"type": "http", "scheme": "bearer"}
     schemes["header"] = {"type": "apiKey", "in": "header", "name": HEADER}
     for path, operation in _operations(document):

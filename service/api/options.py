@@ -14,12 +14,11 @@ from service.api.fields import (
     ClassNames,
     CompositeOrRules,
     Count,
-    OneOf,
     Outputs,
     Positive,
     describe_composites,
-    parameter_fields,
 )
+from service.api.registry import OneOf, parameter_fields
 from service.errors import OptionError, OptionProblem
 from service.imaging.colormaps import COLORMAPS, DEFAULT
 from service.imaging.contours import LEVELS

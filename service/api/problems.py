@@ -9,7 +9,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from service.api.schemas import Problem, inline_schema
+from service.api.schemas import REFERENCE, Problem
 from service.errors import MethodNotAllowed, NotFound, OptionError, RequestError, ServiceError
 
 MEDIA_TYPE = "application/problem+json"
@@ -59,7 +59,8 @@ def _translate(request: Request, error: HTTPException) -> ServiceError:
 
 def _responses(*statuses: tuple[int, str]) -> dict[int | str, dict[str, Any]]:
     # a `model` would be described as application/json, which problems are not
-    content = {MEDIA_TYPE: {"schema": inline_schema(Problem)}}
+    schema = {"$ref": REFERENCE.format(model=Problem.__name__)}
+    content = {MEDIA_TYPE: {"schema": schema}}
     return {status: {"description": text, "content": content} for status, text in statuses}
 
 

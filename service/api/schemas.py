@@ -6,9 +6,12 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from service.api.methods import Method, Rule
 from service.methods import Kind, Value
 from service.methods.rules import Affects
 from service.models.measures import Accuracy, Confusion, Epoch
+
+REFERENCE = "#/components/schemas/{model}"  # to one of these, in the OpenAPI document
 
 
 class _Answer(BaseModel):
@@ -87,7 +90,7 @@ class TargetExplanation(_Answer):
 
 
 class _Explained(PredictAnswer):
-    method: dict[str, Any] = Field(description="Every parameter that was in effect")
+    method: Method = Field(description="With every parameter that was in effect")
     unruled: list[str] = Field(
         description="Layers and functions that pass a plain gradient though the method has rules"
     )
@@ -121,23 +124,6 @@ class Problem(_Answer):
     errors: list[OptionProblemInfo] | None = Field(None, description="The options that are wrong")
 
 
-def inline_schema(model: type[BaseModel]) -> dict[str, Any]:
-    """The JSON schema of a model, with what it refers to in place."""
-    schema = model.model_json_schema()
-    definitions = schema.pop("$defs", {})
-
-    def resolve(node: Any) -> Any:
-        if isinstance(node, list):
-            return [resolve(item) for item in node]
-        if not isinstance(node, dict):
-            return node
-        name = str(node.get("$ref", "")).rpartition("/")[2]
-        target = definitions.get(name, node)
-        return {key: resolve(value) for key, value in target.items()}
-
-    return {key: resolve(value) for key, value in schema.items()}
-
-
 class ParameterInfo(_Answer):
     """A parameter of a composite, a rule or an attributor."""
 
@@ -160,7 +146,7 @@ class CompositeInfo(_Answer):
     source: str
     conserves: bool
     parameters: list[ParameterInfo]
-    rules: list[dict[str, Any]] = Field(
+    rules: list[Rule] = Field(
         description="As a composite of one's own is written: the first whose `layers` match a "
         "layer gives its rule"
     )
@@ -233,7 +219,7 @@ class ModelInfo(_Answer):
     ready: bool = Field(description="Whether it is loaded and warm")
     layers: list[LayerDescription] = Field(description="Empty before it is loaded")
     composites: list[CompositeInfo]
-    own_composites: dict[str, list[dict[str, Any]]] = Field(
+    own_composites: dict[str, list[Rule]] = Field(
         description="Composites that the model's bundle brings, by name: their rules"
     )
     attributors: list[AttributorInfo]

@@ -180,7 +180,7 @@ def test_the_relevance_of_each_layer_has_its_shape(
         if layer.has_picture:
             expected = expected.sum(axis=0)
         assert array_of(summed.relevance) == pytest.approx(expected, abs=1e-6)
-        assert each.method["layer"] == layer.name
+        assert each.method.layer == layer.name
         total = array_of(each.relevance).sum(dtype=np.float64)
         assert each.conservation.arrived == pytest.approx(total)
 

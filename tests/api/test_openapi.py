@@ -12,7 +12,7 @@ import pytest
 from service.api.fields import EXAMPLE_RULES
 from service.api.options import ExplainOptions, PredictOptions
 from service.api.problems import MEDIA_TYPE
-from service.methods import COMPOSITES, RULES, TYPES, all_parameters
+from service.methods import ATTRIBUTORS, COMPOSITES, RULES, TYPES, all_parameters
 from tests.api.sending import beside, send, text_of
 
 OPERATIONS: dict[str, type[PredictOptions]] = {
@@ -41,7 +41,15 @@ def operation(document: dict[str, Any], path: str) -> dict[str, Any]:
 
 def body_schema(document: dict[str, Any], path: str, media_type: str) -> dict[str, Any]:
     content = operation(document, path)["requestBody"]["content"]
-    found: dict[str, Any] = content[media_type]["schema"]
+    return resolve(document, content[media_type]["schema"])
+
+
+def resolve(document: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
+    """What a schema refers to, or else the schema itself."""
+    target: Any = document if "$ref" in schema else schema
+    for name in schema.get("$ref", "").removeprefix("#").split("/")[1:]:
+        target = target[name]
+    found: dict[str, Any] = target
     return found
 
 
@@ -72,9 +80,7 @@ def test_it_describes_every_path(document: dict[str, Any]) -> None:
 def test_every_reference_leads_somewhere(document: dict[str, Any]) -> None:
     for node in walk(document):
         if isinstance(node.get("$ref"), str):
-            target: Any = document
-            for name in node["$ref"].removeprefix("#/").split("/"):
-                target = target[name]
+            assert resolve(document, node)
 
 
 def test_operations_are_named_once_and_explained(document: dict[str, Any]) -> None:
@@ -106,8 +112,15 @@ def test_problems_have_their_own_media_type(document: dict[str, Any]) -> None:
         assert set(problems) == {"400", "406", "408", "413", "415", "422", "429", "503", "504"}
         for problem in problems.values():
             assert list(problem["content"]) == [MEDIA_TYPE]
-            fields = problem["content"][MEDIA_TYPE]["schema"]["properties"]
-            assert set(fields) == {"type", "title", "status", "detail", "request_id", "errors"}
+            schema = resolve(document, problem["content"][MEDIA_TYPE]["schema"])
+            assert set(schema["properties"]) == {
+                "type",
+                "title",
+                "status",
+                "detail",
+                "request_id",
+                "errors",
+            }
 
 
 def test_nothing_is_described_that_never_happens(document: dict[str, Any]) -> None:
@@ -129,6 +142,78 @@ def test_explain_answers_in_three_formats(document: dict[str, Any]) -> None:
 
     assert set(answer["content"]) == {"application/json", "image/png", "application/x-npy"}
     assert answer["headers"]["X-Explanation"]["description"]
+
+
+# --- the schemas that have names
+
+
+def named(document: dict[str, Any], name: str) -> dict[str, Any]:
+    return resolve(document, {"$ref": f"#/components/schemas/{name}"})
+
+
+def test_each_problem_is_the_same(document: dict[str, Any]) -> None:
+    contents = [node[MEDIA_TYPE] for node in walk(document) if MEDIA_TYPE in node]
+
+    assert len(contents) > 18
+    for content in contents:
+        assert content == {"schema": {"$ref": "#/components/schemas/Problem"}}
+
+
+@pytest.mark.parametrize("path", OPERATIONS)
+def test_a_request_in_json_has_a_name(document: dict[str, Any], path: str) -> None:
+    name = f"{path.removeprefix('/').title()}Request"
+    content = operation(document, path)["requestBody"]["content"]["application/json"]
+
+    assert content["schema"] == {"$ref": f"#/components/schemas/{name}"}
+    assert named(document, name)["title"] == name
+
+
+def test_the_method_of_an_answer_has_its_fields_by_name(document: dict[str, Any]) -> None:
+    schema = named(document, "Method")
+    always = ["attributor", "composite", "start", "contrast", "layer", "engine"]
+
+    assert schema["required"] == always
+    assert set(schema["properties"]) == {*always, "rules", *all_parameters()}
+    assert schema["properties"]["attributor"]["enum"] == list(ATTRIBUTORS)
+    request = body_schema(document, "/explain", "application/json")["properties"]
+    for name in all_parameters():
+        assert request[name].items() <= schema["properties"][name].items()
+    for name in ("ExplainAnswer", "TargetsAnswer"):
+        method = named(document, name)["properties"]["method"]
+        assert method["$ref"] == "#/components/schemas/Method"
+
+
+def test_a_rule_has_the_parameters_of_all_rules_by_name(document: dict[str, Any]) -> None:
+    schema = named(document, "Rule")
+    names = {parameter.name for rule in RULES.values() for parameter in rule.parameters}
+
+    assert set(schema["properties"]) == {"layers", "rule", *names}
+    assert schema["required"] == ["layers", "rule"]
+    assert schema["additionalProperties"] is False
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_a_rule_is_described_as_its_parameters_are(document: dict[str, Any], rule: str) -> None:
+    for parameter in RULES[rule].parameters:
+        schema = named(document, "Rule")["properties"][parameter.name]
+        bounds = {"minimum": parameter.minimum, "maximum": parameter.maximum}
+        kind = {"type": "boolean"} if parameter.kind == "switch" else {"type": "number", **bounds}
+
+        assert any(kind.items() <= one.items() for one in schema.get("anyOf", [schema]))
+        assert f"{parameter.text} (of " in schema["description"]
+        assert f"`{rule}`" in schema["description"]
+
+
+@pytest.mark.parametrize(
+    ("name", "field"),
+    [("Method", "rules"), ("CompositeInfo", "rules"), ("ModelInfo", "own_composites")],
+)
+def test_rules_in_answers_are_those_of_requests(
+    document: dict[str, Any], name: str, field: str
+) -> None:
+    rules = named(document, name)["properties"][field]
+
+    assert {"$ref": "#/components/schemas/Rule"} in walk(rules)
 
 
 # --- the options
@@ -212,7 +297,7 @@ def test_composites_and_rules_are_described(document: dict[str, Any]) -> None:
     assert list(schema["examples"][0][1]) == ["layers", "rule", "gamma"]
     text, rules = schema["anyOf"]
     assert text["type"] == "string"
-    assert rules["items"]["properties"]["rule"]["enum"] == list(RULES)
+    assert resolve(document, rules["items"])["properties"]["rule"]["enum"] == list(RULES)
 
 
 def test_in_forms_and_queries_rules_are_a_text(document: dict[str, Any]) -> None:
