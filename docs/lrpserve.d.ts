@@ -152,6 +152,22 @@ export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
         /**
+         * Accuracy
+         * @description The share of images that were classified right.
+         */
+        Accuracy: {
+            /**
+             * Accuracy
+             * @description Share of right predictions, 0 to 1
+             */
+            accuracy: number;
+            /**
+             * N
+             * @description Number of images
+             */
+            n: number;
+        };
+        /**
          * AttributorInfo
          * @description An attributor that can be asked for.
          */
@@ -253,6 +269,29 @@ export interface components {
              * @description At the outputs of those layers that every path crosses, from the network's output on; null where the method does not conserve
              */
             by_layer: components["schemas"]["LayerConservation"][] | null;
+        };
+        /**
+         * Epoch
+         * @description An epoch of training.
+         */
+        Epoch: {
+            /** Epoch */
+            epoch: number;
+            /**
+             * Training Loss
+             * @description Mean over the epoch, as it was minimized
+             */
+            training_loss: number;
+            /**
+             * Validation Loss
+             * @description Mean cross entropy after the epoch
+             */
+            validation_loss: number;
+            /**
+             * Validation Accuracy
+             * @description Share of right predictions
+             */
+            validation_accuracy: number;
         };
         /**
          * ExplainAnswer
@@ -512,10 +551,25 @@ export interface components {
             mean: number[];
             /** Std */
             std: number[];
-            /** Accuracy */
+            /**
+             * Accuracy
+             * @description By split: `validation`, `test`
+             */
             accuracy: {
-                [key: string]: unknown;
+                [key: string]: components["schemas"]["Accuracy"];
             };
+            /**
+             * Confusion
+             * @description By split: number of images by true class (row) and predicted class (column)
+             */
+            confusion: {
+                [key: string]: number[][];
+            };
+            /**
+             * History
+             * @description How the training went; empty where it is not known
+             */
+            history: components["schemas"]["Epoch"][];
             /** Provenance */
             provenance: {
                 [key: string]: unknown;
@@ -950,6 +1004,23 @@ export interface components {
              */
             size?: number;
             /**
+             * @description How a map is brought to `size`: `nearest` makes squares of its pixels, `smooth` interpolates between them (default: squares in a heatmap, smooth in an overlay)
+             * @example smooth
+             * @enum {string}
+             */
+            enlarge?: "nearest" | "smooth";
+            /**
+             * @description How an overlay shows relevance: `alpha` covers the more of the picture, the more there is; `contours` draws lines at 10%, 20%, 40%, 80% of the `bound`
+             * @default alpha
+             * @enum {string}
+             */
+            overlay_style?: "alpha" | "contours";
+            /**
+             * @description Put a colour bar with its scale to the right of the pictures, which become wider by it
+             * @default false
+             */
+            color_bar?: boolean;
+            /**
              * @description The absolute relevance that gets the full colour, so that pictures can be compared (default: the image's own maximum)
              * @example 0.02
              */
@@ -1244,6 +1315,12 @@ export interface operations {
                 cmap?: "bwr" | "seismic" | "coolwarm" | "RdBu_r" | "PuOr_r" | "PRGn_r";
                 /** @description Side of the pictures, in pixels (default: 256; only with an image as the raw body) */
                 size?: number;
+                /** @description How a map is brought to `size`: `nearest` makes squares of its pixels, `smooth` interpolates between them (default: squares in a heatmap, smooth in an overlay) (only with an image as the raw body) */
+                enlarge?: "nearest" | "smooth";
+                /** @description How an overlay shows relevance: `alpha` covers the more of the picture, the more there is; `contours` draws lines at 10%, 20%, 40%, 80% of the `bound` (default: alpha; only with an image as the raw body) */
+                overlay_style?: "alpha" | "contours";
+                /** @description Put a colour bar with its scale to the right of the pictures, which become wider by it (default: False; only with an image as the raw body) */
+                color_bar?: boolean;
                 /** @description The absolute relevance that gets the full colour, so that pictures can be compared (default: the image's own maximum) (only with an image as the raw body) */
                 bound?: number;
                 /** @description Stabilizer of the epsilon rule in linear layers: larger values suppress weak evidence (of `epsilon_plus_flat`, `epsilon_plus`, `epsilon_alpha2_beta1`, `epsilon_alpha2_beta1_flat`, `epsilon_gamma_box`; default 1e-06) (only with an image as the raw body) */
@@ -1402,6 +1479,23 @@ export interface operations {
                      * @default 256
                      */
                     size?: number;
+                    /**
+                     * @description How a map is brought to `size`: `nearest` makes squares of its pixels, `smooth` interpolates between them (default: squares in a heatmap, smooth in an overlay); example: `smooth`
+                     * @example
+                     * @enum {string}
+                     */
+                    enlarge?: "nearest" | "smooth";
+                    /**
+                     * @description How an overlay shows relevance: `alpha` covers the more of the picture, the more there is; `contours` draws lines at 10%, 20%, 40%, 80% of the `bound`
+                     * @default alpha
+                     * @enum {string}
+                     */
+                    overlay_style?: "alpha" | "contours";
+                    /**
+                     * @description Put a colour bar with its scale to the right of the pictures, which become wider by it
+                     * @default false
+                     */
+                    color_bar?: boolean;
                     /**
                      * @description The absolute relevance that gets the full colour, so that pictures can be compared (default: the image's own maximum); example: `0.02`
                      * @example
