@@ -9,6 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 import torch
+from hypothesis import settings
 
 from service.models.bundles import Bundle, read_bundle
 from service.models.card import ModelCard
@@ -18,6 +19,10 @@ from service.settings import DEFAULT_MODEL, PREFIX
 from tests.servers import RunningServer, running_server
 
 SAMPLES = Path(__file__).parent / "samples"
+
+# how long an example may take depends on the machine, and on what else it does
+settings.register_profile("patient", deadline=None)
+settings.load_profile("patient")
 
 torch.set_num_threads(1)  # the networks are small, and the servers under test need the other core
 

@@ -49,7 +49,6 @@ def within(n_examples: int) -> settings:
     """The same examples each time, and as many as there is time for."""
     return settings(
         derandomize=True,
-        deadline=None,
         max_examples=n_examples,
         suppress_health_check=list(HealthCheck),
     )

@@ -24,7 +24,7 @@ from tests.api.sending import FORMS, JSON_TYPE, problem_of
 from tests.conftest import SAMPLES
 
 PHOTO = Path(SAMPLES / "cat" / "0000.jpg").read_bytes()
-bounded = settings(deadline=None, max_examples=100)
+bounded = settings(max_examples=100)
 
 names = st.sampled_from([*ExplainOptions.model_fields, "image"]) | st.text(max_size=5)
 NUMBER = r"-?[0-9]{1,6}(\.[0-9]+)?(e[0-9]{1,3})?"

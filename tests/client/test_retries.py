@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import httpx
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from service.client.retries import Outcome, Retries
@@ -46,7 +46,6 @@ def test_anything_else_stands(outcome: Outcome) -> None:
     assert pauses([outcome], Retries(3, 10)) == ([0], outcome)
 
 
-@settings(deadline=None)
 @given(after=st.text(), retries=st.integers(0, 6), wait_s=st.floats(0, 100))
 def test_pauses_are_bounded_whatever_is_answered(after: str, retries: int, wait_s: float) -> None:
     answer = httpx.Response(429, headers=[(b"Retry-After", after.encode("utf-8", "replace"))])

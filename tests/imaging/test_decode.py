@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
@@ -472,7 +472,6 @@ def test_a_png_whose_pixels_do_not_fit_their_checksum() -> None:
 
 
 @pytest.mark.filterwarnings("ignore")
-@settings(deadline=None)
 @given(
     st.sampled_from(FORMATS),
     st.lists(st.tuples(st.integers(0, 10_000), st.integers(0, 255)), max_size=6),
@@ -492,7 +491,6 @@ def test_damage_gives_a_picture_or_an_error_of_ours(
     assert picture.width * picture.height <= 10_000
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=200))
 def test_arbitrary_bytes_are_refused(content: bytes) -> None:
     with pytest.raises(RequestError):

@@ -20,7 +20,6 @@ sides = st.integers(1, 300)
 sizes = st.tuples(sides, sides)
 network_sides = st.integers(1, 64)
 network_sizes = st.tuples(network_sides, network_sides)
-bounded = settings(deadline=None)
 
 # (height, width) of the picture, of the network -> left, top, right, bottom
 BOXES: list[tuple[Fit, tuple[int, int], tuple[int, int], Box]] = [
@@ -70,7 +69,6 @@ def test_boxes_of_a_picture_that_is_resized_first(
         assert fit_box(picture_size, size, fit, resize) == fit_box(picture_size, size, fit)
 
 
-@bounded
 @given(sizes, network_sizes, st.integers(0, 100))
 def test_a_resized_crop_is_the_centre_in_the_networks_scale(
     picture_size: tuple[int, int], size: tuple[int, int], margin: int
@@ -88,7 +86,6 @@ def test_a_resized_crop_is_the_centre_in_the_networks_scale(
     assert abs((top + bottom) - height) <= 1
 
 
-@bounded
 @given(sizes, network_sides)
 def test_resizing_to_a_square_networks_own_size_changes_nothing(
     picture_size: tuple[int, int], side: int
@@ -112,7 +109,6 @@ def test_the_network_sees_what_torchvisions_transforms_show(picture_size: tuple[
     assert np.abs(wider - np.asarray(expected).astype(int)).mean() > 3 * shifted
 
 
-@bounded
 @given(sizes, network_sizes)
 def test_a_crop_lies_inside_and_touches_two_edges(
     picture_size: tuple[int, int], size: tuple[int, int]
@@ -125,7 +121,6 @@ def test_a_crop_lies_inside_and_touches_two_edges(
     assert right - left == width or bottom - top == height
 
 
-@bounded
 @given(sizes, network_sizes)
 def test_padding_contains_the_picture(picture_size: tuple[int, int], size: tuple[int, int]) -> None:
     left, top, right, bottom = fit_box(picture_size, size, "pad")
@@ -136,7 +131,6 @@ def test_padding_contains_the_picture(picture_size: tuple[int, int], size: tuple
     assert right - left == width or bottom - top == height
 
 
-@bounded
 @given(sizes, network_sizes, st.sampled_from(["crop", "pad"]))
 def test_the_box_has_the_networks_aspect_and_is_centred(
     picture_size: tuple[int, int], size: tuple[int, int], fit: Fit
@@ -152,7 +146,7 @@ def test_the_box_has_the_networks_aspect_and_is_centred(
     assert abs((top + bottom) - picture_size[0]) <= 1
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(sizes, network_sizes, st.sampled_from(FITS))
 def test_the_network_gets_exactly_its_size(
     picture_size: tuple[int, int], size: tuple[int, int], fit: Fit

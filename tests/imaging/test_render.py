@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
@@ -84,7 +84,6 @@ def test_the_own_bound_is_the_largest_absolute_value() -> None:
     assert rgb(heatmap_png(relevance, Look(2, 3, "bwr")))[0, 1].tolist() == BLUE
 
 
-@settings(deadline=None)
 @given(
     st.lists(st.floats(-(2.0**99), 2.0**99, width=32), min_size=1, max_size=20),
     st.floats(1e-30, 1e30),

@@ -18,7 +18,7 @@ LIMIT = 1e-12
 STABILIZER = 1e-3
 CONVOLUTIONS: dict[int, type[nn.Module]] = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
 EVEN_SAME = "ignore:Using padding=.same. with even kernel lengths"  # it copies its input
-any_layer = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+any_layer = settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow])
 
 
 @dataclass(frozen=True)

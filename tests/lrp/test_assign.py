@@ -250,7 +250,7 @@ def test_it_is_as_zennits_own_composite_has_it(name: str, composite: str) -> Non
 
 
 @pytest.mark.filterwarnings("ignore:Using padding=.same. with even kernel lengths")
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=25, suppress_health_check=list(HealthCheck))
 @given(model=random_networks(), composite=st.sampled_from(list(COMPOSITES)))
 def test_it_is_as_zennit_has_it_on_any_small_network(model: nn.Module, composite: str) -> None:
     network = canonize(model)

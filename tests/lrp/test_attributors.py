@@ -203,7 +203,7 @@ def test_smooth_grad_has_layers_and_conserves_as_its_composite_does(
     )
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(n=st.integers(1, 128), batch=st.integers(1, 4))
 def test_samples_and_steps_are_all_computed_whatever_fits_into_a_pass(n: int, batch: int) -> None:
     """A linear network's gradients have a mean that shows what is left out or counted twice."""

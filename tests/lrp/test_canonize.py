@@ -30,7 +30,7 @@ def test_outputs_stay_the_same(name: str) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:Using padding=.same. with even kernel lengths")
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60, suppress_health_check=list(HealthCheck))
 @given(network=random_networks())
 def test_outputs_of_any_small_network_stay_the_same(network: nn.Module) -> None:
     images = make_images(2, 20, torch.float64)

@@ -71,7 +71,7 @@ def steady_layer(weight: Tensor, bias: Tensor | None, arguments: tuple[Any, ...]
 
 
 @pytest.mark.parametrize("dtype", LIMITS, ids=str)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(drawn=settings_of_convolutions())
 def test_a_convolution_equals_torchs(dtype: torch.dtype, drawn: dict[str, Any]) -> None:
     x, weight, bias = make(drawn, dtype)
@@ -80,7 +80,7 @@ def test_a_convolution_equals_torchs(dtype: torch.dtype, drawn: dict[str, Any]) 
 
 
 @pytest.mark.parametrize("dtype", LIMITS, ids=str)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(drawn=settings_of_convolutions())
 def test_a_steady_layer_and_its_gradient_equal_torchs(
     dtype: torch.dtype, drawn: dict[str, Any]
@@ -185,7 +185,7 @@ def test_a_convolution_elsewhere_than_on_a_cpu_stays_as_it_is() -> None:
     assert type(layer) is nn.Conv2d
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(drawn=settings_of_convolutions())
 def test_output_padding_gives_a_transposed_convolution_the_size_of_the_inputs(
     drawn: dict[str, Any],

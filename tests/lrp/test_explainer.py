@@ -214,7 +214,7 @@ def test_relevance_is_finite_in_every_corner(
         assert np.isfinite(explanation.attributions[0].relevance).all()
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(data=st.data())
 def test_relevance_is_finite_for_all_parameters_within_bounds(
     engine: Engine, images: list[np.ndarray], data: st.DataObject

@@ -31,7 +31,7 @@ from tests.lrp.networks import box, make_images, random_networks, settle
 COMPOSITES = ["epsilon_plus", "epsilon_plus_flat", "epsilon_alpha2_beta1", "epsilon_gamma_box"]
 SAME = pytest.mark.filterwarnings("ignore:Using padding=.same. with even kernel lengths")
 SIDE = 85  # the smallest image of which any random convolutions and pools leave something
-A_FEW = settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+A_FEW = settings(max_examples=25, suppress_health_check=list(HealthCheck))
 
 
 class Branches(nn.Module):

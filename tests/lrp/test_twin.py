@@ -122,7 +122,6 @@ def test_each_rule_alone_equals_zennits(name: str, method: Method) -> None:
 
 @settings(
     max_examples=60,
-    deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 @pytest.mark.filterwarnings("ignore:Using padding=.same. with even kernel lengths")

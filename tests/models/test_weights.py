@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import save
 from torch import Tensor, nn
@@ -118,7 +118,6 @@ def test_sparse_tensors_are_refused() -> None:
         parse_weights(torch_bytes({"a": torch.eye(2).to_sparse()}), "sparse.pt")
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=200), st.sampled_from(["a.pt", "a.safetensors"]))
 def test_any_bytes_are_weights_or_one_sentence(content: bytes, name: str) -> None:
     with pytest.raises(BundleError):

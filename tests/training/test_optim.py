@@ -14,7 +14,7 @@ from training.config import RECIPES, STRONG, TUTORIAL, Recipe
 from training.optim import Muon, make_optimizers, orthogonalize, rate_factor
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(rows=st.integers(2, 40), columns=st.integers(2, 40), seed=st.integers(0, 1000))
 def test_orthogonalized_matrices_have_singular_values_near_one(
     rows: int, columns: int, seed: int
