@@ -17,7 +17,6 @@ RAMP = (np.arange(CENTER, -CENTER - 1, -1, dtype=np.float32) / CENTER)[:, None]
 _PAPER, _INK = (255, 255, 255), (32, 32, 32)
 _FONT_SHARE = 16  # letters have the 16th part of the picture's height
 _SMALLEST_FONT, _LARGEST_FONT = 10, 64
-_MINUS = "\N{EN DASH}"  # the font has no minus sign
 _LINES = 4  # of text, for which there is room at least
 
 
@@ -68,7 +67,7 @@ def _labels(bound: float) -> tuple[str, str, str]:
     """What is at the top, in the middle and at the bottom."""
     if bound == 0:
         return "", "0", ""
-    return f"+{bound:.3g}", "0", f"{_MINUS}{bound:.3g}"
+    return f"+{bound:.3g}", "0", f"-{bound:.3g}"
 
 
 @lru_cache(maxsize=64)
