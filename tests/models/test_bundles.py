@@ -160,7 +160,7 @@ def test_a_pickle_is_refused_and_never_unpickled(
 def test_a_card_that_cannot_be_is_refused(
     written: Path, changes: dict[str, Any], message: str
 ) -> None:
-    change_card(written, **changes)
+    change_card(written, **{"confusion": {}, **changes})  # which is of ten classes
     with pytest.raises(BundleError, match=message):
         read_bundle(written)
 
