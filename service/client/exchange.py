@@ -9,6 +9,7 @@ from typing import Any, Generic, TypeVar
 from urllib.parse import quote
 
 import httpx
+import numpy as np
 
 from service.client.errors import RequestRefused, ServiceUnreachable, UnreadableAnswer
 from service.client.images import ImageSource, image_bytes
@@ -85,7 +86,15 @@ def timing_ms(header: str) -> dict[str, float]:
 
 
 def _body(image: ImageSource, options: Mapping[str, Any]) -> dict[str, Any]:
-    return {**options, "image": base64.b64encode(image_bytes(image)).decode("ascii")}
+    plain = {name: _plain(value) for name, value in options.items()}
+    return {**plain, "image": base64.b64encode(image_bytes(image)).decode("ascii")}
+
+
+def _plain(value: Any) -> Any:
+    """A value that JSON knows: numpy's numbers, as `argmax` gives them, are not among these."""
+    if isinstance(value, list | tuple):
+        return [_plain(one) for one in value]
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def _json(response: httpx.Response) -> dict[str, Any]:

@@ -42,11 +42,13 @@ def contour_mask(share: NDArray[np.float32], size: tuple[int, int]) -> NDArray[n
     contours = contour_generator(
         columns, rows, np.pad(share, 1, mode="edge"), line_type=LineType.Separate
     )
+    # round joints take most of the time, and are not seen where pieces are shorter than wide
+    joint = "curve" if canvas.width / share.shape[1] > line_width else None
     opacities = np.linspace(_FAINTEST, 1, len(LEVELS))
     for level, opacity in zip(LEVELS, opacities, strict=True):
         for line in contours.lines(level):
             points = np.ravel(line).tolist()  # type: ignore[arg-type]  # of "Separate" they are arrays
-            brush.line(points, round(255 * opacity), line_width, joint="curve")
+            brush.line(points, round(255 * opacity), line_width, joint)
     return np.asarray(canvas.reduce(_FINER))
 
 

@@ -81,6 +81,15 @@ def test_the_async_client_gives_what_the_other_gives(server: RunningServer, cat:
         assert (one.heatmap, one.target, one.bound) == (other.heatmap, other.target, other.bound)
 
 
+def test_numbers_of_numpy_are_numbers(server: RunningServer, cat: Path) -> None:
+    with Client(server.url) as asking:
+        one = asking.explain(cat, target=np.int64(5), bound=np.float32(0.5))
+        assert (one.target.index, one.bound) == (5, 0.5)
+        targets = np.argsort([0.1, 0.3, 0.2])
+        found = asking.explain(cat, targets=list(targets))
+    assert [each.target.index for each in found] == targets.tolist()
+
+
 def test_jupyter_shows_the_picture(server: RunningServer, cat: Path) -> None:
     with Client(server.url) as asking:
         heatmap = asking.explain(cat)

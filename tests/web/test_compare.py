@@ -22,6 +22,7 @@ N_METHODS = len(COMPOSITES) + len(ATTRIBUTORS) - 1
 def opened(server: RunningServer, page: Page) -> Page:
     page.goto(f"{server.url}/?view=compare")
     expect(page.locator(".column")).to_have_count(4)
+    expect(page.locator("[aria-busy]")).to_have_count(0)
     return page
 
 
@@ -50,7 +51,10 @@ def test_all_columns_share_a_scale(opened: Page, service: Service) -> None:
     shown = float(opened.locator(".scale span").last.inner_text().split()[0])
     assert shown == pytest.approx(max(bounds), rel=5e-3)
     opened.get_by_label("Each on a scale of its own").check()
-    expect(opened.locator(".scale")).to_have_count(0)
+    expect(opened.locator(".column .scale")).to_have_count(4)
+    for column, bound in zip(opened.locator(".column").all(), bounds, strict=True):
+        own = column.locator(".scale span").last.inner_text().split()[0]
+        assert float(own) == pytest.approx(bound, rel=5e-3)
 
 
 def test_columns_are_added_and_removed(opened: Page) -> None:
@@ -176,3 +180,36 @@ def test_composites_of_the_model_are_offered_too(
         expect(page.locator("#controls")).to_contain_text("Rules that the model brings")
         expect(page.get_by_role("heading", name="Why")).to_be_visible()
         page.goto("about:blank")  # before the server is gone
+
+
+def test_a_column_that_fails_leaves_the_others_and_can_be_mended(
+    server: RunningServer, page_in_trouble: Page
+) -> None:
+    page = page_in_trouble
+    page.goto(f"{server.url}/?view=compare&columns=epsilon_plus;epsilon=-5|none")
+    failing = page.locator(".column").first
+    expect(failing.locator(".problem")).to_contain_text("epsilon")
+    expect(page.locator(".column").nth(1).locator("p").first).to_contain_text(" ms ")
+    settings_of(page, 0).get_by_label("epsilon").fill("0.5")
+    page.keyboard.press("Enter")
+    expect(page.locator(".problem")).to_have_count(0)
+    expect(failing.locator("h3")).to_have_text("epsilon plus, epsilon 0.5")
+
+
+def test_what_is_too_weak_to_be_seen_is_said(opened: Page) -> None:
+    assert opened.locator("#weak").count() == 0
+    opened.get_by_label("Add a column").select_option("~occlusion")
+    expect(opened.locator("#weak")).to_have_text("4 of 5 are too weak to be seen on this scale.")
+
+
+def test_what_it_is_compared_against_is_said(server: RunningServer, page: Page) -> None:
+    page.goto(f"{server.url}/?view=compare&contrast=label:dog")
+    expect(page.locator("#view h2")).to_contain_text("“cat” rather than “dog”")
+
+
+def test_an_answer_from_the_cache_has_no_time(page: Page, tmp_path: Path) -> None:
+    with running_server(tmp_path, {"LRPSERVE_CACHE_BYTES": "10000000"}) as server:
+        for told in (" ms ", "from the cache "):
+            page.goto(f"{server.url}/?view=compare&columns=epsilon_plus")
+            expect(page.locator(".column p").first).to_contain_text(told)
+        page.goto("about:blank")

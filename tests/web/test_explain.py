@@ -9,7 +9,8 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 import numpy as np
 import pytest
-from playwright.sync_api import Page, expect
+from PIL import Image
+from playwright.sync_api import Browser, Page, ViewportSize, expect
 
 from service.imaging.colormaps import COLORMAPS
 from service.methods import ATTRIBUTORS, COMPOSITES
@@ -17,6 +18,7 @@ from tests.servers import RunningServer
 from tests.web.conftest import ROOT, SAMPLES, Service
 from tests.web.pictures import pixels
 
+PHONE = ViewportSize(width=390, height=844)
 HORSE = ROOT / "docs" / "horse.jpg"
 
 
@@ -283,3 +285,57 @@ def test_switches_and_numbers_set_parameters(opened: Page, service: Service) -> 
 def test_samples_are_of_the_test_set(samples: list[Path]) -> None:
     known = {path.read_bytes() for path in samples}
     assert {path.read_bytes() for path in SAMPLES.glob("*.jpg")} <= known
+
+
+def test_a_tap_reads_a_pixel(server: RunningServer, browser: Browser, service: Service) -> None:
+    context = browser.new_context(has_touch=True, is_mobile=True, viewport=PHONE)
+    page = context.new_page()
+    page.goto(f"{server.url}/?sample=horse")
+    place = page.locator(".map").bounding_box()
+    assert place
+    page.touchscreen.tap(place["x"] + place["width"] / 2 + 1, place["y"] + place["height"] / 2 + 1)
+    readout = page.locator("#readout")
+    expect(readout).to_contain_text("Row 16, column 16")
+    value = float(readout.get_attribute("data-value") or "nan")
+    assert value == pytest.approx(float(service.relevance("horse")[16, 16]), rel=1e-4)
+    context.close()
+
+
+def test_of_two_images_the_last_one_stays(
+    server: RunningServer, page: Page, tmp_path: Path
+) -> None:
+    """The first one is large: it is read later than the second."""
+    Image.open(SAMPLES / "horse.jpg").resize((6000, 5000)).save(tmp_path / "large.jpg")
+    page.goto(server.url)
+    expect(page.locator("#classes")).to_be_visible()
+    page.set_input_files("#file", tmp_path / "large.jpg")
+    page.click("[data-sample=ship]")
+    expect(page.locator("#view h2").first).to_have_text("Why “ship”?")
+    page.wait_for_timeout(1500)
+    assert page.url.endswith("?sample=ship")
+    expect(page.locator("#view h2").first).to_have_text("Why “ship”?")
+
+
+def test_ones_own_image_is_seen_in_every_view(server: RunningServer, page: Page) -> None:
+    page.goto(f"{server.url}/?view=compare")
+    assert page.locator(".thumbnail").count() == 0
+    page.set_input_files("#file", ROOT / "docs" / "horse.jpg")
+    expect(page.locator(".thumbnail")).to_be_visible()
+
+
+@pytest.mark.parametrize("view", ["toString", "constructor", "no such"])
+def test_a_view_that_is_not_there_is_the_first_one(
+    server: RunningServer, page: Page, view: str
+) -> None:
+    page.goto(f"{server.url}/?view={view}")
+    expect(page.locator("#classes")).to_be_visible()
+
+
+def test_without_the_image_of_a_link_nothing_else_is_shown(
+    server: RunningServer, page: Page
+) -> None:
+    page.goto(f"{server.url}/?view=model&sample=own")
+    expect(page.locator("#view table").first).to_be_visible()
+    page.get_by_role("link", name="Explain").click()
+    expect(page.locator("#view")).to_be_empty()
+    expect(page.locator("#note")).to_contain_text("choose one to explain")

@@ -18,7 +18,9 @@ def opened(server: RunningServer, page: Page) -> Page:
 
 def test_bars_show_how_much_arrives(opened: Page, service: Service) -> None:
     answer = service.explain("horse")
-    layers = answer["conservation"]["by_layer"]
+    conservation = answer["conservation"]
+    layers = [*conservation["by_layer"], {"layer": "input", "arrived": conservation["arrived"]}]
+    layers.reverse()
     rows = [row.inner_text().split("\n") for row in opened.locator("#flow > div").all()]
     assert [row[0] for row in rows] == [layer["layer"] for layer in layers]
     told = [float(row[-1].replace("−", "-")) for row in rows]

@@ -129,3 +129,45 @@ def test_what_no_browser_shows_is_explained_all_the_same(
     explained(page, "cat")
     page.set_input_files("#file", tmp_path / "horse.tiff")
     explained(page, "horse")
+
+
+def test_a_download_that_fails_says_so_beside_its_button(
+    server: RunningServer, page_in_trouble: Page
+) -> None:
+    page = page_in_trouble
+    page.goto(server.url)
+    explained(page, "cat")
+    problem = {"title": "Refused", "detail": "not today", "status": 422}
+    page.route("**/explain?*", lambda route: route.fulfill(status=422, json=problem))
+    page.get_by_role("button", name="Heatmap (PNG)").click()
+    expect(page.locator("#download-problem")).to_have_text("not today")
+    page.unroute("**/explain?*")
+    with page.expect_download():
+        page.get_by_role("button", name="Heatmap (PNG)").click()
+    expect(page.locator("#download-problem")).to_be_hidden()
+
+
+def test_what_failed_is_tried_again_on_demand(server: RunningServer, page_in_trouble: Page) -> None:
+    page = page_in_trouble
+    broken = {"title": "Failed", "detail": "something broke", "status": 500}
+    page.route("**/explain?*", lambda route: route.fulfill(status=500, json=broken))
+    page.goto(server.url)
+    expect(page.locator(".problem")).to_contain_text("something broke")
+    page.unroute("**/explain?*")
+    page.get_by_role("button", name="Try again").click()
+    explained(page, "cat")
+
+
+def test_a_key_that_no_key_can_be_is_not_sent(page_in_trouble: Page, tmp_path: Path) -> None:
+    page = page_in_trouble
+    with running_server(tmp_path, {f"{PREFIX}API_KEYS": KEY}) as guarded:
+        page.goto(guarded.url)
+        page.get_by_label("API key").fill("ключ")
+        page.get_by_role("button", name="Use this key").click()
+        expect(page.get_by_label("API key")).to_be_visible()
+        page.get_by_label("API key").fill(KEY)
+        page.get_by_role("button", name="Use this key").click()
+        explained(page, "cat")
+        page.get_by_role("button", name="Copy as curl").click()
+        expect(page.locator("#code")).to_contain_text('-H "X-API-Key: $LRPSERVE_API_KEY"')
+        assert KEY not in page.locator("#code").inner_text()

@@ -1,14 +1,27 @@
 // Answers about the image that is shown: what was asked before costs nothing.
-import { relevanceOf } from "./api.js";
+import { predictedLabel, relevanceOf } from "./api.js";
 
 const MAX_KEPT = 64;
-const kept = { image: null, answers: new Map() };
+const AT_ONCE = 4; // a page shall not fill the queue
+let kept = { image: null, answers: new Map() };
 
 /** Ask for relevance, unless the answer is there. */
-export async function answerTo(asked, options, signal) {
-  if (kept.image !== asked) Object.assign(kept, { image: asked, answers: new Map() });
-  if (kept.answers.size > MAX_KEPT) kept.answers.clear();
-  const key = JSON.stringify(options);
-  if (!kept.answers.has(key)) kept.answers.set(key, await relevanceOf(asked, options, signal));
-  return kept.answers.get(key);
+export const answerTo = (asked, options, signal) => remember(asked, JSON.stringify(options), () => relevanceOf(asked, options, signal));
+
+/** The class that a model predicts, as an option. */
+export const labelOf = (asked, model, signal) => remember(asked, `predicted by ${model}`, async () => `label:${await predictedLabel(asked, model, signal)}`);
+
+async function remember(asked, key, ask) {
+  if (kept.image !== asked || kept.answers.size > MAX_KEPT) kept = { image: asked, answers: new Map() };
+  const { answers } = kept;
+  if (!answers.has(key)) answers.set(key, await ask());
+  return answers.get(key);
+}
+
+/** Do something for each item, a few at a time. */
+export function several(items, work) {
+  const rest = [...items.entries()];
+  return Promise.all(Array.from({ length: AT_ONCE }, async () => {
+    while (rest.length) await work(...rest.shift().reverse());
+  }));
 }

@@ -3,7 +3,11 @@ import { ask, clear, tell } from "./status.js";
 
 const MAX_TRIES = 30;
 const MAX_WAIT_S = 30;
+const BINARY = { "Content-Type": "application/octet-stream" };
 let key = sessionStorage.getItem("api-key");
+
+/** Whether a key is needed here. */
+export const hasKey = () => Boolean(key);
 
 /** What the service says is wrong; `detail` says what to do. */
 export class Problem extends Error {
@@ -52,12 +56,14 @@ function waitMs(answer, n) {
 async function problemOf(answer) {
   try {
     return new Problem(await answer.json());
-  } catch {
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
     return new Problem({ title: `The answer cannot be read (status ${answer.status})`, status: answer.status });
   }
 }
 
 function wait(ms, problem, signal) {
+  signal?.throwIfAborted();
   const reason = problem ? problem.message : "The connection is broken";
   tell("waiting", `${reason}. Trying again in ${Math.ceil(ms / 1000)} s …`);
   return new Promise((resolve, reject) => {
@@ -66,7 +72,7 @@ function wait(ms, problem, signal) {
       clearTimeout(timer);
       clear("waiting");
       reject(new DOMException("given up", "AbortError"));
-    });
+    }, { once: true });
   });
 }
 
@@ -78,7 +84,7 @@ export function explain(image, options, { accept = "application/json", signal } 
   return send(`explain?${query(options)}`, {
     method: "POST",
     body: image.blob,
-    headers: { "Content-Type": "application/octet-stream", Accept: accept },
+    headers: { ...BINARY, Accept: accept },
     signal,
   });
 }
@@ -87,8 +93,15 @@ export function explain(image, options, { accept = "application/json", signal } 
 export async function relevanceOf(image, options, signal) {
   const answer = await explain(image, { ...options, output: "relevance" }, { signal });
   const fields = await answer.json();
-  const [, computeMs] = /compute;dur=([\d.]+)/.exec(answer.headers.get("Server-Timing") ?? "") ?? [];
-  return { ...fields, ...floats(fields.relevance), computeMs: Number(computeMs) };
+  const [, computeMs = null] = /compute;dur=([\d.]+)/.exec(answer.headers.get("Server-Timing") ?? "") ?? [];
+  return { ...fields, ...floats(fields.relevance), computeMs: computeMs && Number(computeMs) }; // null: from the cache
+}
+
+/** Ask for the class that a model predicts. */
+export async function predictedLabel(image, model, signal) {
+  const path = `predict?${query({ model, top_k: 1 })}`;
+  const answer = await send(path, { method: "POST", body: image.blob, headers: BINARY, signal });
+  return (await answer.json()).predictions[0].label;
 }
 
 function floats({ data, shape }) {

@@ -11,16 +11,16 @@ const LINES = [
 /** Curves over the epochs: losses and accuracy, all from 0. */
 export function curves(history) {
   const most = Math.max(1, ...history.flatMap((one) => [one.training_loss, one.validation_loss]));
-  const x = (epoch) => LEFT + ((WIDTH - LEFT - 8) * (epoch - 1)) / Math.max(1, history.length - 1);
+  const [first, last] = [history[0], history.at(-1)];
+  const x = (epoch) => LEFT + ((WIDTH - LEFT - 8) * (epoch - first.epoch)) / Math.max(1, last.epoch - first.epoch);
   const y = (value) => HEIGHT - BOTTOM - ((HEIGHT - BOTTOM - TOP) * value) / most;
   const ticks = [0, most / 2, most];
-  const last = history.at(-1);
   return make("figure", { id: "curves" },
     svg("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": `Curves of ${history.length} epochs` },
       ...ticks.map((tick) => svg("path", { class: "grid", d: `M${LEFT} ${y(tick)}H${WIDTH - 8}` })),
       ...ticks.map((tick) => svg("text", { x: LEFT - 6, y: y(tick) + 4, "text-anchor": "end" }, short(tick))),
-      svg("text", { x: LEFT, y: HEIGHT - 8 }, "epoch 1"),
-      svg("text", { x: WIDTH - 8, y: HEIGHT - 8, "text-anchor": "end" }, `${history.length}`),
+      svg("text", { x: LEFT, y: HEIGHT - 8 }, `epoch ${first.epoch}`),
+      svg("text", { x: WIDTH - 8, y: HEIGHT - 8, "text-anchor": "end" }, `${last.epoch}`),
       ...LINES.map(({ field, style }) => svg("path", { class: `line ${style}`, d: `M${history.map((one) => `${x(one.epoch).toFixed(1)} ${y(one[field]).toFixed(1)}`).join("L")}` }))),
     make("figcaption", {}, ...LINES.map(({ field, text, style }) => make("span", { class: `key ${style}` }, `${text} ${field === "validation_accuracy" ? percent(last[field]) : short(last[field])}`))));
 }

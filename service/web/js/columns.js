@@ -24,11 +24,15 @@ export function shown() {
   const known = possible().map(([value]) => value);
   const given = state.get("columns");
   if (!given) return known.slice(0, isByClass() ? FIRST_CLASSES : FIRST_METHODS);
-  const names = given.split("|").filter((value) => known.includes(isByClass() ? value : methodOf(value)));
-  return [...new Set(names)];
+  const names = given.split("|").map(read);
+  return names.filter((value) => known.includes(isByClass() ? value : methodOf(value)));
 }
 
-export const show = (columns) => state.update({ columns: columns.join("|") || "|" });
+// a label may have any sign
+const write = (name) => name.replaceAll("%", "%25").replaceAll("|", "%7C");
+const read = (text) => text.replaceAll("%7C", "|").replaceAll("%25", "%");
+
+export const show = (columns) => state.update({ columns: columns.map(write).join("|") || "|" });
 
 const methodOf = (column) => column.split(";")[0];
 

@@ -1,69 +1,97 @@
 // The view of several explanations of one image, on one scale.
-import { answerTo } from "./answers.js";
+import { answerTo, labelOf, several } from "./answers.js";
 import { tableOf } from "./colors.js";
 import * as columns from "./columns.js";
 import { colormap, isSmooth } from "./controls.js";
 import { choice, find, make, percent, renew, short, toggle } from "./dom.js";
-import { explainOptions } from "./explain.js";
+import { contrastText, explainOptions } from "./explain.js";
 import { image } from "./image.js";
 import { boundOf, makeMap, makeScale } from "./map.js";
 import { parameterField } from "./parameters.js";
 import * as state from "./state.js";
 
+const MAX_AT_ONCE = 30; // columns that one click adds
+const WEAK = 0.1; // of the common scale: with less a map is nearly blank
 const opened = new Set(); // the places of columns whose parameters are shown
 
-/** Show the columns. */
+/** Show the columns, each as its answer comes. */
 export async function show(signal) {
-  const asked = image();
-  const names = columns.shown();
-  const target = await commonTarget(asked, names, signal);
-  const answers = await Promise.all(names.map((name) => answerOf(asked, name, target, signal)));
-  const table = await tableOf(colormap());
-  if (!signal.aborted) draw(names, answers, table);
+  const [asked, names, table] = [image(), columns.shown(), await tableOf(colormap())];
+  if (signal.aborted) return;
+  const answers = names.map(() => null);
+  draw(names, answers, table);
+  const target = await commonTarget(asked, signal);
+  await several(names, async (name, i) => {
+    answers[i] = await answerOf(asked, name, target, signal);
+    if (!signal.aborted) draw(names, answers, table);
+  });
 }
 
 /** All methods explain the class that the network predicts, unless another one is asked for. */
-async function commonTarget(asked, names, signal) {
-  if (state.get("target") || columns.isByClass() || !names.length) return state.get("target");
-  const answer = await answerOf(asked, names[0], "", signal);
-  return `label:${answer.target.label}`;
+async function commonTarget(asked, signal) {
+  return state.get("target") || columns.isByClass() ? state.get("target") : labelOf(asked, state.get("model"), signal);
 }
 
-const answerOf = (asked, column, target, signal) => answerTo(asked, columns.optionsOf(column, { ...explainOptions(), target }), signal);
+/** The answer, or what is wrong with the column: the others do not suffer from it. */
+function answerOf(asked, column, target, signal) {
+  return answerTo(asked, columns.optionsOf(column, { ...explainOptions(), target }), signal).catch((error) => {
+    if (error.name === "AbortError") throw error;
+    return { error };
+  });
+}
 
 function draw(names, answers, table) {
   const isOwn = Boolean(state.get("own_scale"));
-  const common = Math.max(...answers.map(boundOf), 0);
+  const there = answers.filter((answer) => answer && !answer.error);
+  const common = Math.max(...there.map(boundOf), 0);
+  const weak = isOwn ? 0 : there.filter((answer) => boundOf(answer) < WEAK * common).length;
   renew(find("#view"), make("div", { class: "card" },
-    make("h2", {}, columns.isByClass() ? "One image, several classes" : `One image, several methods: ${answers[0] ? `“${answers[0].target.label}”` : ""}`),
+    make("h2", {}, heading(there)),
     chooser(names),
-    isOwn || !answers.length ? null : makeScale(table, common),
-    make("div", { class: "columns", id: "columns" }, ...answers.map((answer, i) => column(names, i, answer, table, isOwn ? boundOf(answer) : common))),
+    isOwn || !there.length ? null : makeScale(table, common),
+    weak ? make("p", { class: "quiet", id: "weak" }, `${weak} of ${there.length} are too weak to be seen on this scale.`) : null,
+    make("div", { class: "columns", id: "columns" }, ...names.map((_, i) => column(names, i, answers[i], table, isOwn ? null : common))),
   ));
 }
 
+function heading([first]) {
+  if (columns.isByClass()) return "One image, several classes";
+  return `One image, several methods${first ? `: “${first.target.label}”${contrastText(first)}` : ""}`;
+}
+
 function chooser(names) {
-  const others = columns.possible().filter(([value]) => !names.includes(value));
+  const every = columns.possible();
+  const others = every.filter(([value]) => !names.includes(value));
   const add = choice([["", "Add …"], ...others], "", (name) => columns.show([...names, name]));
   add.setAttribute("aria-label", "Add a column");
   const by = choice([["", "methods"], ["classes", "classes"]], state.get("by"), (value) => state.update({ by: value, columns: null }));
   by.setAttribute("aria-label", "Compare");
   return make("div", { class: "row" }, "Compare", by, others.length ? add : null,
-    make("button", { type: "button", click: () => columns.show(columns.possible().map(([value]) => value)) }, "All"),
+    every.length <= MAX_AT_ONCE ? make("button", { type: "button", click: () => columns.show(every.map(([value]) => value)) }, "All") : null,
     toggle("Each on a scale of its own", Boolean(state.get("own_scale")), (isOn) => state.update({ own_scale: isOn ? 1 : null })));
 }
 
-function column(names, i, answer, table, bound) {
-  const readout = make("p", { class: "readout quiet" });
+function column(names, i, answer, table, common) {
   const name = columns.titleOf(names[i]);
   const without = names.filter((_, j) => j !== i);
   return make("article", { class: "column" },
     make("div", { class: "head" }, make("h3", {}, name),
       make("button", { type: "button", "aria-label": `Remove ${name}`, click: () => remove(without) }, "×")),
-    makeMap({ found: answer, view: { table, bound, opacity: 1, isAlone: true, isSmooth: isSmooth() }, label: `Relevance by ${name}`, readout }),
-    make("p", { class: "quiet" }, `${short(answer.computeMs)} ms · ${conserved(answer)} · largest ${short(boundOf(answer))}`),
-    readout,
+    ...content(name, answer, table, common),
     settings(names, i));
+}
+
+function content(name, answer, table, common) {
+  if (!answer) return [make("div", { class: "map", "aria-busy": "true" })];
+  if (answer.error) return [make("p", { class: "problem", role: "alert" }, answer.error.message)];
+  const readout = make("p", { class: "readout quiet" });
+  const view = { table, bound: common ?? boundOf(answer), opacity: 1, isAlone: true, isSmooth: isSmooth() };
+  return [
+    makeMap({ found: answer, view, label: `Relevance by ${name}`, readout }),
+    common === null ? makeScale(table, boundOf(answer)) : null,
+    make("p", { class: "quiet" }, `${took(answer)} · ${conserved(answer)} · largest ${short(boundOf(answer))}`),
+    readout,
+  ];
 }
 
 /** The parameters of a column, which may differ from those of its neighbours. */
@@ -82,4 +110,5 @@ function remove(left) {
   columns.show(left);
 }
 
+const took = ({ computeMs }) => (computeMs === null ? "from the cache" : `${short(computeMs)} ms`);
 const conserved = ({ conservation: { ratio } }) => (ratio === null ? "not conserving" : `${percent(ratio)} conserved`);

@@ -51,8 +51,8 @@ export function draw({ hasMethod, hasColors }) {
   const several = models.length > 1;
   find("#controls").hidden = !several && !hasColors;
   renew(find("#controls"),
-    make("h2", {}, hasMethod ? "Method" : "Looks"),
-    several ? field("Model", choice(models.map(({ name }) => [name, name]), model().name, (name) => reset({ model: name, target: null, contrast: null, columns: null }))) : null,
+    make("h2", {}, hasMethod ? "Method" : hasColors ? "Looks" : "Model"),
+    several ? field("Model", choice(models.map(({ name }) => [name, name]), model().name, (name) => reset({ model: name, composite: null, attributor: null, target: null, contrast: null, columns: null }))) : null,
     ...(hasMethod ? methodFields() : []),
     hasColors ? field("Colours", choice(entries(model().colormaps), colormap().name, (name) => state.update({ cmap: name }))) : null,
     hasColors ? toggle("Smooth", isSmooth(), (isOn) => state.update({ smooth: isOn ? 1 : null })) : null,

@@ -46,7 +46,7 @@ export function toggle(text, isOn, onChange, place = "") {
 export function short(number) {
   if (number === 0) return "0";
   const text = Math.abs(number) < 1e-3 || Math.abs(number) >= 1e5 ? number.toExponential(2) : String(Number(number.toPrecision(3)));
-  return text.replace("-", "−");
+  return text.replaceAll("-", "−");
 }
 
 export const percent = (share) => `${(100 * share).toFixed(Math.abs(share) < 0.0995 ? 1 : 0).replace("-", "−")}%`;

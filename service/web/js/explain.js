@@ -30,11 +30,11 @@ export async function show(signal, changed) {
 }
 
 function draw(answer, table) {
-  const readout = make("p", { class: "readout", id: "readout" }, "Point at a pixel, or use the arrow keys, to read its relevance.");
+  const readout = make("p", { class: "readout", id: "readout" }, "Point at a pixel, tap it, or use the arrow keys, to read its relevance.");
   const bound = boundOf(answer);
   renew(find("#view"), make("div", { class: "answer" },
     make("div", { class: "card" },
-      make("h2", {}, `Why “${answer.target.label}”${answer.method.contrast ? ` rather than “${answer.method.contrast}”` : ""}?`),
+      make("h2", {}, `Why “${answer.target.label}”${contrastText(answer)}?`),
       pictures(answer, table, bound, readout),
       readout,
       makeScale(table, bound),
@@ -91,6 +91,9 @@ function contrasts(answer) {
   const entries = [["", "nothing in particular"], ...others.map((label) => [`label:${label}`, label])];
   return field("… rather than", choice(entries, state.get("contrast"), (contrast) => state.update({ contrast })));
 }
+
+/** What a class is explained against. */
+export const contrastText = ({ method: { contrast } }) => (contrast ? ` rather than “${contrast}”` : "");
 
 /** What the conservation of relevance means, in words. */
 function conservationText({ conservation: { start, arrived, ratio }, target }) {

@@ -1,7 +1,7 @@
 // What can be taken away: files, and code that asks the same question.
-import { explain } from "./api.js";
+import { explain, hasKey } from "./api.js";
 import { colormap, isSmooth, model } from "./controls.js";
-import { make } from "./dom.js";
+import { find, make } from "./dom.js";
 import { explainOptions } from "./explain.js";
 import { image } from "./image.js";
 import { snippets } from "./snippets.js";
@@ -24,6 +24,7 @@ export function makeExports() {
   return make("div", {},
     make("h2", {}, "Take it with you"),
     make("div", { class: "row", id: "downloads" }, ...FILES.map((file) => make("button", { type: "button", click: () => download(file) }, file.text))),
+    make("p", { id: "download-problem", role: "alert", hidden: true }),
     make("p", { class: "quiet" }, "The same question, as code:"),
     make("div", { class: "row", id: "copies" }, ...Object.entries(snippets).map(([language, write]) => make(
       "button", { type: "button", click: () => copy(write(request()), code, note) }, `Copy as ${language}`)), note),
@@ -33,7 +34,11 @@ export function makeExports() {
 async function download({ suffix, accept, options }) {
   const looks = { cmap: colormap().name, enlarge: isSmooth() ? "smooth" : "" };
   const asked = { ...explainOptions(), ...looks, ...options };
-  const answer = await watched(() => explain(image(), asked, { accept }));
+  const note = find("#download-problem");
+  note.hidden = true;
+  const answer = await watched(() => explain(image(), asked, { accept }).catch((error) => {
+    Object.assign(note, { textContent: error.message, className: "problem", hidden: false }); // where it happened
+  }));
   if (!answer) return;
   const address = URL.createObjectURL(await answer.blob());
   const name = image().name.replace(/\.\w+$/, "");
@@ -50,6 +55,7 @@ function request() {
   return {
     url: `${base}explain?${new URLSearchParams(given)}`,
     file: sample ? null : name,
+    hasKey: hasKey(),
     sample: sample && `${base}web/samples/${sample}.jpg`,
   };
 }

@@ -5,9 +5,11 @@ import * as state from "./state.js";
 import { watched } from "./status.js";
 
 export const SAMPLES = ["cat", "horse", "ship", "frog", "truck", "bird", "deer", "dog", "airplane", "automobile"];
+const THUMBNAIL_PIXELS = 160;
 const listeners = [];
 let current = null;
 let own = null; // kept for the way back to it
+let turn = 0; // of the last image that was asked for: an older one that comes later is not shown
 
 export const image = () => current;
 export const onImage = (listener) => listeners.push(listener);
@@ -60,9 +62,10 @@ function choose(name) {
 
 async function loadSample() {
   const name = state.get("sample", SAMPLES[0]);
+  turn += 1;
+  const mine = turn;
   if (name === "own") {
-    if (own) use(own);
-    else find("#note").textContent = "This link was about an image of somebody's own: choose one to explain.";
+    use(own);
     return;
   }
   if (current?.sample === name) {
@@ -73,14 +76,24 @@ async function loadSample() {
     state.update({ sample: null }, { isSmall: true });
     return;
   }
-  const blob = await watched(async () => (await send(samplePath(name))).blob());
-  const isStill = state.get("sample", SAMPLES[0]) === name;
-  if (blob && isStill) use({ blob, name: `${name}.jpg`, sample: name, bitmap: await bitmapOf(blob) });
+  const loaded = await watched(async () => {
+    const blob = await (await send(samplePath(name))).blob();
+    return { blob, name: `${name}.jpg`, sample: name, bitmap: await bitmapOf(blob) };
+  }, loadSample);
+  if (loaded && turn === mine) use(loaded);
 }
 
 async function take(file) {
-  const bitmap = await bitmapOf(file);
-  own = { blob: file, name: file.name || "pasted.png", sample: null, bitmap };
+  turn += 1;
+  const mine = turn;
+  // read now: the file may be gone when it is asked about again
+  const read = await watched(async () => {
+    const blob = new Blob([await file.arrayBuffer()], { type: file.type });
+    return { blob, name: file.name || "pasted.png", sample: null, bitmap: await bitmapOf(blob) };
+  });
+  if (!read || turn !== mine) return;
+  own?.bitmap?.close();
+  own = read;
   if (state.get("sample") === "own") {
     state.update({ target: null, contrast: null }, { isSmall: true });
     use(own);
@@ -92,13 +105,24 @@ async function take(file) {
 /** The picture; null where the browser cannot show what the service may well read. */
 const bitmapOf = (blob) => createImageBitmap(blob, { imageOrientation: "from-image" }).catch(() => null);
 
+/** A small picture of the visitor's own image; samples are seen anyway. */
+function thumbnail(chosen) {
+  if (chosen?.sample !== null || !chosen.bitmap) return [];
+  const { bitmap } = chosen;
+  const scale = THUMBNAIL_PIXELS / Math.max(bitmap.width, bitmap.height);
+  const canvas = make("canvas", { class: "thumbnail", role: "img", "aria-label": chosen.name, width: Math.ceil(scale * bitmap.width), height: Math.ceil(scale * bitmap.height) });
+  canvas.getContext("2d").drawImage(bitmap, 0, 0, canvas.width, canvas.height);
+  return [canvas];
+}
+
 function use(chosen) {
   current = chosen;
+  const note = "This link was about an image of somebody's own: choose one to explain.";
   for (const button of document.querySelectorAll("#samples button")) {
-    button.setAttribute("aria-pressed", String(button.dataset.sample === chosen.sample));
+    button.setAttribute("aria-pressed", String(button.dataset.sample === chosen?.sample));
   }
-  find("#note").textContent = chosen.sample
+  find("#note").replaceChildren(!chosen ? note : chosen.sample
     ? "Samples are from the CIFAR-10 test set."
-    : `${chosen.name}: an image of your own is not part of the link.`;
+    : `${chosen.name}: an image of your own is not part of the link.`, ...thumbnail(chosen));
   for (const listener of listeners) listener();
 }

@@ -1,15 +1,13 @@
 // The view of what arrives where: the relevance at each layer.
-import { answerTo } from "./answers.js";
+import { answerTo, several } from "./answers.js";
 import { tableOf } from "./colors.js";
 import { attributor, colormap, isSmooth, load, model } from "./controls.js";
 import { find, length, make, renew, short } from "./dom.js";
-import { explainOptions } from "./explain.js";
+import { contrastText, explainOptions } from "./explain.js";
 import { image } from "./image.js";
 import { boundOf, makeMap } from "./map.js";
 
-const AT_ONCE = 4;
-
-/** Show the layers, from the network's output to the image. */
+/** Show the layers, from the image to the network's output. */
 export async function show(signal) {
   if (!attributor().is_modified) {
     renew(find("#view"), make("div", { class: "card" }, make("h2", {}, "Relevance, layer by layer"),
@@ -29,32 +27,26 @@ export async function show(signal) {
   });
 }
 
-/** A few at a time: a page shall not fill the queue. */
-function several(names, ask) {
-  const rest = [...names];
-  return Promise.all(Array.from({ length: AT_ONCE }, async () => {
-    while (rest.length) await ask(rest.shift());
-  }));
-}
-
 /** Draw all but the maps, which come one after the other; gives their places. */
-function draw(names, { target, conservation }) {
+function draw(names, first) {
+  const { target, conservation } = first;
   const places = new Map(names.map((name) => [name, make("article", { class: "column" }, make("h3", {}, name), make("div", { class: "map", "aria-busy": "true" }))]));
   renew(find("#view"), make("div", { class: "stack" },
-    make("div", { class: "card" }, make("h2", {}, `How much of “${target.label}” arrives`), flow(conservation)),
+    make("div", { class: "card" }, make("h2", {}, `How much of “${target.label}”${contrastText(first)} arrives`), flow(conservation)),
     make("div", { class: "card" }, make("h2", {}, "Relevance, layer by layer"),
       make("p", { class: "quiet" }, "Summed over channels; each layer on a scale of its own."),
       make("div", { class: "columns small", id: "layers" }, ...places.values()))));
   return places;
 }
 
-function flow({ by_layer: layers }) {
-  if (!layers) return make("p", {}, "This method does not conserve relevance: there is no amount that arrives.");
+function flow({ by_layer: byLayer, arrived }) {
+  if (!byLayer) return make("p", {}, "This method does not conserve relevance: there is no amount that arrives.");
+  const layers = [...byLayer, { layer: "input", arrived }].filter(({ layer: name }, i, all) => all.findIndex((one) => one.layer === name) === i).reverse();
   const most = Math.max(...layers.map(({ arrived }) => Math.abs(arrived)));
-  return make("div", { class: "flow", id: "flow" }, ...layers.map(({ layer: name, arrived }) => {
-    const bar = make("i");
-    bar.style.width = most ? length(Math.abs(arrived) / most) : "0";
-    return make("div", {}, make("span", {}, name), bar, make("span", {}, short(arrived)));
+  return make("div", { class: "flow", id: "flow" }, ...layers.map(({ layer: name, arrived: amount }) => {
+    const bar = make("i", { class: amount < 0 ? "against" : "for" });
+    bar.style.width = most ? length(Math.abs(amount) / most) : "0";
+    return make("div", {}, make("span", {}, name), bar, make("span", {}, short(amount)));
   }));
 }
 

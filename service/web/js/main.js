@@ -13,7 +13,7 @@ import { tell, watched } from "./status.js";
 const VIEWS = { explain, compare, layers, model };
 let running = new AbortController();
 
-const viewName = () => (state.get("view") in VIEWS ? state.get("view") : "explain");
+const viewName = () => (Object.hasOwn(VIEWS, state.get("view")) ? state.get("view") : "explain");
 
 async function draw(changed) {
   running.abort();
@@ -23,12 +23,15 @@ async function draw(changed) {
     else link.removeAttribute("aria-current");
   }
   if (!changed || changed.some((name) => !["side", "target", "contrast", "columns", "own_scale"].includes(name))) drawControls();
-  if (!image() && viewName() !== "model") return;
+  if (!image() && viewName() !== "model") {
+    find("#view").replaceChildren();
+    return;
+  }
   const { signal } = running;
   const isDone = await watched(async () => {
     await VIEWS[viewName()].show(signal, changed);
     return true;
-  });
+  }, () => draw());
   if (!isDone && !signal.aborted) find("#view").replaceChildren(); // an old answer would mislead
 }
 
@@ -48,7 +51,7 @@ for (const link of document.querySelectorAll("nav a")) {
 
 async function boot() {
   const hasImage = start(); // meanwhile: the first picture waits for both
-  await watched(controls.load);
+  await watched(controls.load, () => location.reload());
   if (!controls.model()) return;
   state.onChange((names) => {
     if (names.length === 1 && names[0] === "opacity") return; // the slider has drawn it already

@@ -62,12 +62,14 @@ function follow(map, cursor, { values, width, height }, readout) {
     });
     cursor.hidden = false;
   };
-  map.addEventListener("pointermove", (event) => {
+  const point = (event) => {
     const place = map.getBoundingClientRect();
     column = clamp(Math.floor(((event.clientX - place.left) / place.width) * width), width);
     row = clamp(Math.floor(((event.clientY - place.top) / place.height) * height), height);
     show();
-  });
+  };
+  map.addEventListener("pointermove", point);
+  map.addEventListener("pointerdown", point); // a tap does not move
   map.addEventListener("pointerleave", () => { cursor.hidden = true; });
   map.addEventListener("blur", () => { cursor.hidden = true; });
   map.addEventListener("keydown", (event) => {
@@ -76,6 +78,7 @@ function follow(map, cursor, { values, width, height }, readout) {
     event.preventDefault();
     column = clamp(column + move[0], width);
     row = clamp(row + move[1], height);
+    readout.setAttribute("aria-live", "polite"); // not by the mouse, which passes hundreds
     show();
   });
 }
@@ -88,6 +91,6 @@ export function makeScale(table, bound) {
   const pixels = new ImageData(table.length, 1);
   table.forEach((color, i) => pixels.data.set([...color, 255], 4 * i));
   canvas.getContext("2d").putImageData(pixels, 0, 0);
-  const ends = [["−" + short(bound), "against"], ["0", ""], ["+" + short(bound), "for"]];
+  const ends = bound ? [["−" + short(bound), "against"], ["0", ""], ["+" + short(bound), "for"]] : [["", ""], ["0", ""], ["", ""]];
   return make("div", { class: "scale" }, canvas, make("div", {}, ...ends.map(([text, side]) => make("span", {}, side ? `${text} ${side}` : text))));
 }

@@ -1,10 +1,17 @@
 // The view of the model: its card, as its bundle has it.
 import { confusion, curves } from "./charts.js";
-import { model } from "./controls.js";
+import { load, model } from "./controls.js";
 import { find, make, renew } from "./dom.js";
 
+const RETRY_MS = 500;
+
 /** Show the card. */
-export async function show() {
+export async function show(signal) {
+  while (!model().layers.length && !model().ready && !signal.aborted) { // the service is loading it
+    await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+    await load();
+  }
+  if (signal.aborted) return;
   const { name, architecture, accuracy, history, confusion: counts, labels, input_size: size, sha256, provenance, layers } = model();
   renew(find("#view"), make("div", { class: "pages" },
     make("div", { class: "card" }, make("h2", {}, name), table([

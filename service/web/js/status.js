@@ -5,10 +5,10 @@ const SPINNER_AFTER_MS = 150;
 const shown = new Map();
 
 /** Show a line of a kind; one line of each kind is there at most. */
-export function tell(kind, text) {
+export function tell(kind, text, again) {
   clear(kind);
   const content = kind === "problem"
-    ? make("p", { class: "problem", role: "alert" }, text)
+    ? make("div", { class: "problem", role: "alert" }, make("span", {}, text), again && make("button", { type: "button", click: again }, "Try again"))
     : make("p", { class: "waiting" }, make("span", { class: "spinner" }), text);
   shown.set(kind, content);
   find("#status").append(content);
@@ -19,14 +19,14 @@ export function clear(kind) {
   shown.delete(kind);
 }
 
-/** Run some work: a spinner where it takes long, its problem where it fails. */
-export async function watched(work) {
+/** Run some work: a spinner where it takes long, its problem where it fails; `again` tries it once more. */
+export async function watched(work, again) {
   clear("problem");
   const timer = setTimeout(() => tell("busy", "The network is looking …"), SPINNER_AFTER_MS);
   try {
     return await work();
   } catch (error) {
-    if (error.name !== "AbortError") tell("problem", error.message);
+    if (error.name !== "AbortError") tell("problem", error.message, isRefused(error) ? null : again);
     return null;
   } finally {
     clearTimeout(timer);
@@ -34,17 +34,24 @@ export async function watched(work) {
   }
 }
 
+let asking = null; // all requests that need a key wait for the same one
+
+// asking the same once more would be refused once more
+const isRefused = ({ status }) => status >= 400 && status < 500;
+
 /** Ask for a key, as the service does. */
 export function ask(text) {
-  return new Promise((resolve) => {
-    const input = make("input", { type: "password", autocomplete: "off", "aria-label": "API key" });
+  asking ??= new Promise((resolve) => {
+    const input = make("input", { type: "password", autocomplete: "off", "aria-label": "API key", required: true, pattern: "[\\x21-\\x7e]+", title: "Letters, digits and signs of ASCII, without spaces" });
     const form = make("form", { class: "problem" }, make("p", {}, text), make("div", { class: "row" }, input, make("button", {}, "Use this key")));
     form.addEventListener("submit", (event) => {
       event.preventDefault();
       form.remove();
+      asking = null;
       resolve(input.value);
     });
     find("#status").append(form);
     input.focus();
   });
+  return asking;
 }
