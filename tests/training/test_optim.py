@@ -38,6 +38,20 @@ def test_orthogonalizing_keeps_the_singular_vectors() -> None:
     assert (result.diagonal() > 0.6).all()
 
 
+@pytest.mark.parametrize(("dtype", "is_exact"), [(torch.float32, True), (torch.bfloat16, False)])
+def test_it_is_computed_in_what_the_device_computes_in(
+    monkeypatch: pytest.MonkeyPatch, dtype: torch.dtype, is_exact: bool
+) -> None:
+    generator = torch.Generator().manual_seed(0)
+    matrix = torch.randn(8, 8, generator=generator)
+    monkeypatch.setattr("training.optim.autocast_dtype", lambda _: torch.float64)
+    expected = orthogonalize(matrix)
+    monkeypatch.setattr("training.optim.autocast_dtype", lambda _: dtype)
+    found = orthogonalize(matrix)
+    assert found.dtype == torch.float32
+    assert (float((found - expected).abs().max()) < 1e-4) is is_exact
+
+
 def test_muon_steps_against_the_gradient_and_decays_the_weight() -> None:
     weight = torch.eye(4).requires_grad_()
     optimizer = Muon([weight], lr=0.1, weight_decay=0.5)

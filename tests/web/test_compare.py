@@ -169,7 +169,8 @@ def test_composites_of_the_model_are_offered_too(
 ) -> None:
     bundle = Path(shutil.copytree(SHIPPED / DEFAULT_MODEL, tmp_path / "bundle"))
     mine = [{"layers": "type:linear", "rule": "epsilon"}]
-    write_card(bundle, card.model_copy(update={"composites": {"mine": mine}}))
+    labels = ("a|b", "50%7C", "<b>;'", *card.labels[3:])  # of any signs
+    write_card(bundle, card.model_copy(update={"composites": {"mine": mine}, "labels": labels}))
     with running_server(tmp_path, {"LRPSERVE_MODEL": str(bundle)}) as server:
         page.goto(f"{server.url}/?view=compare&columns=mine|epsilon_plus")
         expect(page.locator(".column")).to_have_count(2)
@@ -179,6 +180,15 @@ def test_composites_of_the_model_are_offered_too(
         expect(page.locator("#classes")).to_be_visible()
         expect(page.locator("#controls")).to_contain_text("Rules that the model brings")
         expect(page.get_by_role("heading", name="Why")).to_be_visible()
+        page.goto(f"{server.url}/?view=compare&by=classes")
+        expect(page.locator(".column")).to_have_count(3)
+        page.get_by_label("Add a column").select_option("dog")
+        expect(page.locator(".column")).to_have_count(4)
+        assert names(page) == [*labels[:3], "dog"]
+        page.reload()
+        expect(page.locator(".column")).to_have_count(4)
+        assert names(page) == [*labels[:3], "dog"]
+        expect(page.locator("[aria-busy]")).to_have_count(0)
         page.goto("about:blank")  # before the server is gone
 
 

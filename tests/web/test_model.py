@@ -17,12 +17,13 @@ from service.settings import DEFAULT_MODEL
 from tests.servers import RunningServer, running_server
 
 N_EPOCHS = 12
+FIRST_EPOCH = 5  # that a history begins with the first one is nowhere said
 SCHEMES: list[Literal["light", "dark"]] = ["light", "dark"]
 
 
 def epoch(n: int) -> dict[str, Any]:
     return {
-        "epoch": n,
+        "epoch": FIRST_EPOCH + n - 1,
         "training_loss": 2 / n,
         "validation_loss": 1.5 / n,
         "validation_accuracy": 1 - 0.5 / n,
@@ -91,6 +92,8 @@ def test_curves_are_those_of_the_history(trained: RunningServer, page: Page) -> 
         "L"
     )
     heights = [float(point.split()[1]) for point in (first, end)]
+    assert (first.split()[0], end.split()[0]) == ("44.0", "472.0")
+    assert page.locator("#curves text").all_text_contents()[-2:] == ["epoch 5", "16"]
     # the largest loss is at the top; the last one is a twelfth of it, above the axis
     assert heights[0] == pytest.approx(10, abs=0.2)
     assert heights[1] == pytest.approx(192 - 182 / N_EPOCHS, abs=0.2)

@@ -94,15 +94,17 @@ def test_a_server_that_comes_back_is_found_again(page_in_trouble: Page, tmp_path
         expect(page.locator(".waiting")).to_have_count(0)
 
 
+@pytest.mark.parametrize(
+    ("view", "place"), [("layers", "#layers h3"), ("model", ".card tr th")], ids=str
+)
 def test_a_page_that_is_opened_too_early_shows_its_layers(
-    page_in_trouble: Page, tmp_path: Path
+    page_in_trouble: Page, tmp_path: Path, view: str, place: str
 ) -> None:
     with started_server(tmp_path) as starting:
-        page_in_trouble.goto(f"{starting.url}/?view=layers")
+        page_in_trouble.goto(f"{starting.url}/?view={view}")
         expect(page_in_trouble.locator(".waiting").first).to_be_visible()
-        expect(page_in_trouble.locator("#layers h3", has_text="features.5")).to_be_visible(
-            timeout=60_000
-        )
+        expect(page_in_trouble.locator(place, has_text="features.5")).to_be_visible(timeout=60_000)
+        page_in_trouble.goto("about:blank")
 
 
 @pytest.mark.parametrize("is_right_at_once", [True, False])
