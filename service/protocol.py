@@ -6,6 +6,8 @@ The contract, beside that of uvicorn's protocol, which does the rest:
 - A request has to be here within `receive_s` seconds of its first byte, or of the connection.
 - What is read of a request before its body, and between the parts of it, is bounded.
 - An answer has to be taken within `receive_s` seconds, or the connection is cut.
+- Who still sends when the last answer comes can read it: a connection that is closed before all
+  that came was read is reset, and what it carried is lost (RFC 9112, section 9.6).
 - Whatever comes behind a request, that request is answered first.
 - A request whose client has left is given up, wherever it is.
 """
@@ -18,7 +20,7 @@ import resource
 import uuid
 from typing import Any, ClassVar
 
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import (
     STATUS_LINE,
     HttpToolsProtocol,
@@ -148,7 +150,7 @@ class Protocol(HttpToolsProtocol):
             self._serving = asyncio.current_task()
             try:
                 if not self._has_left:
-                    await app(scope, receive, send)
+                    await app(scope, receive, self._lingering(cycle, send))
             except asyncio.CancelledError:
                 if not self._has_left:
                     raise
@@ -157,6 +159,18 @@ class Protocol(HttpToolsProtocol):
                 cycle.disconnected |= self._has_left
 
         super()._start_asgi_task(cycle, serve)  # type: ignore[arg-type]
+
+    def _lingering(self, cycle: RequestResponseCycle, send: Send) -> Send:
+        async def send_and_linger(message: Message) -> None:
+            is_last = message["type"] == "http.response.body" and not message.get("more_body")
+            lingers = is_last and self._is_in_body and not cycle.keep_alive
+            if lingers:
+                cycle.keep_alive = True  # else it is closed at once, with the body on its way
+            await send(message)
+            if lingers:
+                self._linger()
+
+        return send_and_linger
 
     def _unsupported_upgrade_warning(self) -> None:
         # what comes now is in the other protocol, as far as the parser knows
@@ -214,6 +228,12 @@ class Protocol(HttpToolsProtocol):
         lines = [b"%s: %s\r\n" % header for header in headers]
         head = STATUS_LINE[error.status] + b"".join(lines) + b"\r\n"
         self.transport.write(head + bytes(response.body))
+        self._linger()
+
+    def _linger(self) -> None:
+        if self.transport.is_closing():
+            return
+        self._is_refused = True
         self.transport.write_eof()
         if self._late is not None:
             self._late.cancel()

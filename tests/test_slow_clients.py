@@ -129,6 +129,21 @@ def test_a_body_that_is_late_is_answered_under_the_id_of_its_request(
     run(scenario())
 
 
+def test_who_still_sends_when_the_answer_comes_can_read_it_afterwards(
+    impatient: RunningServer,
+) -> None:
+    host, port = impatient.url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), LIMIT_S) as client:
+        client.sendall(head("/predict", 1_000_000))
+        until = time.monotonic() + RECEIVE_S + 1
+        while time.monotonic() < until:
+            client.sendall(b"a")
+            time.sleep(0.02)
+        answer = client.recv(1 << 16)
+    assert answer.startswith(b"HTTP/1.1 408 ")
+    assert b"request-timeout" in answer
+
+
 def test_the_rest_of_a_body_that_was_refused_is_not_awaited_for_ever(
     impatient: RunningServer, photo: bytes
 ) -> None:
