@@ -21,6 +21,10 @@ TYPES ?= docs/lrpserve.d.ts
 install = $(BIN)/uv pip install --python $(BIN)/python -c constraints.txt $(1) || \
 	$(BIN)/pip install -c constraints.txt $(1)
 
+# two at a time, and then, with nothing beside them, those that load the machine or compare times
+SUITE = $(BIN)/pytest -n 2 --dist loadfile -m 'not alone and not soak'; beside=$$?; \
+	$(BIN)/pytest -m 'alone and not soak' && exit $$beside
+
 .PHONY: help install serve test bench engine serving lint types browser node wrk pins clean
 
 help:  ## this list (the default)
@@ -32,7 +36,7 @@ serve: $(SERVE)  ## start the service; HOST, PORT and LRPSERVE_* are honoured
 	@exec $(BIN)/lrpserve serve --host $(HOST) --port $(PORT)
 
 test: $(DEV) browser wrk  ## run the whole suite; ARGS='-k name' for a part
-	$(BIN)/pytest $(ARGS)
+	$(if $(ARGS),$(BIN)/pytest $(ARGS),$(SUITE))
 
 bench: engine serving  ## measure all, as ratios: half an hour
 

@@ -94,6 +94,8 @@ class Metrics:
         )
         for outcome in ("done", "failed", "rejected", "expired", "cancelled"):
             self.jobs.labels(outcome)  # shown from the start: a rate needs a zero to begin with
+        for result in ("hit", "miss"):
+            self.cache_lookups.labels(result)
         ProcessCollector(registry=registry)
 
     @contextmanager

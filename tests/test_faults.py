@@ -30,6 +30,8 @@ from tests.asking import (
 from tests.servers import RunningServer
 from tests.test_server import Gates, gated, wait_until
 
+pytestmark = pytest.mark.alone
+
 STALL_S = 1.5
 SETTINGS = {f"{PREFIX}DEADLINE_S": "60", f"{PREFIX}STALL_S": str(STALL_S)}
 BLACK = len(PICTURES)  # the one that poisons

@@ -16,6 +16,8 @@ from tests.asking import LIMIT_S, Alone, Asked, keep_asking
 from tests.servers import RunningServer, running_server
 from tests.test_server import wait_until
 
+pytestmark = pytest.mark.alone
+
 N_CLIENTS = 16
 
 

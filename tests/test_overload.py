@@ -27,6 +27,8 @@ from tests.connections import head, plain
 from tests.servers import RunningServer
 from tests.test_server import Gates, gated, wait_until
 
+pytestmark = pytest.mark.alone
+
 SETTINGS = {f"{PREFIX}QUEUE_SIZE": "64", f"{PREFIX}DEADLINE_S": "60"}
 ROOMY = {**SETTINGS, f"{PREFIX}QUEUE_SIZE": "1000"}
 

@@ -24,6 +24,8 @@ from service.settings import PREFIX
 from tests.connections import LIMIT_S, Plain, head, plain
 from tests.servers import RunningServer, running_server
 
+pytestmark = pytest.mark.alone
+
 RECEIVE_S = 6.0
 SETTINGS = {f"{PREFIX}RECEIVE_S": str(RECEIVE_S)}
 GET = b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,6 +13,7 @@ import httpx
 import pytest
 
 from service.settings import PREFIX
+from tests.asking import metric
 from tests.servers import COMMAND, RunningServer, running_server
 from tests.test_server import assert_one_sentence, copy_bundle, post, run_to_the_end, wait_until
 
@@ -69,17 +69,19 @@ def answers(server: RunningServer) -> int:
 
 
 def test_a_signal_to_all_of_the_group_answers_what_was_accepted(tmp_path: Path, cat: Path) -> None:
-    with running_server(tmp_path, TWO) as server, ThreadPoolExecutor(16) as pool:
+    counting = TWO | {f"{PREFIX}CACHE_BYTES": "1000000"}  # its lookups say what has arrived
+    with running_server(tmp_path, counting) as server, ThreadPoolExecutor(16) as pool:
         wait_until(lambda: "workers: 2" in server.read_output())
         workers = children(server.process.pid)
-        image = cat.read_bytes()
-        # of several hundred passes, so that they run when the signal comes
+        # of 256 passes each, so that they run when the signal comes
         url, data = f"{server.url}/explain", {"attributor": "occlusion", "composite": "none"}
+        data |= {"window": "2", "stride": "2"}
         running = [
             pool.submit(httpx.post, url, files={"image": image}, data=data, timeout=60)
-            for _ in range(4)
+            for image in (cat.read_bytes() + bytes([n]) for n in range(4))
         ]
-        time.sleep(0.3)  # that they have arrived; their answers take longer
+        wait_until(lambda: metric(server.url, 'lrpserve_cache_lookups_total{result="miss"}') == 4)
+        assert not any(future.done() for future in running)
         os.killpg(server.process.pid, signal.SIGTERM)
         assert [future.result(60).status_code for future in running] == [200] * 4
         assert server.process.wait(60) == 0
