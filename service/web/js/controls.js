@@ -6,9 +6,11 @@ import * as state from "./state.js";
 
 let models = [];
 
-/** Ask what there is. */
+/** Ask what there is; gives what an image may have. */
 export async function load() {
-  ({ models } = await (await send("models")).json());
+  const found = await (await send("models")).json();
+  models = found.models;
+  return found.limits;
 }
 
 /** The model that is asked. */

@@ -51,6 +51,13 @@ export function short(number) {
 
 export const percent = (share) => `${(100 * share).toFixed(Math.abs(share) < 0.0995 ? 1 : 0).replace("-", "−")}%`;
 
+/** Give a file away. */
+export function save(blob, name) {
+  const address = URL.createObjectURL(blob);
+  make("a", { href: address, download: name }).click();
+  setTimeout(() => URL.revokeObjectURL(address), 10_000);
+}
+
 /** A share as a length that styles understand. */
 export const length = (share) => `${100 * share}%`;
 

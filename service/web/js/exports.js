@@ -1,7 +1,7 @@
 // What can be taken away: files, and code that asks the same question.
 import { explain, hasKey } from "./api.js";
 import { colormap, isSmooth, model } from "./controls.js";
-import { find, make } from "./dom.js";
+import { find, make, save } from "./dom.js";
 import { explainOptions } from "./explain.js";
 import { image } from "./image.js";
 import { snippets } from "./snippets.js";
@@ -40,10 +40,7 @@ async function download({ suffix, accept, options }) {
     Object.assign(note, { textContent: error.message, className: "problem", hidden: false }); // where it happened
   }));
   if (!answer) return;
-  const address = URL.createObjectURL(await answer.blob());
-  const name = image().name.replace(/\.\w+$/, "");
-  make("a", { href: address, download: `${name}${suffix}` }).click();
-  setTimeout(() => URL.revokeObjectURL(address), 10_000);
+  save(await answer.blob(), `${image().name.replace(/\.\w+$/, "")}${suffix}`);
 }
 
 /** The question, complete, as the code has it. */

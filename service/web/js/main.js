@@ -50,8 +50,9 @@ for (const link of document.querySelectorAll("nav a")) {
 }
 
 async function boot() {
-  const hasImage = start(); // meanwhile: the first picture waits for both
-  await watched(controls.load, () => location.reload());
+  const limits = watched(controls.load, () => location.reload());
+  const hasImage = start(limits); // meanwhile: the first picture waits for both
+  await limits;
   if (!controls.model()) return;
   state.onChange((names) => {
     if (names.length === 1 && names[0] === "opacity") return; // the slider has drawn it already
