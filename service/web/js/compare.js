@@ -8,6 +8,7 @@ import { contrastText, explainOptions } from "./explain.js";
 import { image } from "./image.js";
 import { boundOf, makeMap, makeScale } from "./map.js";
 import { parameterField } from "./parameters.js";
+import { question } from "./question.js";
 import * as state from "./state.js";
 
 const MAX_AT_ONCE = 30; // columns that one click adds
@@ -47,6 +48,7 @@ function draw(names, answers, table) {
   const weak = isOwn ? 0 : there.filter((answer) => boundOf(answer) < WEAK * common).length;
   renew(find("#view"), make("div", { class: "card" },
     make("h2", {}, heading(there)),
+    columns.isByClass() ? null : question(there[0]?.target.label),
     chooser(names),
     isOwn || !there.length ? null : makeScale(table, common),
     weak ? make("p", { class: "quiet", id: "weak" }, `${weak} of ${there.length} are too weak to be seen on this scale.`) : null,

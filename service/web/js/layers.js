@@ -6,6 +6,7 @@ import { find, length, make, renew, short } from "./dom.js";
 import { contrastText, explainOptions } from "./explain.js";
 import { image } from "./image.js";
 import { boundOf, makeMap } from "./map.js";
+import { question } from "./question.js";
 
 /** Show the layers, from the image to the network's output. */
 export async function show(signal) {
@@ -32,7 +33,7 @@ function draw(names, first) {
   const { target, conservation } = first;
   const places = new Map(names.map((name) => [name, make("article", { class: "column" }, make("h3", {}, name), make("div", { class: "map", "aria-busy": "true" }))]));
   renew(find("#view"), make("div", { class: "stack" },
-    make("div", { class: "card" }, make("h2", {}, `How much of “${target.label}”${contrastText(first)} arrives`), flow(conservation)),
+    make("div", { class: "card" }, make("h2", {}, `How much of “${target.label}”${contrastText(first)} arrives`), question(target.label), flow(conservation)),
     make("div", { class: "card" }, make("h2", {}, "Relevance, layer by layer"),
       make("p", { class: "quiet" }, "Summed over channels; each layer on a scale of its own."),
       make("div", { class: "columns small", id: "layers" }, ...places.values()))));
