@@ -97,11 +97,11 @@ export async function relevanceOf(image, options, signal) {
   return { ...fields, ...floats(fields.relevance), computeMs: computeMs && Number(computeMs) }; // null: from the cache
 }
 
-/** Ask for the class that a model predicts. */
-export async function predictedLabel(image, model, signal) {
-  const path = `predict?${query({ model, top_k: 1 })}`;
+/** Ask for the `n` classes that a model finds likeliest. */
+export async function likeliestLabels(image, model, n, signal) {
+  const path = `predict?${query({ model, top_k: n })}`;
   const answer = await send(path, { method: "POST", body: image.blob, headers: BINARY, signal });
-  return (await answer.json()).predictions[0].label;
+  return (await answer.json()).predictions.map(({ label }) => label);
 }
 
 function floats({ data, shape }) {

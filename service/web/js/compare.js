@@ -1,5 +1,5 @@
 // The view of several explanations of one image, on one scale.
-import { answerTo, labelOf, several } from "./answers.js";
+import { answerTo, likeliest, several } from "./answers.js";
 import { tableOf } from "./colors.js";
 import * as columns from "./columns.js";
 import { colormap, isSmooth } from "./controls.js";
@@ -10,8 +10,10 @@ import { boundOf, makeMap, makeScale } from "./map.js";
 import { parameterField } from "./parameters.js";
 import { question } from "./question.js";
 import * as state from "./state.js";
+import { watched } from "./status.js";
 
 const MAX_AT_ONCE = 30; // columns that one click adds
+const LIKELIEST = 10; // instead, where there are more classes
 const WEAK = 0.1; // of the common scale: with less a map is nearly blank
 const opened = new Set(); // the places of columns whose parameters are shown
 
@@ -30,7 +32,9 @@ export async function show(signal) {
 
 /** All methods explain the class that the network predicts, unless another one is asked for. */
 async function commonTarget(asked, signal) {
-  return state.get("target") || columns.isByClass() ? state.get("target") : labelOf(asked, state.get("model"), signal);
+  if (state.get("target") || columns.isByClass()) return state.get("target");
+  const [label] = await likeliest(asked, state.get("model"), 1, signal);
+  return `label:${label}`;
 }
 
 /** The answer, or what is wrong with the column: the others do not suffer from it. */
@@ -70,7 +74,14 @@ function chooser(names) {
   by.setAttribute("aria-label", "Compare");
   return make("div", { class: "row" }, "Compare", by, others.length ? add : null,
     every.length <= MAX_AT_ONCE ? make("button", { type: "button", click: () => columns.show(every.map(([value]) => value)) }, "All") : null,
+    every.length > MAX_AT_ONCE && columns.isByClass() ? make("button", { type: "button", click: showLikeliest }, `The ${LIKELIEST} likeliest`) : null,
     toggle("Each on a scale of its own", Boolean(state.get("own_scale")), (isOn) => state.update({ own_scale: isOn ? 1 : null })));
+}
+
+async function showLikeliest() {
+  const asked = image();
+  const labels = await watched(() => likeliest(asked, state.get("model"), LIKELIEST), showLikeliest);
+  if (labels && asked === image()) columns.show(labels);
 }
 
 function column(names, i, answer, table, common) {

@@ -76,7 +76,9 @@ function looks(answer, table) {
 
 function classes(answer) {
   const chosen = answer.target.index;
-  return make("ul", { class: "classes", id: "classes" }, ...answer.predictions.map(({ index, label, probability, logit }) => {
+  const isListed = answer.predictions.some(({ index }) => index === chosen);
+  const listed = isListed ? answer.predictions : [...answer.predictions, answer.target];
+  return make("ul", { class: "classes", id: "classes" }, ...listed.map(({ index, label, probability, logit }) => {
     const bar = make("span", { class: "bar" });
     bar.style.width = length(probability);
     return make("li", {}, make("button", {
