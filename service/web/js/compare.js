@@ -10,7 +10,7 @@ import { boundOf, makeMap, makeScale } from "./map.js";
 import { parameterField } from "./parameters.js";
 import { question } from "./question.js";
 import * as state from "./state.js";
-import { watched } from "./status.js";
+import { failed, watched } from "./status.js";
 
 const MAX_AT_ONCE = 30; // columns that one click adds
 const LIKELIEST = 10; // instead, where there are more classes
@@ -22,12 +22,19 @@ export async function show(signal) {
   const [asked, names, table] = [image(), columns.shown(), await tableOf(colormap())];
   if (signal.aborted) return;
   const answers = names.map(() => null);
-  draw(names, answers, table);
+  const redraw = () => signal.aborted || draw(names, answers, table);
+  redraw();
   const target = await commonTarget(asked, signal);
-  await several(names, async (name, i) => {
-    answers[i] = await answerOf(asked, name, target, signal);
-    if (!signal.aborted) draw(names, answers, table);
-  });
+  const load = async (name, i) => {
+    const again = () => {
+      answers[i] = null;
+      redraw();
+      load(name, i);
+    };
+    answers[i] = await answerOf(asked, name, target, signal).catch(failure(again));
+    redraw();
+  };
+  await several(names, load);
 }
 
 /** All methods explain the class that the network predicts, unless another one is asked for. */
@@ -37,13 +44,13 @@ async function commonTarget(asked, signal) {
   return `label:${label}`;
 }
 
-/** The answer, or what is wrong with the column: the others do not suffer from it. */
-function answerOf(asked, column, target, signal) {
-  return answerTo(asked, columns.optionsOf(column, { ...explainOptions(), target }), signal).catch((error) => {
-    if (error.name === "AbortError") throw error;
-    return { error };
-  });
-}
+const answerOf = (asked, column, target, signal) => answerTo(asked, columns.optionsOf(column, { ...explainOptions(), target }), signal);
+
+/** What is wrong with a column stands in it: the others do not suffer from it. */
+const failure = (again) => (error) => {
+  if (error.name === "AbortError") throw error;
+  return { error, again };
+};
 
 function draw(names, answers, table) {
   const isOwn = Boolean(state.get("own_scale"));
@@ -96,7 +103,7 @@ function column(names, i, answer, table, common) {
 
 function content(name, answer, table, common) {
   if (!answer) return [make("div", { class: "map", "aria-busy": "true" })];
-  if (answer.error) return [make("p", { class: "problem", role: "alert" }, answer.error.message)];
+  if (answer.error) return [failed(answer.error, answer.again)];
   const readout = make("p", { class: "readout quiet" });
   const view = { table, bound: common ?? boundOf(answer), opacity: 1, isAlone: true, isSmooth: isSmooth() };
   return [

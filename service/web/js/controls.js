@@ -1,5 +1,5 @@
 // The controls of a method, made from what `/models` says there is.
-import { send } from "./api.js";
+import { contentOf, send } from "./api.js";
 import { choice, field, find, make, renew, toggle } from "./dom.js";
 import { parameterField } from "./parameters.js";
 import * as state from "./state.js";
@@ -8,7 +8,7 @@ let models = [];
 
 /** Ask what there is; gives what an image may have. */
 export async function load() {
-  const found = await (await send("models")).json();
+  const found = await contentOf(await send("models"));
   models = found.models;
   return found.limits;
 }

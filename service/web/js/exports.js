@@ -1,5 +1,5 @@
 // What can be taken away: files, and code that asks the same question.
-import { explain, hasKey } from "./api.js";
+import { contentOf, explain, hasKey } from "./api.js";
 import { colormap, isSmooth, model } from "./controls.js";
 import { find, make, save } from "./dom.js";
 import { explainOptions } from "./explain.js";
@@ -36,11 +36,10 @@ async function download({ suffix, accept, options }) {
   const asked = { ...explainOptions(), ...looks, ...options };
   const note = find("#download-problem");
   note.hidden = true;
-  const answer = await watched(() => explain(image(), asked, { accept }).catch((error) => {
+  const content = await watched(() => explain(image(), asked, { accept }).then((answer) => contentOf(answer, "blob")).catch((error) => {
     Object.assign(note, { textContent: error.message, className: "problem", hidden: false }); // where it happened
   }));
-  if (!answer) return;
-  save(await answer.blob(), `${image().name.replace(/\.\w+$/, "")}${suffix}`);
+  if (content) save(content, `${image().name.replace(/\.\w+$/, "")}${suffix}`);
 }
 
 /** The question, complete, as the code has it. */

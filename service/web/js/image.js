@@ -1,5 +1,5 @@
 // The image that is explained: a sample of ours, or one of the visitor's own.
-import { send } from "./api.js";
+import { contentOf, send } from "./api.js";
 import { find, make, save } from "./dom.js";
 import { smaller } from "./smaller.js";
 import * as state from "./state.js";
@@ -80,7 +80,7 @@ async function loadSample() {
     return;
   }
   const loaded = await watched(async () => {
-    const blob = await (await send(samplePath(name))).blob();
+    const blob = await contentOf(await send(samplePath(name)), "blob");
     return { blob, name: `${name}.jpg`, sample: name, bitmap: await bitmapOf(blob) };
   }, loadSample);
   if (loaded && turn === mine) use(loaded);
