@@ -28,10 +28,13 @@ export async function show(signal) {
   });
 }
 
+/** A layer's name, which a line ends after a dot. */
+const dotted = (name) => name.split(/(?<=\.)/).flatMap((part) => [part, make("wbr")]);
+
 /** Draw all but the maps, which come one after the other; gives their places. */
 function draw(names, first) {
   const { target, conservation } = first;
-  const places = new Map(names.map((name) => [name, make("article", { class: "column" }, make("h3", {}, name), make("div", { class: "map", "aria-busy": "true" }))]));
+  const places = new Map(names.map((name) => [name, make("article", { class: "column" }, make("h3", {}, ...dotted(name)), make("div", { class: "map", "aria-busy": "true" }))]));
   renew(find("#view"), make("div", { class: "stack" },
     make("div", { class: "card" }, make("h2", {}, `How much of “${target.label}”${contrastText(first)} arrives`), question(target.label), flow(conservation)),
     make("div", { class: "card" }, make("h2", {}, "Relevance, layer by layer"),
@@ -47,7 +50,7 @@ function flow({ by_layer: byLayer, arrived }) {
   return make("div", { class: "flow", id: "flow" }, ...layers.map(({ layer: name, arrived: amount }) => {
     const bar = make("i", { class: amount < 0 ? "against" : "for" });
     bar.style.width = most ? length(Math.abs(amount) / most) : "0";
-    return make("div", {}, make("span", {}, name), bar, make("span", {}, short(amount)));
+    return make("div", {}, make("span", {}, ...dotted(name)), bar, make("span", {}, short(amount)));
   }));
 }
 
@@ -55,7 +58,7 @@ function fill(place, name, answer, table) {
   const readout = make("p", { class: "readout quiet" });
   const { kind, shape } = model().layers.find((one) => one.name === name);
   const bound = boundOf(answer);
-  place.replaceChildren(make("h3", {}, name),
+  place.replaceChildren(make("h3", {}, ...dotted(name)),
     makeMap({ found: answer, view: { table, bound, opacity: 1, isAlone: true, isSmooth: isSmooth() }, label: `Relevance at ${name}`, readout }),
     make("p", { class: "quiet" }, `${kind} · ${shape.join("×")} · largest ${short(bound)}`), readout);
 }
