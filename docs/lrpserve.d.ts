@@ -56,7 +56,7 @@ export interface paths {
         };
         /**
          * The models that are served
-         * @description List every model with its card, layers and methods.
+         * @description List every model with its card, layers and methods; and what an image may have.
          */
         get: operations["models_models_get"];
         put?: never;
@@ -409,6 +409,22 @@ export interface components {
             has_picture: boolean;
         };
         /**
+         * Limits
+         * @description What an image may have; one with more gets a 413.
+         */
+        Limits: {
+            /**
+             * Max Body Bytes
+             * @description Bytes of the body of a request
+             */
+            max_body_bytes: number;
+            /**
+             * Max Pixels
+             * @description Pixels of an image
+             */
+            max_pixels: number;
+        };
+        /**
          * Method
          * @description How an image was explained, with the parameters that were in effect.
          */
@@ -624,6 +640,7 @@ export interface components {
         ModelList: {
             /** Models */
             models: components["schemas"]["ModelInfo"][];
+            limits: components["schemas"]["Limits"];
         };
         /**
          * ParameterInfo

@@ -9,7 +9,7 @@ import pybase64
 from fastapi import APIRouter
 
 from service.api.problems import PROBLEM_RESPONSES
-from service.api.schemas import ModelInfo, ModelList
+from service.api.schemas import Limits, ModelInfo, ModelList
 from service.api.services import Services
 from service.errors import NotFound
 from service.imaging.colormaps import COLOR_BLIND_SAFE, COLORMAPS, strip_png
@@ -31,8 +31,10 @@ def make_router(services: Services) -> APIRouter:
 
     @router.get("/models", response_model=ModelList, summary="The models that are served")
     async def models() -> dict[str, Any]:
-        """List every model with its card, layers and methods."""
-        return {"models": [describe_model(services, name) for name in services.cards]}
+        """List every model with its card, layers and methods; and what an image may have."""
+        limits = {name: getattr(services.settings, name) for name in Limits.model_fields}
+        models = [describe_model(services, name) for name in services.cards]
+        return {"models": models, "limits": limits}
 
     @router.get(
         "/models/{name}", response_model=ModelInfo, responses=_RESPONSES, summary="One model"

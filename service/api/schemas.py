@@ -228,10 +228,18 @@ class ModelInfo(_Answer):
     colormaps: list[ColormapInfo]
 
 
+class Limits(_Answer):
+    """What an image may have; one with more gets a 413."""
+
+    max_body_bytes: int = Field(description="Bytes of the body of a request")
+    max_pixels: int = Field(description="Pixels of an image")
+
+
 class ModelList(_Answer):
     """The models that are served."""
 
     models: list[ModelInfo]
+    limits: Limits
 
 
 class Health(_Answer):

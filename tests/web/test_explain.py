@@ -152,7 +152,7 @@ def test_a_click_on_a_class_explains_it(opened: Page, service: Service) -> None:
 
 
 def test_why_this_rather_than_that(opened: Page) -> None:
-    opened.get_by_label("… rather than").select_option("label:dog")
+    opened.get_by_label("… rather than").select_option("dog")
     expect(opened.locator("#view h2").first).to_have_text("Why “cat” rather than “dog”?")
     expect(opened.locator("#conservation")).to_contain_text("contrast")
 

@@ -7,17 +7,21 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from numpy.typing import NDArray
 from playwright.sync_api import Browser, Page, expect
 
 from service.models.card import ModelCard, read_card, write_card
 from service.models.registry import SHIPPED
 from service.settings import DEFAULT_MODEL
 from tests.servers import RunningServer, running_server
+from tests.web.pictures import pixels
 
 N_EPOCHS = 12
 FIRST_EPOCH = 5  # that a history begins with the first one is nowhere said
+END = "box => box.scrollWidth - box.clientWidth"
 SCHEMES: list[Literal["light", "dark"]] = ["light", "dark"]
 
 
@@ -97,6 +101,37 @@ def test_curves_are_those_of_the_history(trained: RunningServer, page: Page) -> 
     # the largest loss is at the top; the last one is a twelfth of it, above the axis
     assert heights[0] == pytest.approx(10, abs=0.2)
     assert heights[1] == pytest.approx(192 - 182 / N_EPOCHS, abs=0.2)
+
+
+def edges(page: Page) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """The left and the right edge of the confusion matrix as they are seen, above its cells."""
+    shown = pixels(page.get_by_role("region", name="Confusion matrix").screenshot())[5:30]
+    return shown[:, 1], shown[:, -2]
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_that_the_matrix_goes_on_is_seen(
+    server: RunningServer, browser: Browser, scheme: Literal["light", "dark"]
+) -> None:
+    context = browser.new_context(
+        color_scheme=scheme, viewport={"width": 360, "height": 800}, reduced_motion="reduce"
+    )
+    page = context.new_page()
+    page.goto(f"{server.url}/?view=model")
+    matrix = page.get_by_role("region", name="Confusion matrix")
+    card = np.array({"light": (255, 255, 255), "dark": (25, 28, 34)}[scheme])
+    left, right = (np.abs(edge.astype(int) - card).max() for edge in edges(page))
+    assert left == 0
+    assert right > 30
+    matrix.focus()
+    for _ in range(10):
+        page.keyboard.press("ArrowRight")
+    expect(matrix).to_have_js_property("scrollLeft", matrix.evaluate(END))
+    matrix.blur()
+    left, right = (np.abs(edge.astype(int) - card).max() for edge in edges(page))
+    assert left > 30
+    assert right == 0
+    context.close()
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)

@@ -1,5 +1,5 @@
 // Answers about the image that is shown: what was asked before costs nothing.
-import { predictedLabel, relevanceOf } from "./api.js";
+import { likeliestLabels, relevanceOf } from "./api.js";
 
 const MAX_KEPT = 64;
 const AT_ONCE = 4; // a page shall not fill the queue
@@ -8,8 +8,8 @@ let kept = { image: null, answers: new Map() };
 /** Ask for relevance, unless the answer is there. */
 export const answerTo = (asked, options, signal) => remember(asked, JSON.stringify(options), () => relevanceOf(asked, options, signal));
 
-/** The class that a model predicts, as an option. */
-export const labelOf = (asked, model, signal) => remember(asked, `predicted by ${model}`, async () => `label:${await predictedLabel(asked, model, signal)}`);
+/** The `n` classes that a model finds likeliest, the first one first. */
+export const likeliest = (asked, model, n, signal) => remember(asked, `${n} by ${model}`, () => likeliestLabels(asked, model, n, signal));
 
 async function remember(asked, key, ask) {
   if (kept.image !== asked || kept.answers.size > MAX_KEPT) kept = { image: asked, answers: new Map() };

@@ -53,6 +53,16 @@ function waitMs(answer, n) {
   return 1000 * Math.min(asked || 0.25 * 2 ** Math.min(n, 4), MAX_WAIT_S);
 }
 
+/** The content of an answer, as `json` or `blob`. */
+export async function contentOf(answer, kind = "json") {
+  try {
+    return await answer[kind]();
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new Problem({ title: "The answer broke off on its way here: the connection may be bad" });
+  }
+}
+
 async function problemOf(answer) {
   try {
     return new Problem(await answer.json());
@@ -92,16 +102,16 @@ export function explain(image, options, { accept = "application/json", signal } 
 /** Ask for relevance: the fields of the answer, its numbers as floats, and the time it took. */
 export async function relevanceOf(image, options, signal) {
   const answer = await explain(image, { ...options, output: "relevance" }, { signal });
-  const fields = await answer.json();
+  const fields = await contentOf(answer);
   const [, computeMs = null] = /compute;dur=([\d.]+)/.exec(answer.headers.get("Server-Timing") ?? "") ?? [];
   return { ...fields, ...floats(fields.relevance), computeMs: computeMs && Number(computeMs) }; // null: from the cache
 }
 
-/** Ask for the class that a model predicts. */
-export async function predictedLabel(image, model, signal) {
-  const path = `predict?${query({ model, top_k: 1 })}`;
+/** Ask for the `n` classes that a model finds likeliest. */
+export async function likeliestLabels(image, model, n, signal) {
+  const path = `predict?${query({ model, top_k: n })}`;
   const answer = await send(path, { method: "POST", body: image.blob, headers: BINARY, signal });
-  return (await answer.json()).predictions[0].label;
+  return (await contentOf(answer)).predictions.map(({ label }) => label);
 }
 
 function floats({ data, shape }) {

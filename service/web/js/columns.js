@@ -21,11 +21,9 @@ export function possible() {
 
 /** The columns that are shown. */
 export function shown() {
-  const known = possible().map(([value]) => value);
   const given = state.get("columns");
-  if (!given) return known.slice(0, isByClass() ? FIRST_CLASSES : FIRST_METHODS);
-  const names = given.split("|").map(read);
-  return names.filter((value) => known.includes(isByClass() ? value : methodOf(value)));
+  if (!given) return possible().slice(0, isByClass() ? FIRST_CLASSES : FIRST_METHODS).map(([value]) => value);
+  return given.split("|").filter(Boolean).map(read); // what there is not fails in its column
 }
 
 // a label may have any sign
@@ -40,9 +38,9 @@ const methodOf = (column) => column.split(";")[0];
 export function parametersOf(column) {
   if (isByClass()) return [];
   const method = methodOf(column);
-  const { parameters } = [...composites(), ...model().attributors.map((one) => ({ ...one, name: `~${one.name}` }))].find(({ name }) => name === method);
+  const found = [...composites(), ...model().attributors.map((one) => ({ ...one, name: `~${one.name}` }))].find(({ name }) => name === method);
   const set = changed(column);
-  return parameters.map((parameter) => ({ parameter, value: set[parameter.name] ?? parameter.default ?? "" }));
+  return (found?.parameters ?? []).map((parameter) => ({ parameter, value: set[parameter.name] ?? parameter.default ?? "" }));
 }
 
 const changed = (column) => Object.fromEntries(column.split(";").slice(1).map((pair) => pair.split("=")));

@@ -1,5 +1,5 @@
 // The view of several explanations of one image, on one scale.
-import { answerTo, labelOf, several } from "./answers.js";
+import { answerTo, likeliest, several } from "./answers.js";
 import { tableOf } from "./colors.js";
 import * as columns from "./columns.js";
 import { colormap, isSmooth } from "./controls.js";
@@ -8,9 +8,12 @@ import { contrastText, explainOptions } from "./explain.js";
 import { image } from "./image.js";
 import { boundOf, makeMap, makeScale } from "./map.js";
 import { parameterField } from "./parameters.js";
+import { question } from "./question.js";
 import * as state from "./state.js";
+import { failed, watched } from "./status.js";
 
 const MAX_AT_ONCE = 30; // columns that one click adds
+const LIKELIEST = 10; // instead, where there are more classes
 const WEAK = 0.1; // of the common scale: with less a map is nearly blank
 const opened = new Set(); // the places of columns whose parameters are shown
 
@@ -19,26 +22,35 @@ export async function show(signal) {
   const [asked, names, table] = [image(), columns.shown(), await tableOf(colormap())];
   if (signal.aborted) return;
   const answers = names.map(() => null);
-  draw(names, answers, table);
+  const redraw = () => signal.aborted || draw(names, answers, table);
+  redraw();
   const target = await commonTarget(asked, signal);
-  await several(names, async (name, i) => {
-    answers[i] = await answerOf(asked, name, target, signal);
-    if (!signal.aborted) draw(names, answers, table);
-  });
+  const load = async (name, i) => {
+    const again = () => {
+      answers[i] = null;
+      redraw();
+      load(name, i);
+    };
+    answers[i] = await answerOf(asked, name, target, signal).catch(failure(again));
+    redraw();
+  };
+  await several(names, load);
 }
 
 /** All methods explain the class that the network predicts, unless another one is asked for. */
 async function commonTarget(asked, signal) {
-  return state.get("target") || columns.isByClass() ? state.get("target") : labelOf(asked, state.get("model"), signal);
+  if (state.get("target") || columns.isByClass()) return state.get("target");
+  const [label] = await likeliest(asked, state.get("model"), 1, signal);
+  return `label:${label}`;
 }
 
-/** The answer, or what is wrong with the column: the others do not suffer from it. */
-function answerOf(asked, column, target, signal) {
-  return answerTo(asked, columns.optionsOf(column, { ...explainOptions(), target }), signal).catch((error) => {
-    if (error.name === "AbortError") throw error;
-    return { error };
-  });
-}
+const answerOf = (asked, column, target, signal) => answerTo(asked, columns.optionsOf(column, { ...explainOptions(), target }), signal);
+
+/** What is wrong with a column stands in it: the others do not suffer from it. */
+const failure = (again) => (error) => {
+  if (error.name === "AbortError") throw error;
+  return { error, again };
+};
 
 function draw(names, answers, table) {
   const isOwn = Boolean(state.get("own_scale"));
@@ -47,6 +59,7 @@ function draw(names, answers, table) {
   const weak = isOwn ? 0 : there.filter((answer) => boundOf(answer) < WEAK * common).length;
   renew(find("#view"), make("div", { class: "card" },
     make("h2", {}, heading(there)),
+    columns.isByClass() ? null : question(there[0]?.target.label),
     chooser(names),
     isOwn || !there.length ? null : makeScale(table, common),
     weak ? make("p", { class: "quiet", id: "weak" }, `${weak} of ${there.length} are too weak to be seen on this scale.`) : null,
@@ -68,7 +81,14 @@ function chooser(names) {
   by.setAttribute("aria-label", "Compare");
   return make("div", { class: "row" }, "Compare", by, others.length ? add : null,
     every.length <= MAX_AT_ONCE ? make("button", { type: "button", click: () => columns.show(every.map(([value]) => value)) }, "All") : null,
+    every.length > MAX_AT_ONCE && columns.isByClass() ? make("button", { type: "button", click: showLikeliest }, `The ${LIKELIEST} likeliest`) : null,
     toggle("Each on a scale of its own", Boolean(state.get("own_scale")), (isOn) => state.update({ own_scale: isOn ? 1 : null })));
+}
+
+async function showLikeliest() {
+  const asked = image();
+  const labels = await watched(() => likeliest(asked, state.get("model"), LIKELIEST), showLikeliest);
+  if (labels && asked === image()) columns.show(labels);
 }
 
 function column(names, i, answer, table, common) {
@@ -83,7 +103,7 @@ function column(names, i, answer, table, common) {
 
 function content(name, answer, table, common) {
   if (!answer) return [make("div", { class: "map", "aria-busy": "true" })];
-  if (answer.error) return [make("p", { class: "problem", role: "alert" }, answer.error.message)];
+  if (answer.error) return [failed(answer.error, answer.again)];
   const readout = make("p", { class: "readout quiet" });
   const view = { table, bound: common ?? boundOf(answer), opacity: 1, isAlone: true, isSmooth: isSmooth() };
   return [

@@ -24,10 +24,12 @@ export function field(label, control, text, place = "") {
 
 const idOf = (label) => `control-${label.replace(/\W+/g, "-")}`;
 
-/** A `select` of [value, text] pairs. */
+/** A `select` of [value, text] pairs; a link may ask for what is not among them: it is shown as such. */
 export function choice(entries, chosen, onChange) {
-  const select = make("select", { change: () => onChange(select.value) });
-  select.append(...entries.map(([value, text]) => {
+  const isKnown = entries.some(([value]) => value === chosen);
+  const all = isKnown ? entries : [[chosen, `${chosen} (not known)`], ...entries];
+  const select = make("select", { change: () => onChange(select.value), "aria-invalid": isKnown ? null : "true" });
+  select.append(...all.map(([value, text]) => {
     const option = make("option", { value }, text);
     option.selected = value === chosen;
     return option;
@@ -50,6 +52,13 @@ export function short(number) {
 }
 
 export const percent = (share) => `${(100 * share).toFixed(Math.abs(share) < 0.0995 ? 1 : 0).replace("-", "−")}%`;
+
+/** Give a file away. */
+export function save(blob, name) {
+  const address = URL.createObjectURL(blob);
+  make("a", { href: address, download: name }).click();
+  setTimeout(() => URL.revokeObjectURL(address), 10_000);
+}
 
 /** A share as a length that styles understand. */
 export const length = (share) => `${100 * share}%`;

@@ -2,10 +2,11 @@
 import { relevanceOf } from "./api.js";
 import { tableOf } from "./colors.js";
 import { colormap, isSmooth, methodOptions, model } from "./controls.js";
-import { choice, field, find, length, make, percent, renew, short, toggle } from "./dom.js";
+import { find, length, make, percent, renew, short, toggle } from "./dom.js";
 import { makeExports } from "./exports.js";
 import { image } from "./image.js";
 import { boundOf, makeMap, makeScale } from "./map.js";
+import { askFor, question } from "./question.js";
 import * as state from "./state.js";
 
 const LOOKS = ["cmap", "smooth", "opacity", "side"];
@@ -45,7 +46,7 @@ function draw(answer, table) {
       make("h2", {}, "What it sees"),
       classes(answer),
       make("p", { class: "quiet" }, "Choose a class to see what speaks for it."),
-      contrasts(answer),
+      question(answer.target.label, { hasTarget: model().labels.length > answer.predictions.length }),
       makeExports(),
     ),
   ));
@@ -75,21 +76,16 @@ function looks(answer, table) {
 
 function classes(answer) {
   const chosen = answer.target.index;
-  return make("ul", { class: "classes", id: "classes" }, ...answer.predictions.map(({ index, label, probability, logit }) => {
+  const isListed = answer.predictions.some(({ index }) => index === chosen);
+  const listed = isListed ? answer.predictions : [...answer.predictions, answer.target];
+  return make("ul", { class: "classes", id: "classes" }, ...listed.map(({ index, label, probability, logit }) => {
     const bar = make("span", { class: "bar" });
     bar.style.width = length(probability);
-    const name = `label:${label}`;
     return make("li", {}, make("button", {
       type: "button", "aria-pressed": String(index === chosen), title: `logit ${short(logit)}`,
-      click: () => state.update({ target: index === answer.predictions[0].index ? null : name, contrast: state.get("contrast") === name ? null : state.get("contrast") }),
+      click: () => askFor(label, index === answer.predictions[0].index),
     }, bar, make("span", {}, label), make("span", {}, percent(probability))));
   }));
-}
-
-function contrasts(answer) {
-  const others = model().labels.filter((label) => label !== answer.target.label);
-  const entries = [["", "nothing in particular"], ...others.map((label) => [`label:${label}`, label])];
-  return field("… rather than", choice(entries, state.get("contrast"), (contrast) => state.update({ contrast })));
 }
 
 /** What a class is explained against. */

@@ -1,7 +1,7 @@
 // What can be taken away: files, and code that asks the same question.
-import { explain, hasKey } from "./api.js";
+import { contentOf, explain, hasKey } from "./api.js";
 import { colormap, isSmooth, model } from "./controls.js";
-import { find, make } from "./dom.js";
+import { find, make, save } from "./dom.js";
 import { explainOptions } from "./explain.js";
 import { image } from "./image.js";
 import { snippets } from "./snippets.js";
@@ -36,14 +36,10 @@ async function download({ suffix, accept, options }) {
   const asked = { ...explainOptions(), ...looks, ...options };
   const note = find("#download-problem");
   note.hidden = true;
-  const answer = await watched(() => explain(image(), asked, { accept }).catch((error) => {
+  const content = await watched(() => explain(image(), asked, { accept }).then((answer) => contentOf(answer, "blob")).catch((error) => {
     Object.assign(note, { textContent: error.message, className: "problem", hidden: false }); // where it happened
   }));
-  if (!answer) return;
-  const address = URL.createObjectURL(await answer.blob());
-  const name = image().name.replace(/\.\w+$/, "");
-  make("a", { href: address, download: `${name}${suffix}` }).click();
-  setTimeout(() => URL.revokeObjectURL(address), 10_000);
+  if (content) save(content, `${image().name.replace(/\.\w+$/, "")}${suffix}`);
 }
 
 /** The question, complete, as the code has it. */

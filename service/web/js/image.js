@@ -1,6 +1,7 @@
 // The image that is explained: a sample of ours, or one of the visitor's own.
-import { send } from "./api.js";
-import { find, make } from "./dom.js";
+import { contentOf, send } from "./api.js";
+import { find, make, save } from "./dom.js";
+import { smaller } from "./smaller.js";
 import * as state from "./state.js";
 import { watched } from "./status.js";
 
@@ -9,14 +10,16 @@ const THUMBNAIL_PIXELS = 160;
 const listeners = [];
 let current = null;
 let own = null; // kept for the way back to it
+let limits = null; // what an image may have, once it is known
 let turn = 0; // of the last image that was asked for: an older one that comes later is not shown
 
 export const image = () => current;
 export const onImage = (listener) => listeners.push(listener);
 export const samplePath = (name) => `web/samples/${name}.jpg`;
 
-/** Make the ways in: samples, files, the camera, dropping and pasting. */
-export function start() {
+/** Make the ways in: samples, files, the camera, dropping and pasting. `known` will be the limits of an image. */
+export function start(known) {
+  limits = known;
   find("#samples").append(...SAMPLES.map((name) => make(
     "button",
     { type: "button", "data-sample": name, title: name, "aria-pressed": "false", click: () => choose(name) },
@@ -77,7 +80,7 @@ async function loadSample() {
     return;
   }
   const loaded = await watched(async () => {
-    const blob = await (await send(samplePath(name))).blob();
+    const blob = await contentOf(await send(samplePath(name)), "blob");
     return { blob, name: `${name}.jpg`, sample: name, bitmap: await bitmapOf(blob) };
   }, loadSample);
   if (loaded && turn === mine) use(loaded);
@@ -89,7 +92,7 @@ async function take(file) {
   // read now: the file may be gone when it is asked about again
   const read = await watched(async () => {
     const blob = new Blob([await file.arrayBuffer()], { type: file.type });
-    return { blob, name: file.name || "pasted.png", sample: null, bitmap: await bitmapOf(blob) };
+    return fitting({ blob, name: file.name || "pasted.png", sample: null, bitmap: await bitmapOf(blob) });
   });
   if (!read || turn !== mine) return;
   own?.bitmap?.close();
@@ -100,6 +103,14 @@ async function take(file) {
   } else {
     state.update({ sample: "own", target: null, contrast: null }); // which takes it up
   }
+}
+
+/** The image, or a smaller one where the service would not take it. */
+async function fitting(read) {
+  const blob = await smaller(read.blob, read.bitmap, await limits);
+  if (!blob) return read;
+  read.bitmap.close();
+  return { ...read, blob, name: `${read.name.replace(/\.\w+$/, "")}.small.jpg`, bitmap: await bitmapOf(blob), isSmaller: true };
 }
 
 /** The picture; null where the browser cannot show what the service may well read. */
@@ -115,6 +126,16 @@ function thumbnail(chosen) {
   return [canvas];
 }
 
+/** What has been done to a photo; it can be had, as the code for the same question needs it. */
+function smallerNote(chosen) {
+  if (!chosen?.isSmaller) return [];
+  const { width, height } = chosen.bitmap;
+  return [
+    make("span", { id: "smaller" }, ` The photo was too large for the service, so it was made smaller here: ${width} × ${height} pixels.`),
+    make("button", { type: "button", click: () => save(chosen.blob, chosen.name) }, "Save the smaller one"),
+  ];
+}
+
 function use(chosen) {
   current = chosen;
   const note = "This link was about an image of somebody's own: choose one to explain.";
@@ -123,6 +144,6 @@ function use(chosen) {
   }
   find("#note").replaceChildren(!chosen ? note : chosen.sample
     ? "Samples are from the CIFAR-10 test set."
-    : `${chosen.name}: an image of your own is not part of the link.`, ...thumbnail(chosen));
+    : `${chosen.name}: an image of your own is not part of the link.`, ...smallerNote(chosen), ...thumbnail(chosen));
   for (const listener of listeners) listener();
 }

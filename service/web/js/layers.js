@@ -6,6 +6,7 @@ import { find, length, make, renew, short } from "./dom.js";
 import { contrastText, explainOptions } from "./explain.js";
 import { image } from "./image.js";
 import { boundOf, makeMap } from "./map.js";
+import { question } from "./question.js";
 
 /** Show the layers, from the image to the network's output. */
 export async function show(signal) {
@@ -27,12 +28,15 @@ export async function show(signal) {
   });
 }
 
+/** A layer's name, which a line ends after a dot. */
+const dotted = (name) => name.split(/(?<=\.)/).flatMap((part) => [part, make("wbr")]);
+
 /** Draw all but the maps, which come one after the other; gives their places. */
 function draw(names, first) {
   const { target, conservation } = first;
-  const places = new Map(names.map((name) => [name, make("article", { class: "column" }, make("h3", {}, name), make("div", { class: "map", "aria-busy": "true" }))]));
+  const places = new Map(names.map((name) => [name, make("article", { class: "column" }, make("h3", {}, ...dotted(name)), make("div", { class: "map", "aria-busy": "true" }))]));
   renew(find("#view"), make("div", { class: "stack" },
-    make("div", { class: "card" }, make("h2", {}, `How much of “${target.label}”${contrastText(first)} arrives`), flow(conservation)),
+    make("div", { class: "card" }, make("h2", {}, `How much of “${target.label}”${contrastText(first)} arrives`), question(target.label), flow(conservation)),
     make("div", { class: "card" }, make("h2", {}, "Relevance, layer by layer"),
       make("p", { class: "quiet" }, "Summed over channels; each layer on a scale of its own."),
       make("div", { class: "columns small", id: "layers" }, ...places.values()))));
@@ -46,7 +50,7 @@ function flow({ by_layer: byLayer, arrived }) {
   return make("div", { class: "flow", id: "flow" }, ...layers.map(({ layer: name, arrived: amount }) => {
     const bar = make("i", { class: amount < 0 ? "against" : "for" });
     bar.style.width = most ? length(Math.abs(amount) / most) : "0";
-    return make("div", {}, make("span", {}, name), bar, make("span", {}, short(amount)));
+    return make("div", {}, make("span", {}, ...dotted(name)), bar, make("span", {}, short(amount)));
   }));
 }
 
@@ -54,7 +58,7 @@ function fill(place, name, answer, table) {
   const readout = make("p", { class: "readout quiet" });
   const { kind, shape } = model().layers.find((one) => one.name === name);
   const bound = boundOf(answer);
-  place.replaceChildren(make("h3", {}, name),
+  place.replaceChildren(make("h3", {}, ...dotted(name)),
     makeMap({ found: answer, view: { table, bound, opacity: 1, isAlone: true, isSmooth: isSmooth() }, label: `Relevance at ${name}`, readout }),
     make("p", { class: "quiet" }, `${kind} · ${shape.join("×")} · largest ${short(bound)}`), readout);
 }

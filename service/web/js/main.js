@@ -2,11 +2,12 @@
 import * as columns from "./columns.js";
 import * as compare from "./compare.js";
 import * as controls from "./controls.js";
-import { find } from "./dom.js";
+import { find, make } from "./dom.js";
 import * as explain from "./explain.js";
 import { image, onImage, start } from "./image.js";
 import * as layers from "./layers.js";
 import * as model from "./model.js";
+import { question } from "./question.js";
 import * as state from "./state.js";
 import { tell, watched } from "./status.js";
 
@@ -32,7 +33,13 @@ async function draw(changed) {
     await VIEWS[viewName()].show(signal, changed);
     return true;
   }, () => draw());
-  if (!isDone && !signal.aborted) find("#view").replaceChildren(); // an old answer would mislead
+  if (!isDone && !signal.aborted) find("#view").replaceChildren(...refused()); // an old answer would mislead
+}
+
+/** What was asked, where the answer would be: it may be what is wrong. */
+function refused() {
+  const isAsked = viewName() !== "model" && (state.get("target") || state.get("contrast"));
+  return isAsked ? [make("div", { class: "card" }, question())] : [];
 }
 
 function drawControls() {
@@ -50,8 +57,9 @@ for (const link of document.querySelectorAll("nav a")) {
 }
 
 async function boot() {
-  const hasImage = start(); // meanwhile: the first picture waits for both
-  await watched(controls.load, () => location.reload());
+  const limits = watched(controls.load, () => location.reload());
+  const hasImage = start(limits); // meanwhile: the first picture waits for both
+  await limits;
   if (!controls.model()) return;
   state.onChange((names) => {
     if (names.length === 1 && names[0] === "opacity") return; // the slider has drawn it already

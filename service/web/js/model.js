@@ -1,12 +1,15 @@
 // The view of the model: its card, as its bundle has it.
+import { send } from "./api.js";
 import { confusion, curves } from "./charts.js";
-import { load, model } from "./controls.js";
+import { isModelKnown, load, model } from "./controls.js";
 import { find, make, renew } from "./dom.js";
+import * as state from "./state.js";
 
 const RETRY_MS = 500;
 
 /** Show the card. */
 export async function show(signal) {
+  if (!isModelKnown()) await send(`models/${encodeURIComponent(state.get("model"))}`, { signal }); // the service says what there is
   while (!model().layers.length && !model().ready && !signal.aborted) { // the service is loading it
     await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
     await load();

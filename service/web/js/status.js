@@ -8,11 +8,16 @@ const shown = new Map();
 export function tell(kind, text, again) {
   clear(kind);
   const content = kind === "problem"
-    ? make("div", { class: "problem", role: "alert" }, make("span", {}, text), again && make("button", { type: "button", click: again }, "Try again"))
+    ? problem(text, again)
     : make("p", { class: "waiting" }, make("span", { class: "spinner" }), text);
   shown.set(kind, content);
   find("#status").append(content);
 }
+
+const problem = (text, again) => make("div", { class: "problem", role: "alert" }, make("span", {}, text), again && make("button", { type: "button", click: again }, "Try again"));
+
+/** What has failed, in words; with a way to try it once more, where that may help. */
+export const failed = (error, again) => problem(error.message, isRefused(error) ? null : again);
 
 export function clear(kind) {
   shown.get(kind)?.remove();

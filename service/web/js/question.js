@@ -1,0 +1,26 @@
+// The question of an explanation: a class, and what it is explained against.
+import { model } from "./controls.js";
+import { choice, field, make } from "./dom.js";
+import * as state from "./state.js";
+
+/** Ask about a class; the one that is predicted needs no name. Nothing is explained against itself. */
+export const askFor = (label, isPredicted = !label) => state.update({
+  target: isPredicted ? null : `label:${label}`,
+  contrast: named("contrast") === label ? null : state.get("contrast"),
+});
+
+/** The label of a class that the address names: by index, as a label, or marked as one. */
+function named(option) {
+  const text = state.get(option);
+  return (/^\d+$/.test(text) && model().labels[text]) || text.replace(/^label:/, "");
+}
+
+/** The controls of it; `target` is the class that is explained, where it is known. */
+export function question(target = named("target"), { hasTarget = true } = {}) {
+  const [chosen, contrast] = [named("target"), named("contrast")];
+  const entries = (first, labels) => [["", first], ...labels.map((label) => [label, label])];
+  const others = model().labels.filter((label) => label !== target || label === contrast);
+  return make("div", { class: "row question" },
+    hasTarget ? field("Why", choice(entries("what it predicts", model().labels), chosen, (label) => askFor(label))) : null,
+    field("… rather than", choice(entries("nothing in particular", others), contrast, (label) => state.update({ contrast: label && `label:${label}` }))));
+}

@@ -1,0 +1,56 @@
+"""Links that ask for what is not there: what they ask for is seen, and left."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from service.settings import DEFAULT_MODEL
+from tests.servers import RunningServer
+from tests.web.test_trouble import explained
+
+UNKNOWN = [
+    ("Model", "model", DEFAULT_MODEL),
+    ("Composite", "composite", "epsilon_plus_flat"),
+    ("Attributor", "attributor", "gradient"),
+]
+
+
+@pytest.mark.parametrize(("label", "option", "name"), UNKNOWN, ids=[one[1] for one in UNKNOWN])
+def test_what_there_is_not_is_seen_and_left(
+    server: RunningServer, page_in_trouble: Page, label: str, option: str, name: str
+) -> None:
+    page = page_in_trouble
+    page.goto(f"{server.url}/?{option}=nothing_such")
+    expect(page.locator(".problem")).to_contain_text(option)
+    menu = page.get_by_label(label, exact=True)
+    expect(menu.locator("option:checked")).to_have_text("nothing_such (not known)")
+    menu.select_option(name)
+    explained(page, "cat")
+    expect(page.locator(".problem")).to_have_count(0)
+    expect(page.locator("#controls")).not_to_contain_text("not known")
+
+
+def test_the_card_of_a_model_that_is_not_there_is_no_others(
+    server: RunningServer, page_in_trouble: Page
+) -> None:
+    page = page_in_trouble
+    page.goto(f"{server.url}/?view=model&model=nothing/such")
+    expect(page.locator(".problem")).to_contain_text("nothing/such")
+    expect(page.locator("#view")).to_be_empty()
+    page.get_by_label("Model", exact=True).select_option(DEFAULT_MODEL)
+    expect(page.locator("#view h2").first).to_have_text(DEFAULT_MODEL)
+    expect(page.locator(".problem")).to_have_count(0)
+
+
+@pytest.mark.parametrize("query", ["columns=nothing|none", "by=classes&columns=nothing|dog"])
+def test_a_column_that_there_is_not_says_so_and_goes(
+    server: RunningServer, page_in_trouble: Page, query: str
+) -> None:
+    page = page_in_trouble
+    page.goto(f"{server.url}/?view=compare&{query}")
+    expect(page.locator(".column")).to_have_count(2)
+    expect(page.locator(".column").first.locator(".problem")).to_be_visible()
+    page.get_by_label("Remove nothing").click()
+    expect(page.locator(".column")).to_have_count(1)
+    expect(page.locator(".problem")).to_have_count(0)
