@@ -81,7 +81,7 @@ def test_hundreds_of_slow_clients_stop_nobody_else_and_end_in_time(
     async def serve_others() -> list[float]:
         times = []
         async with httpx.AsyncClient(base_url=impatient.url, timeout=LIMIT_S) as client:
-            for number in range(40):
+            for number in range(20):
                 began = time.monotonic()
                 path = "/explain" if number % 2 else "/predict"
                 answer = await client.post(
@@ -103,7 +103,7 @@ def test_hundreds_of_slow_clients_stop_nobody_else_and_end_in_time(
             assert_problem(answer, 408, "request-timeout")
             assert RECEIVE_S * 0.9 < lasted_s < RECEIVE_S + 20
         # 400 others are there, on the same two cores; but nobody waits for one of them
-        assert sorted(served)[20] < 10 * sorted(undisturbed)[20] + 0.1
+        assert sorted(served)[10] < 10 * sorted(undisturbed)[10] + 0.1
         assert max(served) < RECEIVE_S
 
     run(scenario())

@@ -219,7 +219,8 @@ def made_all(engine: Engine) -> int:
 def test_after_the_warm_up_all_sizes_of_the_default_become_programs(
     engines: tuple[Engine, Engine],
 ) -> None:
-    assert made_all(engines[0]) >= 2
+    n_tried = len(engines[0]._programs._wanted)  # how many depends on their times
+    assert made_all(engines[0]) == n_tried > 0
 
 
 @pytest.mark.parametrize("composite", COMPOSITES)
