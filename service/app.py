@@ -15,6 +15,7 @@ from starlette.exceptions import HTTPException
 from service import __version__
 from service.api import explain, models, operations, predict
 from service.api.cache import Cache
+from service.api.compression import CompressTexts
 from service.api.cors import AllowOrigins
 from service.api.docs import add_docs
 from service.api.keys import RequireKey
@@ -104,6 +105,7 @@ def create_app(
     app.add_exception_handler(ServiceError, handle_service_error)
     app.add_exception_handler(HTTPException, handle_http_exception)
     # the last one that is added is the first that a request meets
+    app.add_middleware(CompressTexts)
     if not services.cache.is_on:  # which may have the answer
         app.add_middleware(RefuseWhenFull, queue=queue)
     if settings.api_keys:
