@@ -1,4 +1,4 @@
-"""Texts are sent compressed to those that take it: the page, its modules, the lists of `/models`."""
+"""Texts are compressed for those that take it: the page, its modules, the lists of `/models`."""
 
 from __future__ import annotations
 

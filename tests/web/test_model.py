@@ -36,12 +36,15 @@ def epoch(n: int) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
-    """A server of a bundle that knows how its training went."""
+    """A server of a model that knows how its training went, and of one that does not."""
     folder = tmp_path_factory.mktemp("trained")
-    bundle = Path(shutil.copytree(SHIPPED / DEFAULT_MODEL, folder / "bundle"))
-    fields = read_card(bundle).model_dump() | {"history": [epoch(n + 1) for n in range(N_EPOCHS)]}
-    write_card(bundle, ModelCard.model_validate(fields))
-    with running_server(folder, {"LRPSERVE_MODEL": str(bundle)}) as running:
+    for name, n_epochs in (("trained", N_EPOCHS), ("untold", 0)):
+        bundle = Path(shutil.copytree(SHIPPED / DEFAULT_MODEL, folder / "models" / name))
+        history = [epoch(n + 1) for n in range(n_epochs)]
+        fields = read_card(bundle).model_dump() | {"name": name, "history": history}
+        write_card(bundle, ModelCard.model_validate(fields))
+    settings = {"LRPSERVE_MODELS": str(folder / "models"), "LRPSERVE_MODEL": "trained"}
+    with running_server(folder, settings) as running:
         yield running
 
 
@@ -49,7 +52,7 @@ def test_the_card_of_the_model(server: RunningServer, page: Page, card: ModelCar
     page.goto(f"{server.url}/?view=model")
     view = page.locator("#view")
     expect(view).to_contain_text(card.sha256)
-    expect(view).to_contain_text("87.01% of 10,000 images")
+    expect(view).to_contain_text(f"{card.accuracy['test'].accuracy:.2%} of 10,000 images")
     expect(view).to_contain_text("truck")
     expect(view).to_contain_text("muon")
     expect(view).to_contain_text("features.11")
@@ -64,8 +67,9 @@ def test_the_confusion_matrix_is_the_bundles(
     for label, counts, row in zip(card.labels, card.confusion["test"], rows.all(), strict=True):
         told = row.locator("th, td").all_inner_texts()
         assert told == [label, *(str(n) if n else "·" for n in counts)]
+    share = card.confusion["test"][3][5] / sum(card.confusion["test"][3])
     cell = rows.nth(3).locator("td").nth(5)
-    expect(cell).to_have_attribute("title", "cat taken for dog: 11%")
+    expect(cell).to_have_attribute("title", f"cat taken for dog: {share:.0%}")
 
 
 def test_what_is_right_and_what_is_wrong_have_colours_of_their_own(
@@ -77,8 +81,19 @@ def test_what_is_right_and_what_is_wrong_have_colours_of_their_own(
     assert len(set(colors)) == 3
 
 
-def test_without_a_history_there_are_no_curves(server: RunningServer, page: Page) -> None:
+def test_the_shipped_model_shows_how_it_was_trained(
+    server: RunningServer, page: Page, card: ModelCard
+) -> None:
     page.goto(f"{server.url}/?view=model")
+    curves = page.locator("#curves")
+    expect(curves.locator("svg")).to_have_attribute("aria-label", "Curves of 32 epochs")
+    expect(curves.locator(".key.accuracy")).to_contain_text(
+        f"{card.accuracy['validation'].accuracy:.0%}"
+    )
+
+
+def test_without_a_history_there_are_no_curves(trained: RunningServer, page: Page) -> None:
+    page.goto(f"{trained.url}/?view=model&model=untold")
     expect(page.locator("#confusion")).to_be_visible()
     assert page.locator("#curves").count() == 0
 
