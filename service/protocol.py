@@ -237,4 +237,10 @@ class Protocol(HttpToolsProtocol):
         self.transport.write_eof()
         if self._late is not None:
             self._late.cancel()
-        self._late = self.loop.call_later(_LINGER_S, self.transport.abort)
+        self._late = self.loop.call_later(_LINGER_S, self._end_lingering)
+
+    def _end_lingering(self) -> None:
+        if self.transport.get_write_buffer_size():
+            self.transport.close()  # it has until `_stuck` to take the rest
+        else:
+            self.transport.abort()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import httpx
 import pytest
 
+from service.api.compression import accepts_gzip
 from tests.servers import RunningServer
 
 GZIP = {"Accept-Encoding": "gzip"}
@@ -47,3 +48,33 @@ def test_what_has_not_changed_is_not_sent_again(server: RunningServer) -> None:
     first, _ = sent(url, GZIP)
     again, _ = sent(url, GZIP | {"If-None-Match": first.headers["etag"]})
     assert (again.status_code, again.content) == (304, b"")
+    assert "Accept-Encoding" in again.headers["vary"]
+
+
+def test_caches_are_told_that_there_are_two_of_each(server: RunningServer) -> None:
+    url = f"{server.url}/web/js/main.js"
+    small, large = sent(url, GZIP)[0].headers, sent(url, PLAIN)[0].headers
+    assert small["vary"] == large["vary"] == httpx.head(url).headers["vary"] == "Accept-Encoding"
+    assert small["etag"] == f"W/{large['etag']}"  # weak: the bytes differ
+
+
+@pytest.mark.parametrize(
+    ("accepted", "is_taken"),
+    [
+        ("gzip", True),
+        ("deflate, GZIP;q=0.5", True),
+        ("br;q=1.0, gzip;q=0.01", True),
+        ("gzip;q=0", False),
+        ("gzip; q=0.000, identity", False),
+        ("xgzip", False),
+        ("br", False),
+        ("", False),
+    ],
+)
+def test_what_a_client_does_not_take_it_does_not_get(accepted: str, is_taken: bool) -> None:
+    assert accepts_gzip(accepted) is is_taken
+
+
+def test_who_refuses_it_gets_none(server: RunningServer) -> None:
+    answer, _ = sent(f"{server.url}/models", {"Accept-Encoding": "gzip;q=0"})
+    assert "content-encoding" not in answer.headers
