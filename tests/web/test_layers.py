@@ -47,3 +47,24 @@ def test_what_has_no_layers_says_so(server: RunningServer, page: Page) -> None:
 def test_what_does_not_conserve_says_so(server: RunningServer, page: Page) -> None:
     page.goto(f"{server.url}/?view=layers&composite=deconvnet")
     expect(page.locator("#view")).to_contain_text("does not conserve")
+
+
+def test_a_layer_that_fails_leaves_the_others_and_can_be_tried_again(
+    server: RunningServer, page_in_trouble: Page
+) -> None:
+    page = page_in_trouble
+    broken = {"title": "Failed", "detail": "something broke", "status": 500}
+    page.route(
+        "**/explain?*layer=features.6&*", lambda route: route.fulfill(status=500, json=broken)
+    )
+    page.goto(f"{server.url}/?view=layers")
+    expect(page.locator("#layers [aria-busy]")).to_have_count(0)
+    expect(page.locator("#flow")).to_be_visible()
+    failing = page.locator("#layers .column", has=page.locator(".problem"))
+    expect(failing).to_have_count(1)
+    expect(failing.locator("h3")).to_have_text("features.6")
+    page.unroute("**/explain?*layer=features.6&*")
+    failing.get_by_role("button", name="Try again").click()
+    expect(page.locator(".problem")).to_have_count(0)
+    expect(page.locator("#layers [aria-busy]")).to_have_count(0)
+    expect(page.locator("#view")).to_be_focused()

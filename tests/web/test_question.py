@@ -56,6 +56,19 @@ def test_nothing_is_explained_against_itself(server: RunningServer, page: Page) 
     assert "contrast" not in page.url
 
 
+@pytest.mark.parametrize("view", VIEWS)
+def test_what_it_predicts_is_not_explained_against_itself(
+    server: RunningServer, page: Page, view: str
+) -> None:
+    page.goto(f"{server.url}/?view={view}&target=label:dog&contrast=label:cat")
+    heading = page.locator("#view h2").first
+    expect(heading).to_contain_text("“dog” rather than “cat”")
+    select(page, "Why", "what it predicts")
+    expect(heading).to_contain_text("“cat”")
+    expect(heading).not_to_contain_text("rather than")
+    expect(page.locator(".problem")).to_have_count(0)
+
+
 @pytest.mark.parametrize("given", ["5", "dog", "label:dog"])
 def test_a_class_of_the_address_is_chosen_however_it_is_named(
     server: RunningServer, page: Page, given: str

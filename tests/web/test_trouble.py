@@ -105,6 +105,38 @@ def test_a_server_that_comes_back_is_found_again(page_in_trouble: Page, tmp_path
         expect(page.locator(".waiting")).to_have_count(0)
 
 
+def test_until_there_is_an_answer_no_older_one_stands_under_the_new_name(
+    page_in_trouble: Page, tmp_path: Path
+) -> None:
+    page = page_in_trouble
+    with running_server(tmp_path) as stopping:
+        page.goto(f"{stopping.url}/?view=compare")
+        expect(page.locator(".column canvas")).to_have_count(8)  # two make a map
+    page.get_by_role("link", name="Layers").click()
+    expect(page.locator(".waiting")).to_contain_text("connection is broken")
+    expect(page.locator("#view")).to_be_empty()
+    expect(page.locator(".spinner:visible")).to_have_count(1)
+    page.goto("about:blank")
+
+
+def test_a_page_that_could_not_start_says_so_whatever_is_chosen(
+    server: RunningServer, page_in_trouble: Page
+) -> None:
+    page = page_in_trouble
+    broken = {"title": "Failed", "detail": "something broke", "status": 500}
+    page.route("**/models", lambda route: route.fulfill(status=500, json=broken))
+    page.goto(server.url)
+    expect(page.locator(".problem")).to_contain_text("something broke")
+    page.set_input_files("#file", ROOT / "docs" / "horse.jpg")
+    expect(page.locator("#note")).to_contain_text("horse.jpg")
+    expect(page.locator(".problem")).to_contain_text("something broke")
+    page.unroute("**/models")
+    page.get_by_role("button", name="Try again").click()
+    page.click("[data-sample=horse]")
+    explained(page, "horse")
+    expect(page.locator(".problem")).to_have_count(0)
+
+
 @pytest.mark.parametrize(
     ("view", "place"), [("layers", "#layers h3"), ("model", ".card tr th")], ids=str
 )
@@ -113,7 +145,7 @@ def test_a_page_that_is_opened_too_early_shows_its_layers(
 ) -> None:
     with started_server(tmp_path) as starting:
         page_in_trouble.goto(f"{starting.url}/?view={view}")
-        expect(page_in_trouble.locator(".waiting").first).to_be_visible()
+        expect(page_in_trouble.locator("#status p").first).to_be_visible()
         expect(page_in_trouble.locator(place, has_text="features.5")).to_be_visible(timeout=60_000)
         page_in_trouble.goto("about:blank")
 

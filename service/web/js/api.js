@@ -1,5 +1,5 @@
 // Requests to the service: patient where it asks for patience, and clear where it refuses.
-import { ask, clear, tell } from "./status.js";
+import { ask, clear, tellWaiting } from "./status.js";
 
 const MAX_TRIES = 30;
 const MAX_WAIT_S = 30;
@@ -75,7 +75,7 @@ async function problemOf(answer) {
 function wait(ms, problem, signal) {
   signal?.throwIfAborted();
   const reason = problem ? problem.message : "The connection is broken";
-  tell("waiting", `${reason}. Trying again in ${Math.ceil(ms / 1000)} s …`);
+  tellWaiting("waiting", `${reason}. Trying again in ${Math.ceil(ms / 1000)} s …`);
   return new Promise((resolve, reject) => {
     const timer = setTimeout(resolve, ms);
     signal?.addEventListener("abort", () => {

@@ -4,7 +4,6 @@ import { composites, model } from "./controls.js";
 import * as state from "./state.js";
 
 const FIRST_METHODS = 4;
-const FIRST_CLASSES = 3;
 
 export const isByClass = () => state.get("by") === "classes";
 
@@ -19,10 +18,10 @@ export function possible() {
   ];
 }
 
-/** The columns that are shown. */
-export function shown() {
+/** The columns that are shown: at first some methods, or the classes that are likeliest. */
+export function shown(likeliest) {
   const given = state.get("columns");
-  if (!given) return possible().slice(0, isByClass() ? FIRST_CLASSES : FIRST_METHODS).map(([value]) => value);
+  if (!given) return isByClass() ? likeliest : possible().slice(0, FIRST_METHODS).map(([value]) => value);
   return given.split("|").filter(Boolean).map(read); // what there is not fails in its column
 }
 

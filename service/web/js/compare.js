@@ -2,7 +2,7 @@
 import { answerTo, likeliest, several } from "./answers.js";
 import { tableOf } from "./colors.js";
 import * as columns from "./columns.js";
-import { colormap, isSmooth } from "./controls.js";
+import { colormap, isSmooth, model } from "./controls.js";
 import { choice, find, make, percent, renew, short, toggle } from "./dom.js";
 import { contrastText, explainOptions } from "./explain.js";
 import { image } from "./image.js";
@@ -12,6 +12,7 @@ import { question } from "./question.js";
 import * as state from "./state.js";
 import { failed, watched } from "./status.js";
 
+const FIRST_CLASSES = 3;
 const MAX_AT_ONCE = 30; // columns that one click adds
 const LIKELIEST = 10; // instead, where there are more classes
 const WEAK = 0.1; // of the common scale: with less a map is nearly blank
@@ -19,12 +20,15 @@ const opened = new Set(); // the places of columns whose parameters are shown
 
 /** Show the columns, each as its answer comes. */
 export async function show(signal) {
-  const [asked, names, table] = [image(), columns.shown(), await tableOf(colormap())];
+  const [asked, table] = [image(), await tableOf(colormap())];
+  const predicted = await likeliest(asked, state.get("model"), Math.min(FIRST_CLASSES, model().labels.length), signal);
   if (signal.aborted) return;
+  const names = columns.shown(predicted);
   const answers = names.map(() => null);
-  const redraw = () => signal.aborted || draw(names, answers, table);
+  const redraw = () => signal.aborted || draw(names, answers, table, predicted[0]);
   redraw();
-  const target = await commonTarget(asked, signal);
+  // all methods explain the class that the network predicts, unless another one is asked for
+  const target = state.get("target") || `label:${predicted[0]}`;
   const load = async (name, i) => {
     const again = () => {
       answers[i] = null;
@@ -37,13 +41,6 @@ export async function show(signal) {
   await several(names, load);
 }
 
-/** All methods explain the class that the network predicts, unless another one is asked for. */
-async function commonTarget(asked, signal) {
-  if (state.get("target") || columns.isByClass()) return state.get("target");
-  const [label] = await likeliest(asked, state.get("model"), 1, signal);
-  return `label:${label}`;
-}
-
 const answerOf = (asked, column, target, signal) => answerTo(asked, columns.optionsOf(column, { ...explainOptions(), target }), signal);
 
 /** What is wrong with a column stands in it: the others do not suffer from it. */
@@ -52,18 +49,26 @@ const failure = (again) => (error) => {
   return { error, again };
 };
 
-function draw(names, answers, table) {
+/** What is wrong with every column in the same way: it is in the question, and said once. */
+function commonFailure(answers) {
+  const messages = new Set(answers.map((answer) => answer?.error?.message));
+  return answers.length > 1 && messages.size === 1 ? answers[0]?.error : null;
+}
+
+function draw(names, answers, table, predicted) {
+  const wrong = commonFailure(answers);
   const isOwn = Boolean(state.get("own_scale"));
   const there = answers.filter((answer) => answer && !answer.error);
   const common = Math.max(...there.map(boundOf), 0);
   const weak = isOwn ? 0 : there.filter((answer) => boundOf(answer) < WEAK * common).length;
   renew(find("#view"), make("div", { class: "card" },
     make("h2", {}, heading(there)),
-    columns.isByClass() ? null : question(there[0]?.target.label),
+    columns.isByClass() ? null : question({ predicted }),
     chooser(names),
+    wrong ? failed(wrong, () => answers.forEach(({ again }) => again())) : null,
     isOwn || !there.length ? null : makeScale(table, common),
     weak ? make("p", { class: "quiet", id: "weak" }, `${weak} of ${there.length} are too weak to be seen on this scale.`) : null,
-    make("div", { class: "columns", id: "columns" }, ...names.map((_, i) => column(names, i, answers[i], table, isOwn ? null : common))),
+    make("div", { class: "columns", id: "columns" }, ...names.map((_, i) => column(names, i, wrong ? { wrong } : answers[i], table, isOwn ? null : common))),
   ));
 }
 
@@ -103,6 +108,7 @@ function column(names, i, answer, table, common) {
 
 function content(name, answer, table, common) {
   if (!answer) return [make("div", { class: "map", "aria-busy": "true" })];
+  if (answer.wrong) return [];
   if (answer.error) return [failed(answer.error, answer.again)];
   const readout = make("p", { class: "readout quiet" });
   const view = { table, bound: common ?? boundOf(answer), opacity: 1, isAlone: true, isSmooth: isSmooth() };

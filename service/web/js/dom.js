@@ -63,12 +63,13 @@ export function save(blob, name) {
 /** A share as a length that styles understand. */
 export const length = (share) => `${100 * share}%`;
 
-/** Put other content into a place; what has the focus keeps it, if it is still there. */
+/** Put other content into a place; what has the focus keeps it, or hands it to what is around it. */
 export function renew(place, ...children) {
   const focused = place.contains(document.activeElement) ? keyOf(document.activeElement) : null;
   place.replaceChildren(...there(children));
   if (!focused) return;
-  [...place.querySelectorAll("button, input, select, [tabindex]")].find((one) => keyOf(one) === focused)?.focus();
+  const kept = [...place.querySelectorAll("button, input, select, [tabindex]")].find((one) => keyOf(one) === focused);
+  (kept ?? place.closest("[tabindex]"))?.focus({ preventScroll: true });
 }
 
 const keyOf = (element) => element.id || element.getAttribute("aria-label") || element.textContent;

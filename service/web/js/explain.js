@@ -46,7 +46,7 @@ function draw(answer, table) {
       make("h2", {}, "What it sees"),
       classes(answer),
       make("p", { class: "quiet" }, "Choose a class to see what speaks for it."),
-      question(answer.target.label, { hasTarget: model().labels.length > answer.predictions.length }),
+      question({ predicted: answer.predictions[0].label, hasTarget: model().labels.length > answer.predictions.length }),
       makeExports(),
     ),
   ));

@@ -3,10 +3,11 @@ import { contentOf, send } from "./api.js";
 import { find, make, save } from "./dom.js";
 import { smaller } from "./smaller.js";
 import * as state from "./state.js";
-import { watched } from "./status.js";
+import { clear, watched } from "./status.js";
 
 export const SAMPLES = ["cat", "horse", "ship", "frog", "truck", "bird", "deer", "dog", "airplane", "automobile"];
 const THUMBNAIL_PIXELS = 160;
+const READING = { kind: "image", text: "Reading the image …" };
 const listeners = [];
 let current = null;
 let own = null; // kept for the way back to it
@@ -65,6 +66,7 @@ function choose(name) {
 
 async function loadSample() {
   const name = state.get("sample", SAMPLES[0]);
+  clear(READING.kind);
   turn += 1;
   const mine = turn;
   if (name === "own") {
@@ -82,7 +84,7 @@ async function loadSample() {
   const loaded = await watched(async () => {
     const blob = await contentOf(await send(samplePath(name)), "blob");
     return { blob, name: `${name}.jpg`, sample: name, bitmap: await bitmapOf(blob) };
-  }, loadSample);
+  }, loadSample, READING);
   if (loaded && turn === mine) use(loaded);
 }
 
@@ -93,7 +95,7 @@ async function take(file) {
   const read = await watched(async () => {
     const blob = new Blob([await file.arrayBuffer()], { type: file.type });
     return fitting({ blob, name: file.name || "pasted.png", sample: null, bitmap: await bitmapOf(blob) });
-  });
+  }, null, READING);
   if (!read || turn !== mine) return;
   own?.bitmap?.close();
   own = read;

@@ -1,5 +1,5 @@
 // The view of what arrives where: the relevance at each layer.
-import { answerTo, several } from "./answers.js";
+import { answerTo, likeliest, several } from "./answers.js";
 import { tableOf } from "./colors.js";
 import { attributor, colormap, isSmooth, load, model } from "./controls.js";
 import { find, length, make, renew, short } from "./dom.js";
@@ -7,6 +7,8 @@ import { contrastText, explainOptions } from "./explain.js";
 import { image } from "./image.js";
 import { boundOf, makeMap } from "./map.js";
 import { question } from "./question.js";
+import * as state from "./state.js";
+import { failed } from "./status.js";
 
 /** Show the layers, from the image to the network's output. */
 export async function show(signal) {
@@ -18,25 +20,44 @@ export async function show(signal) {
   const asked = image();
   const first = await answerTo(asked, { ...explainOptions(), layer: "input" }, signal);
   if (!model().layers.length) await load(); // it was not loaded yet when it was asked what it has
+  const [predicted] = await likeliest(asked, state.get("model"), 1, signal);
   const table = await tableOf(colormap());
   if (signal.aborted) return;
   const names = [...new Set(model().layers.map(({ name }) => name))];
-  const places = draw(names.reverse(), first);
-  await several(names, async (name) => {
-    const answer = await answerTo(asked, { ...explainOptions(), layer: name }, signal);
-    if (!signal.aborted) fill(places.get(name), name, answer, table);
-  });
+  const places = draw(names.reverse(), first, predicted);
+  const complete = async (name) => {
+    try {
+      const answer = await answerTo(asked, { ...explainOptions(), layer: name }, signal);
+      if (!signal.aborted) fill(places.get(name), name, answer, table);
+    } catch (error) {
+      if (error.name === "AbortError") throw error;
+      fail(places.get(name), name, error, () => complete(name));
+    }
+  };
+  await several(names, complete);
 }
 
 /** A layer's name, which a line ends after a dot. */
 const dotted = (name) => name.split(/(?<=\.)/).flatMap((part) => [part, make("wbr")]);
 
+/** A layer whose map is not there yet. */
+const coming = (name) => [make("h3", {}, ...dotted(name)), make("div", { class: "map", "aria-busy": "true" })];
+
+/** What is wrong with a layer stands in its place: the others do not suffer from it. */
+function fail(place, name, error, again) {
+  const retry = () => {
+    renew(place, ...coming(name));
+    again();
+  };
+  renew(place, make("h3", {}, ...dotted(name)), failed(error, retry));
+}
+
 /** Draw all but the maps, which come one after the other; gives their places. */
-function draw(names, first) {
+function draw(names, first, predicted) {
   const { target, conservation } = first;
-  const places = new Map(names.map((name) => [name, make("article", { class: "column" }, make("h3", {}, ...dotted(name)), make("div", { class: "map", "aria-busy": "true" }))]));
+  const places = new Map(names.map((name) => [name, make("article", { class: "column" }, ...coming(name))]));
   renew(find("#view"), make("div", { class: "stack" },
-    make("div", { class: "card" }, make("h2", {}, `How much of “${target.label}”${contrastText(first)} arrives`), question(target.label), flow(conservation)),
+    make("div", { class: "card" }, make("h2", {}, `How much of “${target.label}”${contrastText(first)} arrives`), question({ predicted }), flow(conservation)),
     make("div", { class: "card" }, make("h2", {}, "Relevance, layer by layer"),
       make("p", { class: "quiet" }, "Summed over channels; each layer on a scale of its own."),
       make("div", { class: "columns small", id: "layers" }, ...places.values()))));

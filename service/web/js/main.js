@@ -2,15 +2,16 @@
 import * as columns from "./columns.js";
 import * as compare from "./compare.js";
 import * as controls from "./controls.js";
-import { find, make } from "./dom.js";
+import { find, make, renew } from "./dom.js";
 import * as explain from "./explain.js";
 import { image, onImage, start } from "./image.js";
 import * as layers from "./layers.js";
 import * as model from "./model.js";
 import { question } from "./question.js";
 import * as state from "./state.js";
-import { tell, watched } from "./status.js";
+import { clear, tell, watched } from "./status.js";
 
+const STALE_AFTER_MS = 150;
 const VIEWS = { explain, compare, layers, model };
 let running = new AbortController();
 
@@ -18,6 +19,7 @@ const viewName = () => (Object.hasOwn(VIEWS, state.get("view")) ? state.get("vie
 
 async function draw(changed) {
   running.abort();
+  clear("page");
   running = new AbortController();
   for (const link of document.querySelectorAll("nav a")) {
     if (link.dataset.view === viewName()) link.setAttribute("aria-current", "page");
@@ -25,21 +27,25 @@ async function draw(changed) {
   }
   if (!changed || changed.some((name) => !["side", "target", "contrast", "columns", "own_scale"].includes(name))) drawControls();
   if (!image() && viewName() !== "model") {
+    clear("answer");
     find("#view").replaceChildren();
     return;
   }
   const { signal } = running;
+  const stale = !changed || changed.includes("view") ? find("#view").firstElementChild : null;
+  const timer = setTimeout(() => stale?.parentNode && renew(find("#view")), STALE_AFTER_MS); // it answers what was asked before
   const isDone = await watched(async () => {
     await VIEWS[viewName()].show(signal, changed);
     return true;
   }, () => draw());
-  if (!isDone && !signal.aborted) find("#view").replaceChildren(...refused()); // an old answer would mislead
+  clearTimeout(timer);
+  if (!isDone && !signal.aborted) renew(find("#view"), ...refused()); // an old answer would mislead
 }
 
 /** What was asked, where the answer would be: it may be what is wrong. */
 function refused() {
   const isAsked = viewName() !== "model" && (state.get("target") || state.get("contrast"));
-  return isAsked ? [make("div", { class: "card" }, question())] : [];
+  return isAsked ? [make("div", { class: "card" }, make("h2", {}, "What was asked"), question())] : [];
 }
 
 function drawControls() {
@@ -57,7 +63,7 @@ for (const link of document.querySelectorAll("nav a")) {
 }
 
 async function boot() {
-  const limits = watched(controls.load, () => location.reload());
+  const limits = watched(controls.load, () => location.reload(), { kind: "models" });
   const hasImage = start(limits); // meanwhile: the first picture waits for both
   await limits;
   if (!controls.model()) return;
@@ -72,7 +78,7 @@ async function boot() {
 
 addEventListener("unhandledrejection", (event) => {
   if (event.reason?.name === "AbortError") event.preventDefault();
-  else tell("problem", `The page has failed: ${event.reason?.message}`);
+  else tell("page", `The page has failed: ${event.reason?.message}`);
 });
 
 boot();

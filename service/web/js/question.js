@@ -4,7 +4,7 @@ import { choice, field, make } from "./dom.js";
 import * as state from "./state.js";
 
 /** Ask about a class; the one that is predicted needs no name. Nothing is explained against itself. */
-export const askFor = (label, isPredicted = !label) => state.update({
+export const askFor = (label, isPredicted) => state.update({
   target: isPredicted ? null : `label:${label}`,
   contrast: named("contrast") === label ? null : state.get("contrast"),
 });
@@ -15,12 +15,13 @@ function named(option) {
   return (/^\d+$/.test(text) && model().labels[text]) || text.replace(/^label:/, "");
 }
 
-/** The controls of it; `target` is the class that is explained, where it is known. */
-export function question(target = named("target"), { hasTarget = true } = {}) {
+/** The controls of it; `predicted` is what the network predicts, where it is known. */
+export function question({ predicted, hasTarget = true } = {}) {
   const [chosen, contrast] = [named("target"), named("contrast")];
+  const target = chosen || predicted;
   const entries = (first, labels) => [["", first], ...labels.map((label) => [label, label])];
   const others = model().labels.filter((label) => label !== target || label === contrast);
   return make("div", { class: "row question" },
-    hasTarget ? field("Why", choice(entries("what it predicts", model().labels), chosen, (label) => askFor(label))) : null,
+    hasTarget ? field("Why", choice(entries("what it predicts", model().labels), chosen, (label) => askFor(label || predicted, !label))) : null,
     field("… rather than", choice(entries("nothing in particular", others), contrast, (label) => state.update({ contrast: label && `label:${label}` }))));
 }

@@ -4,12 +4,14 @@ import { find, make } from "./dom.js";
 const SPINNER_AFTER_MS = 150;
 const shown = new Map();
 
-/** Show a line of a kind; one line of each kind is there at most. */
-export function tell(kind, text, again) {
+/** Show a problem of a kind; one of each kind is there at most, until there is none any more. */
+export const tell = (kind, text, again) => show(kind, problem(text, again));
+
+/** Show what is waited for. */
+export const tellWaiting = (kind, text, style = "waiting") => show(kind, make("p", { class: style }, make("span", { class: "spinner" }), text));
+
+function show(kind, content) {
   clear(kind);
-  const content = kind === "problem"
-    ? problem(text, again)
-    : make("p", { class: "waiting" }, make("span", { class: "spinner" }), text);
   shown.set(kind, content);
   find("#status").append(content);
 }
@@ -24,18 +26,22 @@ export function clear(kind) {
   shown.delete(kind);
 }
 
-/** Run some work: a spinner where it takes long, its problem where it fails; `again` tries it once more. */
-export async function watched(work, again) {
-  clear("problem");
-  const timer = setTimeout(() => tell("busy", "The network is looking …"), SPINNER_AFTER_MS);
+/**
+ * Run some work: a spinner where it takes long, its problem where it fails; `again` tries it once more.
+ * Of each kind of work there is one problem at most: what succeeds clears its own, and no other.
+ */
+export async function watched(work, again, { kind = "answer", text = "The network is looking …" } = {}) {
+  clear(kind);
+  const busy = Symbol(kind);
+  const timer = setTimeout(() => tellWaiting(busy, text, "busy"), SPINNER_AFTER_MS);
   try {
     return await work();
   } catch (error) {
-    if (error.name !== "AbortError") tell("problem", error.message, isRefused(error) ? null : again);
+    if (error.name !== "AbortError") tell(kind, error.message, isRefused(error) ? null : again);
     return null;
   } finally {
     clearTimeout(timer);
-    clear("busy");
+    clear(busy);
   }
 }
 
