@@ -1,5 +1,5 @@
 // The view of what arrives where: the relevance at each layer.
-import { answerTo, likeliest, several } from "./answers.js";
+import { answerTo, several } from "./answers.js";
 import { tableOf } from "./colors.js";
 import { attributor, colormap, isSmooth, load, model } from "./controls.js";
 import { find, length, make, renew, short } from "./dom.js";
@@ -7,7 +7,6 @@ import { contrastText, explainOptions } from "./explain.js";
 import { image } from "./image.js";
 import { boundOf, makeMap } from "./map.js";
 import { question } from "./question.js";
-import * as state from "./state.js";
 import { failed } from "./status.js";
 
 /** Show the layers, from the image to the network's output. */
@@ -20,11 +19,10 @@ export async function show(signal) {
   const asked = image();
   const first = await answerTo(asked, { ...explainOptions(), layer: "input" }, signal);
   if (!model().layers.length) await load(); // it was not loaded yet when it was asked what it has
-  const [predicted] = await likeliest(asked, state.get("model"), 1, signal);
   const table = await tableOf(colormap());
   if (signal.aborted) return;
   const names = [...new Set(model().layers.map(({ name }) => name))];
-  const places = draw(names.reverse(), first, predicted);
+  const places = draw(names.reverse(), first);
   const complete = async (name) => {
     try {
       const answer = await answerTo(asked, { ...explainOptions(), layer: name }, signal);
@@ -53,11 +51,11 @@ function fail(place, name, error, again) {
 }
 
 /** Draw all but the maps, which come one after the other; gives their places. */
-function draw(names, first, predicted) {
-  const { target, conservation } = first;
+function draw(names, first) {
+  const { target, conservation, predictions: [predicted] } = first;
   const places = new Map(names.map((name) => [name, make("article", { class: "column" }, ...coming(name))]));
   renew(find("#view"), make("div", { class: "stack" },
-    make("div", { class: "card" }, make("h2", {}, `How much of “${target.label}”${contrastText(first)} arrives`), question({ predicted }), flow(conservation)),
+    make("div", { class: "card" }, make("h2", {}, `How much of “${target.label}”${contrastText(first)} arrives`), question({ predicted: predicted.label }), flow(conservation)),
     make("div", { class: "card" }, make("h2", {}, "Relevance, layer by layer"),
       make("p", { class: "quiet" }, "Summed over channels; each layer on a scale of its own."),
       make("div", { class: "columns small", id: "layers" }, ...places.values()))));
