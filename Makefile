@@ -55,7 +55,7 @@ lint: $(DEV)  ## check format, style, types and the Dockerfile
 	$(BIN)/hadolint Dockerfile
 
 types: $(DEV)  ## make docs/lrpserve.d.ts, the types of the API for TypeScript; needs npx
-	$(BIN)/python -m service.document | \
+	$(BIN)/python -m service.commands.openapi | \
 		$(NPX) openapi-typescript --default-non-nullable=false --output $(TYPES)
 
 browser:  ## Chromium for the tests, where apt-get may install it

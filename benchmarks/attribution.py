@@ -26,8 +26,8 @@ from zennit.attribution import Gradient
 from zennit.composites import COMPOSITES as ZENNIT_COMPOSITES
 
 from benchmarks.flops import count
+from service.lrp.attribution.output_relevance import Start
 from service.lrp.explainer import Explainer
-from service.lrp.starts import Start
 from service.methods import COMPOSITES, make_method
 from service.models.architectures import build
 from service.models.bundles import read_bundle

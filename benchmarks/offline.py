@@ -9,8 +9,8 @@ import typer
 
 from service.methods import Method
 from service.models.registry import find_bundle
+from service.runtime.engines import load_engines
 from service.runtime.jobs import ExplainJob
-from service.runtime.load import load_engines
 from service.settings import DEFAULT_MODEL
 
 SIZES = (1, 2, 4, 8, 16, 32)

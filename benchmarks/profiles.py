@@ -28,7 +28,7 @@ LOOP_STEPS = {
     "request id, timings, headers": ("_request_id", "Timings"),
     "write the answer": ("RequestResponseCycle.send", "send_with_headers"),
     "route and framework": ("fastapi", "starlette", "api/middleware.py", "api/explain.py"),
-    "read HTTP": ("httptools_impl.py", "service/protocol.py"),
+    "read HTTP": ("httptools_impl.py", "service/server/protocol.py"),
     "the loop itself, its system calls": ("",),
 }
 DEVICE_STEPS = {

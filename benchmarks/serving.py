@@ -115,7 +115,7 @@ def drain(url: str, payload: Payload) -> None:
 
 def product(*arguments: str) -> tuple[str, ...]:
     """The command of the service."""
-    code = "import sys; from service.cli import run; run()"
+    code = "import sys; from service.commands.__main__ import run; run()"
     return ("-c", code, "serve", *arguments, "--port")
 
 

@@ -30,24 +30,24 @@ from uvicorn.server import ServerState
 
 from benchmarks.in_process import Answered, Wire, drop, head, receiver, scope_of
 from benchmarks.serving import sample
-from service.api.answers import ExplanationAnswer
-from service.api.formats import JSON, choose_format
-from service.api.images import is_small, load_picture
-from service.api.inputs import read_upload
-from service.api.options import ExplainOptions, parse_options
-from service.api.question import Question, make_question
+from service.api.request.accept import JSON, choose_format
+from service.api.request.body import read_upload
+from service.api.request.image import is_small, load_picture
+from service.api.request.options import ExplainOptions, parse_options
+from service.api.request.resolved import Question, make_question
+from service.api.response.explanation import ExplanationAnswer
 from service.app import create_app
 from service.imaging.decode import EncodedImage
 from service.imaging.fit import FittedImage
 from service.logs import TextFormatter
 from service.models.card import ModelCard
 from service.models.registry import find_bundle
-from service.protocol import make_protocol
-from service.runtime.board import State
+from service.runtime.engines import Engines, load_engines
 from service.runtime.jobs import ExplainJob, Explanation
-from service.runtime.load import Engines, load_engines
 from service.runtime.queue import DeviceQueue
+from service.server.protocol import make_protocol
 from service.settings import DEFAULT_MODEL, Settings
+from service.worker_state import State
 
 BATCHES = (1, 8, 16)
 Step = Callable[[], Awaitable[object]]

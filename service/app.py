@@ -13,28 +13,28 @@ from fastapi import FastAPI
 from starlette.exceptions import HTTPException
 
 from service import __version__
-from service.api import explain, models, operations, predict
 from service.api.cache import Cache
-from service.api.compression import CompressTexts
-from service.api.cors import AllowOrigins
-from service.api.docs import add_docs
-from service.api.keys import RequireKey
-from service.api.middleware import Failsafe, RequestContext
+from service.api.middleware.auth import RequireKey
+from service.api.middleware.compression import CompressTexts
+from service.api.middleware.cors import AllowOrigins
+from service.api.middleware.load_shedding import RefuseWhenFull
+from service.api.middleware.request_context import Failsafe, RequestContext
 from service.api.openapi import complete_document
-from service.api.page import add_page
-from service.api.problems import handle_http_exception, handle_service_error
 from service.api.rate_limit import RateLimit, make_rate_limit
-from service.api.room import RefuseWhenFull
-from service.api.services import Services
+from service.api.response.problems import handle_http_exception, handle_service_error
+from service.api.routes import explain, health, models, predict
+from service.api.routes.docs import add_docs
+from service.api.routes.playground import add_page
+from service.api.state import Services
 from service.errors import ServiceError
 from service.imaging.warm_up import warm_up_imaging
 from service.metrics import Metrics
 from service.models.card import read_card
 from service.models.registry import served_models
-from service.runtime.board import Seat
 from service.runtime.device_thread import JobRunner
 from service.runtime.queue import DeviceQueue
 from service.settings import Settings
+from service.worker_state import Seat
 
 DESCRIPTION = """What a network sees in an image (`/predict`), and which pixels made it say so
 (`/explain`). Try it: open an operation below, choose *Try it out*, pick an image and *Execute*."""
@@ -100,7 +100,7 @@ def create_app(
         swagger_ui_oauth2_redirect_url=None,
     )
     app.state.services = services
-    for module in (predict, explain, models, operations):
+    for module in (predict, explain, models, health):
         app.include_router(module.make_router(services))
     app.add_exception_handler(ServiceError, handle_service_error)
     app.add_exception_handler(HTTPException, handle_http_exception)
@@ -122,7 +122,7 @@ def create_app(
 
 def _load_engines(folders: Mapping[str, Path], settings: Settings, device: str) -> JobRunner:
     # imports torch, on the device thread: the port is open meanwhile
-    from service.runtime.load import load_engines
+    from service.runtime.engines import load_engines
 
     n_sharing = settings.workers * len(settings.devices)
     engines = load_engines(

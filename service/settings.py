@@ -8,8 +8,8 @@ from typing import Annotated, Literal
 from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from service.api_keys import read_key
 from service.errors import ServiceError
-from service.keys import read_key
 from service.origins import read_origin
 
 DEFAULT_MODEL = "minivgg-cifar10"

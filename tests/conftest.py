@@ -16,7 +16,7 @@ from service.models.card import ModelCard
 from service.models.registry import find_bundle
 from service.runtime.engine import Engine
 from service.settings import DEFAULT_MODEL, PREFIX
-from tests.servers import RunningServer, running_server
+from tests.helpers.servers import RunningServer, running_server
 
 SAMPLES = Path(__file__).parent / "samples"
 

@@ -14,7 +14,7 @@ import httpx
 import numpy as np
 import pytest
 
-from tests.servers import RunningServer
+from tests.helpers.servers import RunningServer
 
 N_THREADS = 8  # for each of the two operations
 N_REQUESTS = 10  # by each thread

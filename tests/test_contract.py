@@ -15,11 +15,11 @@ from schemathesis.checks import not_a_server_error
 from schemathesis.core.result import Ok
 from schemathesis.specs.openapi import checks
 
-from service.api.inputs import IMAGE_FIELD
+from service.api.request.body import IMAGE_FIELD
 from service.app import create_app
 from service.settings import DEFAULT_MODEL, Settings
 from tests.conftest import SAMPLES
-from tests.servers import RunningServer
+from tests.helpers.servers import RunningServer
 
 Operation = APIOperation[Any, Any, Any, Any]
 

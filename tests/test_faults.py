@@ -12,9 +12,9 @@ import httpx
 import numpy as np
 import pytest
 
-from service.api.problems import TYPE_PREFIX
+from service.api.response.problems import TYPE_PREFIX
 from service.settings import PREFIX
-from tests.asking import (
+from tests.helpers.asking import (
     LIMIT_S,
     PATHS,
     PICTURES,
@@ -27,8 +27,8 @@ from tests.asking import (
     png,
     questions,
 )
-from tests.servers import RunningServer
-from tests.test_server import Gates, gated, wait_until
+from tests.helpers.servers import RunningServer
+from tests.server.test_process import Gates, gated, wait_until
 
 pytestmark = pytest.mark.alone
 
@@ -63,7 +63,9 @@ def gates(faulty: tuple[RunningServer, Gates], alone: Alone) -> Gates:
 @pytest.fixture
 def black(monkeypatch: pytest.MonkeyPatch) -> int:
     """Number of a picture that is black."""
-    monkeypatch.setattr("tests.asking.PICTURES", [*PICTURES, png(np.zeros((32, 32, 3), np.uint8))])
+    monkeypatch.setattr(
+        "tests.helpers.asking.PICTURES", [*PICTURES, png(np.zeros((32, 32, 3), np.uint8))]
+    )
     return BLACK
 
 

@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from service.settings import PREFIX
-from tests.asking import (
+from tests.helpers.asking import (
     LIMIT_S,
     PATHS,
     Alone,
@@ -23,9 +23,9 @@ from tests.asking import (
     metric,
     questions,
 )
-from tests.connections import head, plain
-from tests.servers import RunningServer
-from tests.test_server import Gates, gated, wait_until
+from tests.helpers.connections import head, plain
+from tests.helpers.servers import RunningServer
+from tests.server.test_process import Gates, gated, wait_until
 
 pytestmark = pytest.mark.alone
 

@@ -12,8 +12,8 @@ import pytest
 
 from service.models.card import ModelCard
 from service.runtime.engine import Engine
-from tests.network_input import read_pixels
-from tests.record_predictions import RECORD, SAMPLES
+from tests.helpers.network_input import read_pixels
+from tests.helpers.record_predictions import RECORD, SAMPLES
 
 TOLERANCE = 1e-4  # of a logit: other processors and versions round differently
 
@@ -25,7 +25,7 @@ def record(card: ModelCard) -> dict[str, Any]:
         pytest.fail(
             f"the bundle that ships ({card.sha256[:12]}...) is not the one whose predictions "
             f"were recorded ({found['sha256'][:12]}...); if it was replaced on purpose, run "
-            "`python -m tests.record_predictions` and look at the change"
+            "`python -m tests.helpers.record_predictions` and look at the change"
         )
     return found
 

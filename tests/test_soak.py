@@ -19,8 +19,8 @@ from PIL import Image
 
 from service.methods import COMPOSITES
 from service.settings import PREFIX
-from tests.connections import head, plain
-from tests.servers import RunningServer, running_server
+from tests.helpers.connections import head, plain
+from tests.helpers.servers import RunningServer, running_server
 
 N_CLIENTS = 8
 GROWTH = 1.03

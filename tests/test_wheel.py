@@ -14,7 +14,7 @@ import pytest
 from service.models.card import ModelCard
 from service.models.registry import find_bundle
 from service.settings import DEFAULT_MODEL
-from tests.servers import COMMAND, running_server
+from tests.helpers.servers import COMMAND, running_server
 
 ROOT = Path(__file__).parent.parent
 pytestmark = pytest.mark.slow
@@ -47,7 +47,12 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_wheel_holds_the_packages_the_bundle_and_the_licence(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     bundle = f"service/bundles/{DEFAULT_MODEL}"
-    wanted = ("service/cli.py", "service/py.typed", "training/__main__.py", "training/py.typed")
+    wanted = (
+        "service/commands/__main__.py",
+        "service/py.typed",
+        "training/__main__.py",
+        "training/py.typed",
+    )
     for name in (*wanted, f"{bundle}/model.json", f"{bundle}/model.safetensors"):
         assert name in names
     assert any(name.endswith("licenses/LICENSE") for name in names)

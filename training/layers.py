@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from service.lrp.attribution.output_relevance import Start
 from service.lrp.explainer import Explainer
-from service.lrp.starts import Start
 from service.methods import INPUT, Method
 
 

@@ -15,7 +15,7 @@ from cachetools import LRUCache
 from starlette.responses import Response
 
 from service import __version__
-from service.api.options import PredictOptions
+from service.api.request.options import PredictOptions
 from service.methods import all_parameters
 from service.models.card import ModelCard
 

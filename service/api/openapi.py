@@ -9,11 +9,11 @@ from typing import Any
 from fastapi import FastAPI
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue, models_json_schema
 
-from service.api.inputs import IMAGE_FIELD
-from service.api.keys import HEADER, OPEN_PATHS
-from service.api.options import ExplainOptions, PredictOptions
-from service.api.problems import UNAUTHORIZED_RESPONSE
-from service.api.schemas import REFERENCE, Problem
+from service.api.middleware.auth import HEADER, OPEN_PATHS
+from service.api.request.body import IMAGE_FIELD
+from service.api.request.options import ExplainOptions, PredictOptions
+from service.api.response.problems import UNAUTHORIZED_RESPONSE
+from service.api.response.schemas import REFERENCE, Problem
 from service.settings import Settings
 
 _BINARY = {"type": "string", "format": "binary"}

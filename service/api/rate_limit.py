@@ -23,8 +23,8 @@ from limits.storage import SlidingWindowCounterSupport, Storage
 from limits.strategies import SlidingWindowCounterRateLimiter
 from starlette.requests import Request
 
+from service.api_keys import name_of
 from service.errors import RateLimited
-from service.keys import name_of
 from service.settings import Settings
 
 _SLOT = struct.Struct("=qqq")  # number of the present window; requests in the one before, and in it

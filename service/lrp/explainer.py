@@ -13,20 +13,20 @@ import torch
 from torch import Tensor, fx, nn
 
 from service.errors import DeadlineExceeded, OptionError
-from service.lrp.assign import Rules, assign_rules, unruled
-from service.lrp.attributors import (
+from service.lrp.attribution.gradient import Found, LayerGradient
+from service.lrp.attribution.output_relevance import Start
+from service.lrp.attribution.sampling import (
     Finder,
     Predictor,
     integrated_gradients,
     occlusion,
     smooth_grad,
 )
-from service.lrp.gradient import Found, LayerGradient
-from service.lrp.network import Network, names_of
-from service.lrp.oracle import in_call_order, make_oracle, zennit_composite
-from service.lrp.starts import Start
+from service.lrp.network.network import Network, names_of
+from service.lrp.rules.assignment import Rules, assign_rules, unruled
+from service.lrp.rules.modified_weights import ModifiedWeights
 from service.lrp.twin import Box, NoTwinError, make_twin, with_taps
-from service.lrp.weights import ModifiedWeights
+from service.lrp.zennit_reference import in_call_order, make_oracle, zennit_composite
 from service.methods import COMPOSITES, INPUT, PLAIN, Method
 
 IsWanted = Callable[[], bool]

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from service.errors import OptionError
+from service.lrp.attribution.output_relevance import Start
 from service.lrp.explainer import Explainer
-from service.lrp.starts import Start
 from service.methods import COMPOSITES, DEFAULT_ATTRIBUTOR, Method, Rules, make_method
 
 # largest difference, relative to the largest relevance

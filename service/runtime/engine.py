@@ -14,12 +14,13 @@ from torch import Tensor
 
 from service.errors import BundleError, OptionError, OutOfMemory, ServiceError
 from service.lrp import selftest
-from service.lrp.canonize import difference
 from service.lrp.explainer import Explainer, IsWanted, always
+from service.lrp.network.canonize import difference
 from service.lrp.selftest import Check
 from service.methods import DEFAULT_ATTRIBUTOR, PLAIN, Method, Rules, make_method, parse_rules
 from service.models.bundles import Bundle
 from service.runtime.batch_size import best_batch_size
+from service.runtime.collate import columns_of, explanations_of, make_starts, rows_of
 from service.runtime.device import describe_device
 from service.runtime.jobs import (
     ExplainJob,
@@ -31,7 +32,6 @@ from service.runtime.jobs import (
     Result,
 )
 from service.runtime.programs import USES_IN_IDLE, USES_UNDER_LOAD, Programs
-from service.runtime.rows import columns_of, explanations_of, make_starts, rows_of
 from service.runtime.transfer import to_device, to_device_at_once, to_host
 
 logger = logging.getLogger(__name__)

@@ -30,7 +30,6 @@ from service.errors import (
 )
 from service.metrics import Metrics
 from service.runtime.batcher import Batcher, Full
-from service.runtime.board import State
 from service.runtime.deadline import Deadline
 from service.runtime.device_thread import (
     DeviceThread,
@@ -42,6 +41,7 @@ from service.runtime.device_thread import (
     answer_all,
 )
 from service.runtime.jobs import ExplainJob, Explanation, Job, Prediction, PredictJob
+from service.worker_state import State
 
 logger = logging.getLogger(__name__)
 

@@ -13,10 +13,9 @@ import pytest
 from fastapi import FastAPI
 
 import service.app
-from service.api.services import Services
+from service.api.state import Services
 from service.app import create_app
 from service.runtime.batcher import Outcomes
-from service.runtime.board import State
 from service.runtime.device_thread import JobRunner, Layers
 from service.runtime.jobs import (
     Attribution,
@@ -30,6 +29,7 @@ from service.runtime.jobs import (
 )
 from service.runtime.queue import DeviceQueue
 from service.settings import DEFAULT_MODEL, Settings
+from service.worker_state import State
 
 N_CLASSES = 10
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import httpx
 
-from service.api.problems import MEDIA_TYPE, TYPE_PREFIX
-from service.api.schemas import Problem
+from service.api.response.problems import MEDIA_TYPE, TYPE_PREFIX
+from service.api.response.schemas import Problem
 from service.methods import ATTRIBUTORS, COMPOSITES
 
 # options that are longer to compute than a test needs

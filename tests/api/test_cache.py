@@ -15,14 +15,14 @@ from PIL import Image
 from starlette.responses import Response
 
 from service.api.cache import _LARGEST_SHARE, _OVERHEAD_BYTES, Asked, Cache
-from service.api.options import ExplainOptions, PredictOptions, parse_options
-from service.api.question import make_question
+from service.api.request.options import ExplainOptions, PredictOptions, parse_options
+from service.api.request.resolved import make_question
 from service.errors import RelevanceError
 from service.methods import all_parameters
 from service.models.card import ModelCard
-from service.runtime.board import State
 from service.runtime.jobs import Job, Result
 from service.settings import DEFAULT_MODEL, Settings
+from service.worker_state import State
 from tests.api.in_process import Connection, FakeEngine, connect
 from tests.api.sending import FORMS, beside, problem_of, send
 

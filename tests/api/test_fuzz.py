@@ -14,9 +14,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.api.answers import EXPLANATION_HEADER, MAX_HEADER
-from service.api.options import ExplainOptions
-from service.api.schemas import ExplainAnswer, TargetsAnswer
+from service.api.request.options import ExplainOptions
+from service.api.response.explanation import EXPLANATION_HEADER, MAX_HEADER
+from service.api.response.schemas import ExplainAnswer, TargetsAnswer
 from service.methods import RULES, TYPES
 from service.settings import Settings
 from tests.api.in_process import Connection, FakeEngine, connect

@@ -19,8 +19,8 @@ from limits import parse_many
 from limits.storage import MemoryStorage
 from limits.strategies import SlidingWindowCounterRateLimiter
 
-from service.api.problems import TYPE_PREFIX
 from service.api.rate_limit import RateLimit, SharedCounters
+from service.api.response.problems import TYPE_PREFIX
 from service.errors import RateLimited
 from service.settings import load_settings
 from tests.api.in_process import Connection, FakeEngine, connect

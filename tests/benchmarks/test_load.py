@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.load import Load, Payload, put_load, read_output
-from tests.tools import find_tool
+from tests.helpers.tools import find_tool
 
 OUTPUT = """Running 1s test @ http://127.0.0.1:1/
   1 threads and 2 connections

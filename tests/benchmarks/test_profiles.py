@@ -13,18 +13,20 @@ DEVICE = "thread (2): device;DeviceThread._work (service/runtime/device_thread.p
 @pytest.mark.parametrize(
     ("stack", "step"),
     [
-        (f"{LOOP};explain (service/api/explain.py:1)", "loop: route and framework"),
+        (f"{LOOP};explain (service/api/routes/explain.py:1)", "loop: route and framework"),
         (
-            f"{LOOP};explain (service/api/explain.py:1);heatmap_png (service/imaging/render.py:9)",
+            f"{LOOP};explain (service/api/routes/explain.py:1)"
+            ";heatmap_png (service/imaging/render.py:9)",
             "loop: draw and encode the heatmap",
         ),
         (
-            f"{LOOP};send (service/api/middleware.py:9);RequestResponseCycle.send (x.py:1)",
+            f"{LOOP};send (service/api/middleware/request_context.py:9)"
+            ";RequestResponseCycle.send (x.py:1)",
             "loop: write the answer",
         ),
         (LOOP, "loop: the loop itself, its system calls"),
         (f"{DEVICE};Batcher.take (service/runtime/batcher.py:9)", "device: wait for a batch"),
-        (f"{DEVICE};convolve (service/lrp/convolution.py:3)", "device: convolutions"),
+        (f"{DEVICE};convolve (service/lrp/cpu/conv2d.py:3)", "device: convolutions"),
         (DEVICE, "device: the thread itself"),
     ],
 )

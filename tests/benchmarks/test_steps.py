@@ -11,12 +11,12 @@ import torch
 from benchmarks.in_process import Answered
 from benchmarks.serving import sample
 from benchmarks.steps import Sample, make_sample, steps_of, time_step, to_table
-from service.runtime.board import State
 from service.runtime.engine import Engine
+from service.runtime.engines import Engines
 from service.runtime.jobs import Explanation
-from service.runtime.load import Engines
 from service.runtime.queue import DeviceQueue
 from service.settings import DEFAULT_MODEL
+from service.worker_state import State
 
 
 @pytest.fixture(scope="module")

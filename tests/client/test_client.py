@@ -26,7 +26,7 @@ from service.client import (
 )
 from service.client.exchange import timing_ms
 from service.client.images import ImageSource
-from tests.servers import RunningServer, running_server
+from tests.helpers.servers import RunningServer, running_server
 
 
 @pytest.mark.parametrize("channels", ["sum", "all"])

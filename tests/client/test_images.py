@@ -12,8 +12,8 @@ from PIL import Image
 from service.client import Client
 from service.client.images import image_bytes
 from service.imaging.decode import decode
-from tests.pictures import ORIENTATION, encode, smooth_photo
-from tests.servers import RunningServer
+from tests.helpers.pictures import ORIENTATION, encode, smooth_photo
+from tests.helpers.servers import RunningServer
 
 MODES = ["1", "L", "LA", "P", "RGB", "RGBA", "RGBa", "CMYK", "YCbCr", "HSV", "F"]
 

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image, ImageDraw, ImageFont
 
 from service.imaging.color_bar import RAMP, bar_size, with_color_bar
-from tests.pictures import Array, noise
+from tests.helpers.pictures import Array, noise
 
 BLACK = 96  # of the letters at least one pixel is darker than this
 

@@ -16,7 +16,7 @@ from PIL import Image
 from service.errors import NotAnImage, RequestError, TooLarge, UnsupportedMediaType
 from service.imaging.decode import FORMATS, EncodedImage, decode
 from service.imaging.fit import Fit, fit_image
-from tests.pictures import (
+from tests.helpers.pictures import (
     PNG_GREY,
     PNG_GREY_ALPHA,
     PNG_PALETTE,

@@ -10,7 +10,7 @@ from PIL import Image
 from torchvision.transforms import CenterCrop, Resize
 
 from service.imaging.fit import Box, Fit, fit_box, fit_image, render_box
-from tests.pictures import noise
+from tests.helpers.pictures import noise
 
 FITS = get_args(Fit)
 FILL = (10, 20, 30)

@@ -14,7 +14,7 @@ from service.imaging.colormaps import CENTER, COLORMAPS, color_table
 from service.imaging.contours import LEVELS
 from service.imaging.look import Enlarge, Look
 from service.imaging.render import color_indices, heatmap_png, overlay_png, own_bound
-from tests.pictures import Array, smooth_photo
+from tests.helpers.pictures import Array, smooth_photo
 
 BLUE, WHITE, RED = [0, 0, 255], [255, 255, 255], [255, 0, 0]
 Map = NDArray[np.float32]

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from service.lrp import explainer as explainer_module
+from service.lrp.attribution.output_relevance import Start
 from service.lrp.explainer import Attributions, Explainer
-from service.lrp.starts import Start
 from service.lrp.twin import NoTwinError
 from service.methods import Method
 from tests.lrp import matrix_lrp

@@ -20,16 +20,16 @@ from torch.utils.hooks import RemovableHandle
 
 from service.errors import OptionError
 from service.lrp import explainer as explainer_module
+from service.lrp.attribution.output_relevance import Start
 from service.lrp.explainer import UNTRACED, Explainer
-from service.lrp.starts import Start
 from service.methods import COMPOSITES, Method, make_method, parse_rules
 from service.models.bundles import Bundle
 from service.runtime.engine import Engine
 from service.runtime.jobs import ExplainJob
+from tests.helpers.network_input import read_pixels
 from tests.lrp.methods import CONSERVING, CORNERS, name_of
 from tests.lrp.networks import LOW, make_images
 from tests.lrp.reference import normalized, zennit_explain
-from tests.network_input import read_pixels
 
 MODEL = "minivgg-cifar10"
 NAMED = [make_method(name, "gradient", {}) for name in COMPOSITES]

@@ -10,20 +10,20 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from service.lrp.attribution.output_relevance import Start
 from service.lrp.explainer import Attributions, Explainer
 from service.lrp.selftest import LIMITS, check, difference
-from service.lrp.starts import Start
 from service.methods import COMPOSITES, Method, make_method
 from service.models.bundles import read_bundle
 from service.models.registry import find_bundle
+from service.runtime.collate import columns_of, explanations_of, make_starts, rows_of
 from service.runtime.device import open_device
 from service.runtime.engine import Engine
 from service.runtime.jobs import ExplainJob, Explanation
-from service.runtime.rows import columns_of, explanations_of, make_starts, rows_of
 from service.runtime.transfer import to_device, to_device_at_once, to_host
 from service.settings import DEFAULT_MODEL
+from tests.helpers.network_input import Pixels
 from tests.lrp.networks import box, make_images
-from tests.network_input import Pixels
 
 pytestmark = [
     pytest.mark.gpu,

@@ -10,15 +10,15 @@ import torch
 from torch import Tensor, nn
 
 from service.errors import BundleError, OptionError
-from service.lrp.affine_rules import AlphaBeta, Epsilon, Flat, Gamma, WSquare, ZBox, ZPlus
 from service.lrp.explainer import Explainer
-from service.lrp.propagate import RuleModule
+from service.lrp.rules.linear_rules import AlphaBeta, Epsilon, Flat, Gamma, WSquare, ZBox, ZPlus
+from service.lrp.rules.propagate import RuleModule
 from service.lrp.selftest import LIMITS, Check, check, difference, sample_images, verify
 from service.methods import COMPOSITES, Method, make_method, parse_rules
 from service.models.bundles import read_bundle
 from service.models.registry import find_bundle
 from service.runtime.engine import Engine
-from service.runtime.load import load_engines
+from service.runtime.engines import load_engines
 from service.settings import DEFAULT_MODEL
 from tests.lrp.networks import make_explainer, make_images
 

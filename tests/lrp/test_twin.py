@@ -10,9 +10,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+from service.lrp.attribution.output_relevance import Start
 from service.lrp.explainer import Explainer
 from service.lrp.selftest import difference
-from service.lrp.starts import Start
 from service.methods import Method, make_method
 from tests.lrp.methods import COMBINATIONS, CORNERS, RULES_ALONE, name_of
 from tests.lrp.networks import (

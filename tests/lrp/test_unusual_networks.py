@@ -7,11 +7,11 @@ import torch
 from torch import Tensor, nn
 
 from service.errors import OptionError
-from service.lrp.canonize import difference
+from service.lrp.attribution.output_relevance import Start
 from service.lrp.explainer import Explainer
-from service.lrp.network import used_more_than_once
+from service.lrp.network.canonize import difference
+from service.lrp.network.network import used_more_than_once
 from service.lrp.selftest import check
-from service.lrp.starts import Start
 from service.methods import COMPOSITES, make_method
 from tests.lrp.networks import make_explainer, make_images, settle
 from tests.lrp.unusual import UNUSUAL, unusual

@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from service.runtime.board import State
+from service.worker_state import State
 from tests.runtime.running import (
     LIMIT_S,
     MakeQueue,

@@ -16,6 +16,7 @@ from service.models.bundles import read_bundle
 from service.models.registry import find_bundle
 from service.runtime import engine as engine_module
 from service.runtime.engine import Engine
+from service.runtime.engines import load_engines
 from service.runtime.jobs import (
     Attribution,
     ExplainJob,
@@ -24,8 +25,7 @@ from service.runtime.jobs import (
     Prediction,
     PredictJob,
 )
-from service.runtime.load import load_engines
-from tests.network_input import Pixels, read_pixels
+from tests.helpers.network_input import Pixels, read_pixels
 
 MODEL = "minivgg-cifar10"
 

@@ -15,8 +15,8 @@ from service.errors import (
     NotReady,
     ServiceError,
 )
-from service.runtime.board import State
 from service.runtime.queue import DeviceQueue
+from service.worker_state import State
 from tests.runtime.running import (
     LIMIT_S,
     MakeQueue,

@@ -13,8 +13,8 @@ import pytest
 from numpy.typing import NDArray
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browsers import open_browser
-from tests.servers import RunningServer
+from tests.helpers.browsers import open_browser
+from tests.helpers.servers import RunningServer
 
 ROOT = Path(__file__).parents[2]
 SAMPLES = ROOT / "service" / "web" / "samples"

@@ -11,7 +11,7 @@ import httpx
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.servers import RunningServer
+from tests.helpers.servers import RunningServer
 from tests.web.test_trouble import explained
 
 BROKEN_OFF = "The answer broke off on its way here"

@@ -12,7 +12,7 @@ from service.methods import ATTRIBUTORS, COMPOSITES
 from service.models.card import ModelCard, write_card
 from service.models.registry import SHIPPED
 from service.settings import DEFAULT_MODEL
-from tests.servers import RunningServer, running_server
+from tests.helpers.servers import RunningServer, running_server
 from tests.web.conftest import Service
 
 N_METHODS = len(COMPOSITES) + len(ATTRIBUTORS) - 1

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page
 
-from tests.servers import RunningServer
+from tests.helpers.servers import RunningServer
 
 PATHS = ["/predict", "/explain", "/models", "/models/{name}", "/healthz", "/readyz", "/metrics"]
 

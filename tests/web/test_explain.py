@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, Page, ViewportSize, expect
 
 from service.imaging.colormaps import COLORMAPS
 from service.methods import ATTRIBUTORS, COMPOSITES
-from tests.servers import RunningServer
+from tests.helpers.servers import RunningServer
 from tests.web.conftest import ROOT, SAMPLES, Service
 from tests.web.pictures import pixels
 

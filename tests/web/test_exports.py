@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from playwright.sync_api import Download, Page, expect
 
-from tests.servers import RunningServer
-from tests.tools import find_tool
+from tests.helpers.servers import RunningServer
+from tests.helpers.tools import find_tool
 from tests.web.conftest import ROOT, Service
 from tests.web.pictures import pixels
 

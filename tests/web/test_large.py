@@ -12,7 +12,7 @@ from PIL import Image
 from playwright.sync_api import Page, Request, expect
 
 from service.settings import PREFIX
-from tests.servers import RunningServer, running_server
+from tests.helpers.servers import RunningServer, running_server
 from tests.web.conftest import SAMPLES
 
 ORIENTATION, LIES_ON_ITS_LEFT = 274, 6

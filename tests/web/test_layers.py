@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.servers import RunningServer
+from tests.helpers.servers import RunningServer
 from tests.web.conftest import Service
 
 

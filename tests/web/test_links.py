@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from service.settings import DEFAULT_MODEL
-from tests.servers import RunningServer
+from tests.helpers.servers import RunningServer
 from tests.web.test_trouble import explained
 
 UNKNOWN = [

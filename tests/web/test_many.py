@@ -11,7 +11,7 @@ from playwright.sync_api import Page, expect
 from service.models.architectures import MiniVGG, build
 from service.models.bundles import write_bundle
 from service.models.card import ModelCard
-from tests.servers import RunningServer, running_server
+from tests.helpers.servers import RunningServer, running_server
 from tests.web.conftest import Service
 
 N_CLASSES = 40

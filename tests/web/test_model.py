@@ -16,7 +16,7 @@ from playwright.sync_api import Browser, Page, expect
 from service.models.card import ModelCard, read_card, write_card
 from service.models.registry import SHIPPED
 from service.settings import DEFAULT_MODEL
-from tests.servers import RunningServer, running_server
+from tests.helpers.servers import RunningServer, running_server
 from tests.web.pictures import pixels
 
 N_EPOCHS = 12

@@ -7,7 +7,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
-from tests.servers import RunningServer
+from tests.helpers.servers import RunningServer
 from tests.web.conftest import ROOT
 
 VIEWS = {"explain": "#classes", "compare": ".column", "layers": "#flow", "model": "table"}
@@ -41,7 +41,8 @@ def test_other_files_are_not_served(server: RunningServer) -> None:
 def test_every_module_is_fetched_at_once(server: RunningServer) -> None:
     """Not one after the other has been read; so the page must name each of them."""
     page = httpx.get(server.url).text
-    names = [path.name for path in (ROOT / "service" / "web" / "js").glob("*.js")]
+    folder = ROOT / "service" / "web" / "js"
+    names = [path.relative_to(folder).as_posix() for path in folder.rglob("*.js")]
     assert len(names) > 10
     assert [name for name in names if f"web/js/{name}" not in page] == []
 

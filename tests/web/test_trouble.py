@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Page, Route, expect
 
 from service.settings import PREFIX
-from tests.servers import COMMAND, RunningServer, running_server, started_server
+from tests.helpers.servers import COMMAND, RunningServer, running_server, started_server
 from tests.web.conftest import ROOT
 
 KEY = "a-key-that-is-long-enough-to-be-one"

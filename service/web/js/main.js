@@ -1,15 +1,15 @@
 // The page: which view is shown, and when it is drawn anew.
-import * as columns from "./columns.js";
-import * as compare from "./compare.js";
-import * as controls from "./controls.js";
-import { find, make, renew } from "./dom.js";
-import * as explain from "./explain.js";
-import { image, onImage, start } from "./image.js";
-import * as layers from "./layers.js";
-import * as model from "./model.js";
-import { question } from "./question.js";
-import * as state from "./state.js";
-import { clear, tell, watched } from "./status.js";
+import * as columns from "./method/columns.js";
+import * as compare from "./views/compare.js";
+import * as controls from "./method/controls.js";
+import { find, make, renew } from "./page/dom.js";
+import * as explain from "./views/explain.js";
+import { image, onImage, start } from "./page/image.js";
+import * as layers from "./views/layers.js";
+import * as model from "./views/model.js";
+import { question } from "./method/question.js";
+import * as state from "./page/state.js";
+import { clear, tell, watched } from "./page/status.js";
 
 const STALE_AFTER_MS = 150;
 const VIEWS = { explain, compare, layers, model };

@@ -1,0 +1,1 @@
+"""Pure ASGI middlewares, and the context that they give to a request."""

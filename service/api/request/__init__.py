@@ -1,0 +1,1 @@
+"""A request: its body, its options, its image, and the format that it accepts."""

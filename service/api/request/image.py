@@ -1,0 +1,83 @@
+"""From the bytes of a file to what the network sees of it."""
+
+from __future__ import annotations
+
+from typing import TypeGuard
+
+from PIL import Image
+
+from service.api.request.options import ExplainOptions, PredictOptions
+from service.imaging.decode import Decoded, EncodedImage
+from service.imaging.fit import Color, FittedImage, fit_image, render_box
+from service.models.card import ModelCard
+
+_SMALL_BYTES, _SMALL_PIXELS = 1 << 15, 1 << 14
+
+
+def load_picture(
+    file: EncodedImage, options: PredictOptions, card: ModelCard, max_pixels: int
+) -> tuple[FittedImage, Image.Image | None]:
+    """Decode an image file and fit it to a network. Takes long for a large one: use a thread.
+
+    Parameters
+    ----------
+    file : EncodedImage
+        The file.
+    options : PredictOptions
+        Its `fit`; of `ExplainOptions` also `output` and `size`.
+    card : ModelCard
+        Of the network.
+    max_pixels : int
+        Images with more are refused before they are decoded.
+
+    Returns
+    -------
+    image : FittedImage
+        What the network sees.
+    view : Image.Image or None
+        The same part of the picture at the size of the answer, where an overlay was asked for.
+    """
+    side = max(*card.input_size, card.resize or 0)
+    if not _has_view(options):
+        decoded = file.decode(max_pixels, side)
+        return _fit(decoded, options, card), None
+    scale = options.size / max(card.input_size)
+    height, width = (round(length * scale) for length in card.input_size)
+    decoded = file.decode(max_pixels, max(side, round(side * scale)))
+    image = _fit(decoded, options, card)
+    return image, render_box(
+        decoded.image, image.box, (height, width), _pad_color(card), decoded.original
+    )
+
+
+def is_small(file: EncodedImage, options: PredictOptions) -> bool:
+    """Whether `load_picture` takes well below a millisecond.
+
+    Raises
+    ------
+    NotAnImage, UnsupportedMediaType
+        It will not take any time at all.
+    """
+    is_short = len(file.content) <= _SMALL_BYTES and not file.has_slow_header
+    return is_short and not _has_view(options) and file.n_pixels <= _SMALL_PIXELS
+
+
+def _has_view(options: PredictOptions) -> TypeGuard[ExplainOptions]:
+    return isinstance(options, ExplainOptions) and "overlay" in options.output
+
+
+def _fit(decoded: Decoded, options: PredictOptions, card: ModelCard) -> FittedImage:
+    return fit_image(
+        decoded.image,
+        card.input_size,
+        options.fit,
+        _pad_color(card),
+        card.resize,
+        decoded.original,
+    )
+
+
+def _pad_color(card: ModelCard) -> Color:
+    """The mean colour: the network sees it as zero."""
+    red, green, blue = (round(255 * value) for value in card.mean)
+    return (red, green, blue)

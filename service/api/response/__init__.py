@@ -1,0 +1,1 @@
+"""A response: its JSON, its pictures, its headers, and its problems."""

@@ -1,0 +1,79 @@
+"""Errors as RFC 9457 problems."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from service.api.response.schemas import REFERENCE, Problem
+from service.errors import MethodNotAllowed, NotFound, OptionError, RequestError, ServiceError
+
+MEDIA_TYPE = "application/problem+json"
+TYPE_PREFIX = "urn:lrpserve:problem:"
+
+
+def problem_response(error: ServiceError, request_id: str) -> Response:
+    """Turn an error into its response."""
+    problem: dict[str, Any] = {
+        "type": TYPE_PREFIX + error.type,
+        "title": error.title,
+        "status": error.status,
+        "detail": error.detail,
+        "request_id": request_id,
+    }
+    if isinstance(error, OptionError):
+        problem["errors"] = [{"option": p.option, "detail": p.detail} for p in error.problems]
+    # ASCII: what a client sent may hold lone surrogates, which UTF-8 cannot carry
+    content = json.dumps(problem, ensure_ascii=True)
+    return Response(content, error.status, error.headers, media_type=MEDIA_TYPE)
+
+
+async def handle_service_error(request: Request, error: Exception) -> Response:
+    """Answer an error of ours."""
+    if not isinstance(error, ServiceError):
+        raise error
+    return problem_response(error, request.state.request_id)
+
+
+async def handle_http_exception(request: Request, error: Exception) -> Response:
+    """Answer an error of the framework: no such path, no such method."""
+    if not isinstance(error, HTTPException):
+        raise error
+    return problem_response(_translate(request, error), request.state.request_id)
+
+
+def _translate(request: Request, error: HTTPException) -> ServiceError:
+    headers = dict(error.headers or {})
+    path = request.url.path
+    if error.status_code == NotFound.status:
+        return NotFound(f"there is no path {path}; /docs shows those that are", headers)
+    if error.status_code == MethodNotAllowed.status:
+        allowed = headers.get("Allow", headers.get("allow", "another method"))
+        return MethodNotAllowed(f"{path} does not take {request.method}; use {allowed}", headers)
+    return RequestError(str(error.detail), headers)
+
+
+def _responses(*statuses: tuple[int, str]) -> dict[int | str, dict[str, Any]]:
+    # a `model` would be described as application/json, which problems are not
+    schema = {"$ref": REFERENCE.format(model=Problem.__name__)}
+    content = {MEDIA_TYPE: {"schema": schema}}
+    return {status: {"description": text, "content": content} for status, text in statuses}
+
+
+# for the OpenAPI document
+UNAUTHORIZED_RESPONSE = _responses((401, "No API key, or one that is not known"))
+PROBLEM_RESPONSES = _responses(
+    (400, "The body cannot be read, or has not exactly one image that can be decoded"),
+    (406, "No format in `Accept` can be served"),
+    (408, "The body was not here in time"),
+    (413, "Too many bytes or pixels"),
+    (415, "The content type or the image's format is not read"),
+    (422, "Options that are wrong; `errors` names each and what is allowed"),
+    (429, "The queue is full, or a key has asked too often; `Retry-After` says when to try again"),
+    (503, "Starting, draining or broken"),
+    (504, "No result within the deadline"),
+)

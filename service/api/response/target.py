@@ -1,0 +1,126 @@
+"""What is answered about one class: how much relevance arrived, and the relevance itself."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import numpy as np
+import pybase64
+from PIL import Image
+
+from service.api.request.resolved import Question
+from service.api.response.scores import class_scores
+from service.imaging.look import Look
+from service.imaging.render import heatmap_png, overlay_png, own_bound
+from service.runtime.jobs import Attribution, Floats
+
+
+class Attributed:
+    """The relevance for one class, ready to be written in any format.
+
+    Parameters
+    ----------
+    question : Question
+        What was asked for.
+    logits : NDArray[float32]
+        Of the image.
+    attribution : Attribution
+        What the engine found for the class.
+    """
+
+    def __init__(self, question: Question, logits: Floats, attribution: Attribution) -> None:
+        self.question, self.options = question, question.options
+        self.logits, self.attribution = logits, attribution
+        relevance = attribution.relevance
+        # without rows and columns there are no channels either, and nothing to sum over
+        has_channels = relevance.ndim == 3 and question.has_picture
+        self.map: Floats = relevance.sum(axis=0) if has_channels else relevance
+        self.bound = self.options.bound or own_bound(self.map)
+
+    @property
+    def label(self) -> str:
+        """Of the class."""
+        return self.question.card.labels[self.attribution.target]
+
+    def fields(self) -> dict[str, Any]:
+        """Everything but the pictures and the arrays."""
+        target = self.attribution.target
+        return {
+            "target": class_scores(self.question.card, self.logits, [target])[0],
+            "bound": self.bound,
+            "conservation": self._conservation(),
+        }
+
+    def payload(self, view: Image.Image | None) -> dict[str, Any]:
+        """The pictures and arrays that were asked for."""
+        makers = {
+            "heatmap": lambda: _base64(self.heatmap()),
+            "overlay": lambda: _base64(self.overlay(view)),
+            "relevance": self._relevance,
+        }
+        return {name: makers[name]() for name in self.options.output}
+
+    def files(self, view: Image.Image | None) -> dict[str, bytes]:
+        """What was asked for as files, by suffix."""
+        makers = {
+            "heatmap": (".heatmap.png", self.heatmap),
+            "overlay": (".overlay.png", lambda: self.overlay(view)),
+            "relevance": (".npy", self.npy),
+        }
+        chosen = (makers[name] for name in self.options.output)
+        return {suffix: make() for suffix, make in chosen}
+
+    def heatmap(self) -> bytes:
+        """A PNG."""
+        return heatmap_png(self.map, self._look())
+
+    def overlay(self, view: Image.Image | None) -> bytes:
+        """A PNG, drawn on what the network saw."""
+        if view is None:
+            raise ValueError("an overlay needs the picture")
+        return overlay_png(self.map, self._look(), view)
+
+    def _look(self) -> Look:
+        options = self.options
+        return Look(
+            bound=self.bound,
+            side=options.size,
+            cmap=options.cmap,
+            frame=self.question.card.input_size,
+            enlarge=options.enlarge,
+            overlay_style=options.overlay_style,
+            color_bar=options.color_bar,
+        )
+
+    def npy(self) -> bytes:
+        """An array file."""
+        buffer = io.BytesIO()
+        np.save(buffer, self._array(), allow_pickle=False)
+        return buffer.getvalue()
+
+    def _array(self) -> Floats:
+        array = self.map if self.options.channels == "sum" else self.attribution.relevance
+        return np.ascontiguousarray(array, dtype="<f4")
+
+    def _relevance(self) -> dict[str, Any]:
+        array = self._array()
+        as_text = self.options.relevance_format == "base64"
+        data = _base64(array.data) if as_text else array
+        return {"shape": list(array.shape), "dtype": "float32", "data": data}
+
+    def _conservation(self) -> dict[str, Any]:
+        start, layers = self.attribution.start, self.attribution.by_layer
+        arrived = float(self.attribution.relevance.sum(dtype=np.float64))
+        is_meant = start != 0 and self.question.method.conserves
+        by_layer = None if layers is None else [vars(layer) for layer in layers]
+        return {
+            "start": start,
+            "arrived": arrived,
+            "ratio": arrived / start if is_meant else None,
+            "by_layer": by_layer,
+        }
+
+
+def _base64(content: bytes | memoryview) -> str:
+    return pybase64.b64encode_as_string(content)

@@ -1,0 +1,1 @@
+"""The routes, and the pipeline that `/predict` and `/explain` share."""

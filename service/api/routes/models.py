@@ -1,0 +1,83 @@
+"""`GET /models`: what is served, and what can be asked of it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+import pybase64
+from fastapi import APIRouter
+
+from service.api.response.problems import PROBLEM_RESPONSES
+from service.api.response.schemas import Limits, ModelInfo, ModelList
+from service.api.state import Services
+from service.errors import NotFound
+from service.imaging.colormaps import COLOR_BLIND_SAFE, COLORMAPS, strip_png
+from service.methods import ATTRIBUTORS, COMPOSITES, RULES, TYPES, Composite
+from service.runtime.jobs import LayerInfo
+from service.worker_state import State
+
+_PROBLEM = PROBLEM_RESPONSES[400]
+_RESPONSES: dict[int | str, dict[str, Any]] = {
+    404: _PROBLEM | {"description": "There is no such model"},
+    # without this FastAPI adds a 422 of its own, which never happens
+    "default": _PROBLEM | {"description": "Any other failure"},
+}
+
+
+def make_router(services: Services) -> APIRouter:
+    """Make the routes of `/models`."""
+    router = APIRouter(tags=["models"])
+
+    @router.get("/models", response_model=ModelList, summary="The models that are served")
+    async def models() -> dict[str, Any]:
+        """List every model with its card, layers and methods; and what an image may have."""
+        limits = {name: getattr(services.settings, name) for name in Limits.model_fields}
+        models = [describe_model(services, name) for name in services.cards]
+        return {"models": models, "limits": limits}
+
+    @router.get(
+        "/models/{name}", response_model=ModelInfo, responses=_RESPONSES, summary="One model"
+    )
+    async def model(name: str) -> dict[str, Any]:
+        """Describe a model: labels, input size, normalization, accuracy, provenance, methods."""
+        if name not in services.cards:
+            names = ", ".join(services.cards)
+            raise NotFound(f"there is no model {name!r}; there are: {names}")
+        return describe_model(services, name)
+
+    return router
+
+
+def describe_model(services: Services, name: str) -> dict[str, Any]:
+    """The fields of a `ModelInfo`."""
+    card = services.cards[name].model_dump()
+    return {
+        **card,
+        "default": name == services.default,
+        "ready": services.queue.state is State.READY,
+        "layers": [_describe_layer(layer) for layer in services.queue.layers.get(name, ())],
+        "composites": [_describe_composite(composite) for composite in COMPOSITES.values()],
+        "own_composites": card["composites"],
+        "attributors": [asdict(attributor) for attributor in ATTRIBUTORS.values()],
+        "rules": [asdict(rule) for rule in RULES.values()],
+        "types": dict(TYPES),
+        "colormaps": [_describe_colormap(name) for name in COLORMAPS],
+    }
+
+
+def _describe_composite(composite: Composite) -> dict[str, Any]:
+    return asdict(composite) | {"rules": [rule.describe() for rule in composite.rules]}
+
+
+def _describe_layer(layer: LayerInfo) -> dict[str, Any]:
+    return asdict(layer) | {"has_picture": layer.has_space}
+
+
+def _describe_colormap(name: str) -> dict[str, Any]:
+    return {
+        "name": name,
+        "text": COLORMAPS[name],
+        "color_blind_safe": name in COLOR_BLIND_SAFE,
+        "strip": pybase64.b64encode_as_string(strip_png(name)),
+    }

@@ -1,0 +1,53 @@
+"""`GET /`: the playground, all of it served by us under a strict policy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from fastapi import FastAPI, Request, Response
+from starlette.datastructures import MutableHeaders
+from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+FOLDER = "web"  # all addresses are relative: they hold behind any proxy and prefix
+_FILES = Path(__file__).parents[2] / FOLDER
+HEADERS = {
+    # nothing comes from elsewhere or out of the page's own text, and no other page may frame it
+    "Content-Security-Policy": "; ".join(
+        (
+            *("default-src 'none'", "script-src 'self'", "style-src 'self'"),
+            *("img-src 'self' blob: data:", "connect-src 'self'", "base-uri 'none'"),
+            *("form-action 'none'", "frame-ancestors 'none'"),
+        )
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-cache",  # the ETag tells whether it is still the same
+}
+
+
+def add_page(app: FastAPI) -> None:
+    """Add `/` and the files that it needs."""
+    files = StaticFiles(directory=_FILES)
+    app.mount(f"/{FOLDER}", _WithHeaders(files), name=FOLDER)
+
+    @app.get("/", include_in_schema=False)
+    async def page(request: Request) -> Response:
+        response = await files.get_response("index.html", request.scope)
+        response.headers.update(HEADERS)
+        return response
+
+
+class _WithHeaders:
+    """Pure ASGI: gives the page's files its headers."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).update(HEADERS)
+            await send(message)
+
+        await self._app(scope, receive, send_with_headers)

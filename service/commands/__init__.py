@@ -1,0 +1,1 @@
+"""What `lrpserve` does: one module for each of its subcommands."""

@@ -1,0 +1,166 @@
+"""Predict and explain files without a server: the same decoding, engine, and answers."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import typer
+from PIL import Image
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from service.api.request.accept import JSON
+from service.api.request.image import load_picture
+from service.api.request.options import ExplainOptions, PredictOptions, parse_options
+from service.api.request.resolved import make_question
+from service.api.response.explanation import ExplanationAnswer, check_output
+from service.api.response.scores import predict_fields
+from service.errors import NotAnImage, OptionError, ServiceError
+from service.imaging.decode import EncodedImage
+from service.imaging.fit import FittedImage
+from service.models.card import read_card
+from service.models.registry import find_bundle
+from service.runtime.engines import load_engines
+from service.settings import Settings
+
+
+class OutputError(ServiceError):
+    """The answers cannot be written."""
+
+    type = "output-error"
+    title = "Cannot write"
+
+
+class Offline:
+    """An engine in this process.
+
+    Parameters
+    ----------
+    settings : Settings
+        The model, the device and the limits.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        folder = find_bundle(settings.model, settings.models)
+        self.card = read_card(folder)
+        models = {self.card.name: folder}
+        engines = load_engines(models, settings.devices[0], settings.architectures)
+        self.engine = engines.engines[self.card.name]
+
+    def load(self, path: Path, options: PredictOptions) -> tuple[FittedImage, Image.Image | None]:
+        """Read an image file and fit it to the network."""
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            raise NotAnImage(f"the file cannot be read: {error.strerror}") from error
+        return load_picture(EncodedImage(content), options, self.card, self.settings.max_pixels)
+
+
+def predict_files(offline: Offline, paths: Sequence[Path], given: Mapping[str, Any]) -> int:
+    """Print a table of predictions; returns how many files failed."""
+    options = parse_options(PredictOptions, given, {offline.card.name: offline.card})
+    table = Table("image", "class", "probability", box=None)
+
+    def predict_one(path: Path) -> None:
+        image, _ = offline.load(path, options)
+        logits = offline.engine.predict([image.pixels])[0].logits
+        fields = predict_fields(offline.card, logits, options, image)
+        for rank, score in enumerate(fields["predictions"]):
+            table.add_row(
+                str(path) if rank == 0 else "", score["label"], f"{score['probability']:.4f}"
+            )
+
+    n_failed = _for_each(paths, predict_one)
+    Console().print(table)
+    return n_failed
+
+
+def explain_files(
+    offline: Offline, paths: Sequence[Path], given: Mapping[str, Any], out: Path
+) -> int:
+    """Write each image's answer into a folder; returns how many files failed.
+
+    For `cat.jpg` these are `cat.json` (the answer of `/explain`), and of `cat.heatmap.png`,
+    `cat.overlay.png` and `cat.npy` those that `output` names; with `targets` they are
+    `cat.dog.heatmap.png` and so on, with the index where the label is no name of a file.
+    """
+    given = {name: _content(name, value) for name, value in given.items()}
+    options = parse_options(ExplainOptions, given, {offline.card.name: offline.card})
+    question = make_question(options, offline.card, offline.engine.layers)
+    check_output(question, JSON)
+    _make_folder(out)
+    stems = _unique_stems(paths)
+
+    def explain_one(path: Path) -> None:
+        stem = next(stems)
+        image, view = offline.load(path, options)
+        explanation = offline.engine.explain([question.job(image.pixels)])[0]
+        answer = ExplanationAnswer(question, explanation, image)
+        for suffix, content in answer.files(view).items():
+            _write(out / f"{stem}{suffix}", content)
+
+    return _for_each(paths, explain_one)
+
+
+def _content(option: str, value: Any) -> Any:
+    """Read the file that an option names: `--composite @rules.json`."""
+    if option != "composite" or not value.startswith("@"):
+        return value
+    path = Path(value[1:])
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "it is not a text"
+        raise OptionError.of(option, f"the file {path} cannot be read: {reason}") from None
+    if not text.lstrip().startswith("["):
+        raise OptionError.of(option, f"the file {path} has to hold a list of rules, in JSON")
+    return text
+
+
+def _for_each(paths: Sequence[Path], action: Callable[[Path], None]) -> int:
+    """Do something for each file; one that fails is reported and does not stop the others."""
+    n_failed = 0
+    for path in _with_progress(paths):
+        try:
+            action(path)
+        except ServiceError as error:
+            typer.echo(f"error: {path}: {error.detail}", err=True)
+            n_failed += 1
+    return n_failed
+
+
+def _with_progress(paths: Sequence[Path]) -> Iterable[Path]:
+    if len(paths) == 1 or not sys.stderr.isatty():
+        return paths
+    return track(paths, description="images", console=Console(stderr=True), transient=True)
+
+
+def _unique_stems(paths: Sequence[Path]) -> Iterator[str]:
+    """Names without their suffix; those that repeat get a number: cat, cat-2, cat-3."""
+    taken: set[str] = set()
+    for path in paths:
+        stem, n = path.stem, 1
+        while stem in taken:
+            n += 1
+            stem = f"{path.stem}-{n}"
+        taken.add(stem)
+        yield stem
+
+
+def _write(path: Path, content: bytes) -> None:
+    try:
+        path.write_bytes(content)
+    except OSError as error:
+        raise OutputError(f"cannot write {path}: {error.strerror}") from error
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot make the folder {folder}: {error.strerror}") from error

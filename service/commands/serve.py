@@ -1,0 +1,33 @@
+"""`lrpserve serve`: in this process, or in several."""
+
+from __future__ import annotations
+
+import typer
+
+from service import __version__
+from service.logs import configure_logging
+from service.models.registry import served_models
+from service.server.listener import listen, url_of
+from service.server.process import run_server
+from service.server.supervisor import Supervisor
+from service.settings import Settings
+
+
+def serve(settings: Settings, host: str, port: int) -> None:
+    """Serve until a signal comes.
+
+    Raises
+    ------
+    ServiceError
+        The address is in use, or the model cannot be loaded.
+    """
+    configure_logging(settings.log_format, settings.log_level)
+    served_models(settings.model, settings.models)  # a wrong name is refused before all else
+    with listen(host, port) as listener:
+        typer.echo(
+            f"lrpserve {__version__} listens on {url_of(listener)}; loading the model ...", err=True
+        )
+        if settings.workers > 1:
+            Supervisor(settings, listener).run()
+        else:
+            run_server(settings, listener, lambda greeting: typer.echo(greeting, err=True))

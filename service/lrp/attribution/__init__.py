@@ -1,0 +1,1 @@
+"""Attributors: the gradient, and those that average or compare several passes."""

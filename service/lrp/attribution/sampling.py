@@ -1,0 +1,177 @@
+"""The attributors besides the gradient: SmoothGrad, integrated gradients, occlusion.
+
+All are batched over samples as well as images. The target is fixed once, on the clean image, and
+nothing of one image depends on the others of its batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from service.lrp.attribution.gradient import Found
+from service.lrp.attribution.output_relevance import Start
+from service.methods import Method
+
+Finder = Callable[[Tensor, Sequence[Start]], Found]
+Predictor = Callable[[Tensor], Tensor]
+
+# values of the network's input in one pass: 8 images of 32x32 stay in a CPU's cache
+_VALUES_ON_CPU = 8 * 3 * 32 * 32
+_VALUES_ON_GPU = 64 * 3 * 224 * 224
+
+
+def smooth_grad(find: Finder, images: Tensor, starts: Sequence[Start], method: Method) -> Found:
+    """The mean over noisy copies of each image, and the image itself (Smilkov et al. 2017).
+
+    Parameters
+    ----------
+    find : callable
+        The gradient attributor, modified by rules or not.
+    images : Tensor
+        Normalized, shape (N, C, H, W).
+    starts : sequence of Start
+        Rounds of targets.
+    method : Method
+        With `n_samples`, `noise_level` and `seed`.
+    """
+    clean = find(images, starts)
+    n_samples = int(method["n_samples"])
+    low, high = images.flatten(1).amin(1), images.flatten(1).amax(1)
+    scale = (float(method["noise_level"]) * (high - low)).view(-1, 1, 1, 1)
+    relevances, sums = list(clean.relevances), list(clean.sums)
+    for noise in _noise(images, n_samples - 1, int(method["seed"])):
+        n = len(noise)
+        noisy = (images + noise[:, None] * scale).flatten(0, 1)
+        found = find(noisy, [start.repeat(n) for start in clean.starts])
+        relevances = _add(relevances, found.relevances, n)
+        sums = _add(sums, found.sums, n)
+    return replace(
+        clean,
+        relevances=[relevance / n_samples for relevance in relevances],
+        sums=[one / n_samples for one in sums],
+    )
+
+
+def integrated_gradients(
+    find: Finder,
+    predict: Predictor,
+    images: Tensor,
+    baseline: Tensor,
+    starts: Sequence[Start],
+    method: Method,
+) -> Found:
+    """The mean gradient on the way from a baseline, times the way (Sundararajan et al. 2017).
+
+    The sum of the relevance comes close to the difference of the logits as `n_steps` grows.
+
+    Parameters
+    ----------
+    find, images, starts
+        As in `smooth_grad`; `find` is the plain gradient.
+    predict : callable
+        Gives the logits of a batch.
+    baseline : Tensor
+        The image that stands for nothing, shape (1, C, H, W).
+    method : Method
+        With `n_steps`.
+    """
+    n_steps = int(method["n_steps"])
+    logits = predict(images)
+    fixed = [start.fix(logits) for start in starts]
+    way = images - baseline
+    alphas = torch.linspace(1 / n_steps, 1.0, n_steps, device=images.device).to(images)
+    means = [torch.zeros_like(images) for _ in fixed]
+    for part in alphas.split(_samples_at_once(images)):
+        n = len(part)
+        steps = (baseline + part.view(-1, 1, 1, 1, 1) * way).flatten(0, 1)
+        found = find(steps, [start.repeat(n) for start in fixed])
+        means = _add(means, [relevance / n_steps for relevance in found.relevances], n)
+    from_baseline = predict(baseline.expand_as(images[:1])).expand_as(logits)
+    totals = [start.score(logits) - start.score(from_baseline) for start in fixed]
+    nothing = [logits.new_zeros(len(logits), 0) for _ in fixed]
+    return Found(logits, fixed, [mean * way for mean in means], totals, nothing)
+
+
+def occlusion(
+    predict: Predictor, images: Tensor, hidden: Tensor, starts: Sequence[Start], method: Method
+) -> Found:
+    """How far the score falls when a square is hidden (Zeiler and Fergus 2014).
+
+    Squares that reach beyond the edge are cut there. A pixel gets the mean over the squares that
+    hide it, divided evenly among its channels.
+
+    Parameters
+    ----------
+    predict, images, starts
+        As in `integrated_gradients`.
+    hidden : Tensor
+        What a hidden square shows, shape (1, C, H, W).
+    method : Method
+        With `window` and `stride`.
+    """
+    logits = predict(images)
+    fixed = [start.fix(logits) for start in starts]
+    rows, columns = (_spans(side, method, images.device) for side in images.shape[2:])
+    falls = [images.new_zeros(len(images), *images.shape[2:]) for _ in fixed]
+    for part in _squares(rows, columns, _samples_at_once(images)):
+        covered = torch.where(part[:, None, None], hidden, images)
+        found = predict(covered.flatten(0, 1)).unflatten(0, (len(part), len(images)))
+        for fall, start in zip(falls, fixed, strict=True):
+            signs = start.signs(logits)
+            drops = (signs * (logits - found)).sum(2)
+            fall.add_(torch.einsum("sn,shw->nhw", drops, part.to(drops)))
+    n_channels = images.shape[1]
+    counts = rows.sum(0)[:, None] * columns.sum(0)
+    relevances = [
+        (fall / counts / n_channels)[:, None].expand(-1, n_channels, -1, -1) for fall in falls
+    ]
+    nothing = [logits.new_zeros(len(logits), 0) for _ in fixed]
+    return Found(logits, fixed, relevances, [s.score(logits) for s in fixed], nothing)
+
+
+def _samples_at_once(images: Tensor) -> int:
+    values = _VALUES_ON_CPU if images.device.type == "cpu" else _VALUES_ON_GPU
+    return max(1, values // images.numel())
+
+
+def _noise(images: Tensor, n: int, seed: int) -> Iterator[Tensor]:
+    """Noise of shape (samples, C, H, W): the same for each image of a batch, as each has the seed.
+
+    Drawn one by one, as a loop over samples would, and on the CPU: the numbers are the same there
+    and on a GPU.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    shape = (1, *images.shape[1:])
+    while n > 0:
+        n_now = min(n, _samples_at_once(images))
+        drawn = [torch.randn(shape, generator=generator, dtype=images.dtype) for _ in range(n_now)]
+        noise = torch.cat(drawn)
+        if images.is_cuda:
+            noise = noise.pin_memory()
+        yield noise.to(images.device, non_blocking=True)
+        n -= n_now
+
+
+def _add(totals: list[Tensor], found: list[Tensor], n_samples: int) -> list[Tensor]:
+    """Add samples, of which `found` has `n_samples` for each image, to totals."""
+    samples = [one.unflatten(0, (n_samples, -1)).sum(0) for one in found]
+    return [total + sample for total, sample in zip(totals, samples, strict=True)]
+
+
+def _squares(rows: Tensor, columns: Tensor, n_at_once: int) -> Iterator[Tensor]:
+    """Masks of all squares, bool of shape (squares, H, W), some at a time."""
+    n_squares = len(rows) * len(columns)
+    for part in torch.arange(n_squares, device=rows.device).split(n_at_once):
+        row, column = part // len(columns), part % len(columns)
+        yield rows[row][:, :, None] & columns[column][:, None, :]
+
+
+def _spans(side: int, method: Method, device: torch.device) -> Tensor:
+    """What the squares hide of one side, bool of shape (spans, side)."""
+    starts = torch.arange(0, side, int(method["stride"]), device=device)[:, None]
+    places = torch.arange(side, device=device)[None]
+    return (places >= starts) & (places < starts + int(method["window"]))

@@ -1,0 +1,1 @@
+"""A network in a form that rules apply to: canonized, traced, its layers listed."""

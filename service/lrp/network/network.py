@@ -1,0 +1,192 @@
+"""A resident network: canonized once, with what has to be known about its layers."""
+
+from __future__ import annotations
+
+import operator
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor, fx, nn
+
+from service.errors import OptionError
+from service.lrp.cpu.conv2d import SteadyConv2d, steady
+from service.lrp.cpu.linear import SteadyLinear, steady_linear
+from service.lrp.cpu.memory_format import ChannelsLastMaxPool2d, put_channels_last
+from service.lrp.network.analysis import crossed_by_all, logits_of, module_of, on_the_way
+from service.lrp.network.canonize import UntraceableError, canonize, share
+from service.lrp.network.layers import TRANSPARENT, Activation, AvgPool, BatchNorm, Linear
+from service.methods import INPUT
+
+_SHOWN = 20  # of a hundred layers an error names no more
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A use of a module: its name, the class of the module, and the shape of one output."""
+
+    name: str
+    kind: str
+    shape: tuple[int, ...]
+
+
+class Network:
+    """A network in evaluation mode. Nothing changes it, so any thread can use it.
+
+    Parameters
+    ----------
+    model : nn.Module
+        Takes a batch, returns logits. Its weights must not change afterwards.
+    is_traced : bool
+        Whether to trace it.
+
+    Attributes
+    ----------
+    module : nn.Module
+        The canonized network; if it cannot be traced, a copy of the network as it is, which has
+        no layers that can be asked for and no twin.
+    graph : fx.GraphModule or None
+        The canonized network; None if it cannot be traced.
+    why_untraceable : str
+        What stood in the way.
+    reused : tuple of str
+        If it cannot be traced: modules that rules are for, but that it uses more than once; known
+        when its layers have been described.
+    """
+
+    def __init__(self, model: nn.Module, *, is_traced: bool = True) -> None:
+        self.graph: fx.GraphModule | None = None
+        self.why_untraceable = "its graph does not compute what it does"
+        self.reused: tuple[str, ...] = ()
+        try:
+            self.graph = canonize(model) if is_traced else None
+        except UntraceableError as error:
+            self.why_untraceable = str(error)
+        self.module: nn.Module = self.graph or share(model.eval()).requires_grad_(False)
+        steady(self.module)
+        steady_linear(self.module)
+        put_channels_last(self.module)
+
+    @cached_property
+    def layers(self) -> dict[str, fx.Node]:
+        """The layers whose relevance can be asked for, by name, in the order of computation."""
+        if self.graph is None:
+            return {}
+        return {
+            str(node.target): node
+            for node in on_the_way(self.graph.graph)
+            if (module := module_of(self.graph, node)) is not None
+            and not isinstance(module, TRANSPARENT)
+            and not _returns_several(node)
+        }
+
+    def describe_layers(self, images: Tensor) -> list[Layer]:
+        """Describe the layers, the last one first, then the input; runs them on images once."""
+        found = [Layer(INPUT, "Image", tuple(images.shape[1:]))]
+        if self.graph is None:
+            self.reused = used_more_than_once(self.module, images)
+        else:
+            shapes: dict[str, tuple[int, ...]] = {}
+            _ShapeRecorder(self.graph, shapes).run(images)
+            for name in self.layers:
+                kind = kind_of(self.graph.get_submodule(name))
+                found.append(Layer(name, kind, shapes[name]))
+        return found[::-1]
+
+    def taps(self, layer: str) -> list[fx.Node]:
+        """The layers at which relevance is counted on its way to a layer, which is the last one.
+
+        Every path from the image to the logits crosses them, and they do more than hand relevance
+        on unchanged. The last one is `layer` itself, whether all paths cross it or not.
+
+        Raises
+        ------
+        OptionError
+            There is no such layer.
+        """
+        if layer != INPUT and layer not in self.layers:
+            raise OptionError.of("layer", f"must be one of: {self._names()}")
+        counted = self._counted
+        if layer == INPUT:
+            return counted
+        node = self.layers[layer]
+        order = list(node.graph.nodes)
+        after = [tap for tap in counted if order.index(tap) > order.index(node)]
+        return [*after, node]
+
+    @cached_property
+    def _counted(self) -> list[fx.Node]:
+        if self.graph is None:
+            return []
+        crossed = [node for node in crossed_by_all(self.graph.graph) if node in self._nodes]
+        kept = [node for node in crossed if not self._is_handing_on(node)]
+        return kept[::-1]
+
+    @cached_property
+    def _nodes(self) -> set[fx.Node]:
+        return set(self.layers.values())
+
+    def _is_handing_on(self, node: fx.Node) -> bool:
+        if self.graph is None or node is logits_of(self.graph.graph):
+            return False
+        return isinstance(module_of(self.graph, node), Activation)
+
+    def _names(self) -> str:
+        names = [INPUT, *self.layers]
+        return ", ".join(names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "")
+
+
+class _ShapeRecorder(fx.Interpreter):
+    def __init__(self, network: fx.GraphModule, shapes: dict[str, tuple[int, ...]]) -> None:
+        super().__init__(network)
+        self._shapes = shapes
+
+    @torch.no_grad()
+    def run(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the network."""
+        return super().run(*args, **kwargs)
+
+    def call_module(self, target: Any, args: Any, kwargs: Any) -> Any:
+        """Call a module, and keep the shape of what it returns."""
+        output = super().call_module(target, args, kwargs)
+        if isinstance(output, Tensor):
+            self._shapes[str(target)] = tuple(output.shape[1:])
+        return output
+
+
+def used_more_than_once(model: nn.Module, images: Tensor) -> tuple[str, ...]:
+    """Name the modules that rules are for, but that a network uses more than once."""
+    counts: Counter[str] = Counter()
+    copied = share(model)
+    for name, module in copied.named_modules():
+        if isinstance(module, (Linear, BatchNorm, AvgPool, Activation)):
+            module.register_forward_hook(lambda *_, name=name: counts.update([name]))
+    with torch.no_grad():
+        copied(images)
+    return tuple(name for name, count in counts.items() if count > 1)
+
+
+def _returns_several(node: fx.Node) -> bool:
+    return any(
+        user.target is operator.getitem and isinstance(user.args[1], int) for user in node.users
+    )
+
+
+def kind_of(module: nn.Module) -> str:
+    """The class of a module, as the network's author wrote it."""
+    return _KINDS.get(type(module), type(module)).__name__
+
+
+_KINDS: dict[type[nn.Module], type[nn.Module]] = {
+    SteadyConv2d: nn.Conv2d,
+    SteadyLinear: nn.Linear,
+    ChannelsLastMaxPool2d: nn.MaxPool2d,
+}
+
+
+def names_of(taps: Sequence[fx.Node]) -> tuple[str, ...]:
+    """The names of layers."""
+    return tuple(str(tap.target) for tap in taps)

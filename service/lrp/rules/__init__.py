@@ -1,0 +1,1 @@
+"""LRP rules as modules, and which layer gets which of them."""

@@ -1,0 +1,147 @@
+"""Which layer of a network gets which rule."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from fnmatch import fnmatchcase
+from typing import Any
+
+from torch import fx, nn
+from zennit.types import Activation, AvgPool, BatchNorm, Convolution, Linear
+
+from service.errors import OptionError
+from service.lrp.network.analysis import is_transparent, module_of
+from service.lrp.network.layers import Sum
+from service.methods import RULES, TYPES, Assignment, Method
+
+Rules = dict[str, Assignment]
+
+_KINDS: Mapping[str, tuple[Any, ...]] = {
+    "convolution": (Convolution,),
+    "dense": (nn.Linear,),
+    "linear": (Linear,),
+    "activation": (Activation,),
+    "relu": (nn.ReLU,),
+    "batch_norm": (BatchNorm,),
+    "avg_pool": (AvgPool,),
+    "sum": (Sum,),
+}
+_AFFECTED: Mapping[str, tuple[Any, ...]] = {
+    "affine": (Linear,),
+    "averaging": (AvgPool, Sum, Linear),
+    "elementwise": (Activation, BatchNorm),
+    "relu": (nn.ReLU,),
+    "any": (nn.Module,),
+}
+
+
+def assign_rules(network: fx.GraphModule, method: Method) -> Rules:
+    """Find the rule of each layer: that of the first entry which matches it.
+
+    Parameters
+    ----------
+    network : fx.GraphModule
+        Canonized.
+    method : Method
+        Its rules.
+
+    Returns
+    -------
+    dict of str to Assignment
+        By the layer's name; a layer without a rule, or with the rule `gradient`, is left out.
+
+    Raises
+    ------
+    OptionError
+        An entry of a custom composite names layers that are not there, or that the rule cannot be
+        given to; or `zbox` is given to a layer that does not see the image.
+    """
+    layers = _layers(network)
+    chosen: Rules = {}
+    for number, assignment in enumerate(method.rules, 1):
+        matching = list(_matching(assignment.layers, layers))
+        fitting = [name for name in matching if _fits(assignment.rule, layers[name])]
+        _check(number, assignment, matching, fitting, layers)
+        for name in fitting:
+            chosen.setdefault(name, assignment)
+    _check_boxes(network, chosen)
+    return {name: one for name, one in chosen.items() if one.rule != "gradient"}
+
+
+def unruled(network: fx.GraphModule, rules: Rules, method: Method) -> tuple[str, ...]:
+    """List what passes a plain gradient though the method hands on relevance by rules."""
+    if not method.conserves or not method.rules:
+        return ()
+    calls = [node for node in network.graph.nodes if node.op.startswith("call_")]
+    names = [
+        _name(node)
+        for node in calls
+        if _name(node) not in rules
+        and not is_transparent(network, node)
+        and not isinstance(module_of(network, node), Activation)  # gates what has no relevance
+    ]
+    return tuple(dict.fromkeys(names))
+
+
+def _name(node: fx.Node) -> str:
+    return str(node.target) if isinstance(node.target, str) else node.name
+
+
+def _layers(network: fx.GraphModule) -> dict[str, nn.Module]:
+    """All that take one tensor, and sums."""
+    found = {}
+    for node in network.graph.nodes:
+        module = module_of(network, node)
+        if isinstance(module, Sum) or (module is not None and len(node.args) == 1):
+            found[str(node.target)] = module
+    return found
+
+
+def _matching(pattern: str, layers: Mapping[str, nn.Module]) -> Iterator[str]:
+    where, _, kind = pattern.partition(":")
+    if pattern not in TYPES:
+        plain = pattern.replace("[", "[[]")  # only * and ? stand for others
+        yield from (name for name in layers if fnmatchcase(name, plain))
+        return
+    found = (name for name, module in layers.items() if isinstance(module, _KINDS[kind]))
+    if where == "first":
+        yield from list(found)[:1]
+    else:
+        yield from found
+
+
+def _fits(rule: str, module: nn.Module) -> bool:
+    return isinstance(module, _AFFECTED[RULES[rule].affects])
+
+
+def _check(
+    number: int,
+    assignment: Assignment,
+    matching: list[str],
+    fitting: list[str],
+    layers: Mapping[str, nn.Module],
+) -> None:
+    if fitting or (assignment.layers in TYPES and not matching):
+        return
+    if matching:
+        problem = f"the rule {assignment.rule} cannot be given to {matching[0]}"
+        problem += f", a {type(layers[matching[0]]).__name__}"
+    else:
+        problem = (
+            f"no layer is called {assignment.layers}; there are: {', '.join(list(layers)[:20])}"
+        )
+    raise OptionError.of("composite", f"entry {number}: {problem}")
+
+
+def _check_boxes(network: fx.GraphModule, rules: Rules) -> None:
+    for node in network.graph.nodes:
+        rule = rules.get(str(node.target))
+        if rule is not None and rule.rule == "zbox" and not _sees_image(node):
+            raise OptionError.of(
+                "composite",
+                f"the rule zbox is for the layer that sees the image, not {node.target}",
+            )
+
+
+def _sees_image(node: fx.Node) -> bool:
+    return [source.op for source in node.all_input_nodes] == ["placeholder"]

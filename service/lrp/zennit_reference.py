@@ -1,0 +1,128 @@
+"""zennit with its hooks: what the twin has to equal, and what runs where there is no twin.
+
+On a canonized network whose modules are its own: zennit swaps parameters while it computes, and
+is wrong where a module is used twice or a ReLU works in place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, fx, nn
+from zennit import composites as zennit_composites
+from zennit import rules as zennit_rules
+from zennit.core import Composite, Hook
+from zennit.layer import Sum as ZennitSum
+
+from service.lrp.network.analysis import module_of
+from service.lrp.network.canonize import share
+from service.lrp.network.layers import Sum
+from service.lrp.rules.assignment import Rules
+from service.lrp.twin import Box
+from service.methods import COMPOSITES, PLAIN, Assignment, Method
+
+
+class StackedSum(nn.Module):
+    """A sum as zennit's rule takes it: of one tensor that holds both branches."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sum = ZennitSum()
+
+    def forward(self, left: Tensor, right: Tensor) -> Tensor:
+        """Add two tensors whose shapes broadcast."""
+        total: Tensor = self.sum(torch.stack(torch.broadcast_tensors(left, right), dim=-1))
+        return total
+
+
+def make_oracle(network: nn.Module) -> Any:
+    """Copy a network's modules, but not its weights, into a form that zennit is right on."""
+    copy = share(network)
+    for name, module in list(copy.named_modules()):
+        if isinstance(module, Sum):
+            copy.set_submodule(name, StackedSum())
+        elif getattr(module, "inplace", False):
+            module.inplace = False
+    return copy.eval().requires_grad_(False)
+
+
+def zennit_composite(method: Method, rules: Rules | None, box: Box) -> Composite | None:
+    """Make zennit's composite of a method; None for the plain gradient.
+
+    Parameters
+    ----------
+    method : Method
+        If its composite is one of `COMPOSITES`, zennit's own of that name is used.
+    rules : mapping of str to Assignment or None
+        For a custom composite: the rule of each layer.
+    box : tuple of 2 Tensor
+        The lowest and the highest value of the network's input, shape (1, C, 1, 1).
+    """
+    if method.composite == PLAIN:
+        return None
+    if method.composite in COMPOSITES:
+        return _named(method, box)
+    hooks = {name: make_hook(one, box) for name, one in (rules or {}).items()}
+
+    def find(context: object, name: str, module: nn.Module) -> Hook | None:
+        own = name.removesuffix(".sum") if isinstance(module, ZennitSum) else name
+        is_stacked = isinstance(module, StackedSum)
+        return None if is_stacked else hooks.get(own)
+
+    return Composite(module_map=find)
+
+
+def in_call_order(composite: Composite, oracle: fx.GraphModule) -> Composite:
+    """Let a composite see modules in the order of their calls, not in that of their names.
+
+    Its first layer is then the first one that works. What takes several tensors gets no rule:
+    zennit's hooks are for one.
+    """
+    hooks: dict[str, Hook | None] = {}
+    seen: dict[str, Any] = {}  # what the composite keeps between modules
+    for node in oracle.graph.nodes:
+        called = module_of(oracle, node)
+        if called is None or not (len(node.args) == 1 or isinstance(called, StackedSum)):
+            continue
+        for name, module in called.named_modules(prefix=str(node.target)):
+            hooks[name] = composite.module_map(seen, name, module)
+    return Composite(module_map=lambda context, name, module: hooks.get(name))
+
+
+def _named(method: Method, box: Box) -> Composite:
+    names = {"beta": "beta_smooth", "zero_bias": "zero_params"}
+    own = {p.name for p in COMPOSITES[method.composite].parameters}
+    values: dict[str, Any] = {
+        names.get(name, name): value for name, value in method.parameters if name in own
+    }
+    if "zero_params" in values:
+        values["zero_params"] = ["bias"] if values["zero_params"] else None
+    if method.composite == "epsilon_gamma_box":
+        values["low"], values["high"] = box
+    return zennit_composites.COMPOSITES[method.composite](**values)
+
+
+def make_hook(assignment: Assignment, box: Box) -> Hook:
+    """Make zennit's rule of an assignment."""
+    values: dict[str, Any] = dict(assignment.values)
+    if "zero_bias" in values:
+        values["zero_params"] = ["bias"] if values.pop("zero_bias") else None
+    return _HOOKS[assignment.rule](values, box)
+
+
+_HOOKS: Mapping[str, Callable[[dict[str, Any], Box], Hook]] = {
+    "epsilon": lambda values, box: zennit_rules.Epsilon(**values),
+    "gamma": lambda values, box: zennit_rules.Gamma(**values),
+    "zplus": lambda values, box: zennit_rules.ZPlus(**values),
+    "alpha_beta": lambda values, box: zennit_rules.AlphaBeta(**values),
+    "zbox": lambda values, box: zennit_rules.ZBox(box[0], box[1], **values),
+    "wsquare": lambda values, box: zennit_rules.WSquare(**values),
+    "flat": lambda values, box: zennit_rules.Flat(**values),
+    "norm": lambda values, box: zennit_rules.Norm(**values),
+    "pass": lambda values, box: zennit_rules.Pass(),
+    "relu_deconvnet": lambda values, box: zennit_rules.ReLUDeconvNet(),
+    "relu_guided_backprop": lambda values, box: zennit_rules.ReLUGuidedBackprop(),
+    "relu_beta_smooth": lambda values, box: zennit_rules.ReLUBetaSmooth(values["beta"]),
+}

@@ -1,0 +1,166 @@
+"""A process that serves: its signals, its end, and what it says when it is ready."""
+
+from __future__ import annotations
+
+import gc
+import math
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
+
+import uvicorn
+
+from service.api.rate_limit import RateLimit
+from service.api.state import Services
+from service.app import create_app
+from service.server.listener import url_of
+from service.server.protocol import allow_many_connections, make_protocol
+from service.settings import Settings
+from service.worker_state import Seat, State
+
+# how long a busy event loop may keep the device's thread from Python's lock (5 ms by default)
+SWITCH_INTERVAL_S = 0.0002
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class Server(uvicorn.Server):
+    """Ends with status 0 after a signal; uvicorn itself raises the signal again at the end.
+
+    Parameters
+    ----------
+    config : uvicorn.Config
+        Of the server.
+    services : Services
+        Of its application.
+    signals : sequence of Signals
+        That end it.
+    on_tick : callable
+        Called ten times a second.
+    """
+
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        services: Services,
+        signals: Sequence[signal.Signals] = SIGNALS,
+        on_tick: Callable[[], None] = lambda: None,
+    ) -> None:
+        super().__init__(config)
+        self._services, self._signals, self._on_tick = services, signals, on_tick
+        self._leaves_at = math.inf
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Leave at the first signal, and end at once at the second."""
+        if self._leaves_at < math.inf:
+            # whatever still runs; not in a worker: the supervisor and a signal to all of its
+            # group mean the same, and the supervisor kills those that have to end at once
+            if signal.SIGINT in self._signals:
+                os._exit(128 + sig)
+            return
+        grace_s = self._services.settings.grace_s
+        self._leaves_at = time.monotonic() + grace_s
+        self._services.queue.leave()
+        if not self.started or grace_s == 0:
+            self.should_exit = True
+
+    async def on_tick(self, counter: int) -> bool:
+        """Do what a server does ten times a second; end when the grace period is over."""
+        if time.monotonic() >= self._leaves_at:
+            self.should_exit = True
+        self._on_tick()
+        return await super().on_tick(counter)
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Turn SIGINT and SIGTERM into an orderly end."""
+        before = {number: signal.signal(number, self.handle_exit) for number in self._signals}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+def run_server(
+    settings: Settings,
+    listener: socket.socket,
+    on_ready: Callable[[str], None],
+    seat: Seat | None = None,
+    rate_limit: RateLimit | None = None,
+    signals: Sequence[signal.Signals] = SIGNALS,
+) -> None:
+    """Serve in this process until a signal comes.
+
+    Parameters
+    ----------
+    settings : Settings
+        Of the service.
+    listener : socket.socket
+        Where it listens.
+    on_ready : callable
+        Called with a greeting when the models are loaded.
+    seat : Seat, optional
+        Its place among the worker processes. A worker that breaks ends.
+    rate_limit : RateLimit, optional
+        That of all worker processes.
+    signals : sequence of Signals
+        That end it.
+
+    Raises
+    ------
+    ServiceError
+        The model cannot be loaded.
+    """
+
+    def on_loaded(services: Services) -> None:
+        gc.freeze()
+        gc.enable()
+        if services.queue.state is State.BROKEN:
+            server.should_exit = True
+        elif services.queue.state is State.READY:  # not where a signal came meanwhile
+            on_ready(_greeting(services, url_of(listener)))
+
+    def on_tick() -> None:
+        state = services.health()
+        services.seat.write(state)
+        if seat is not None and state is State.BROKEN:
+            server.should_exit = True
+
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
+    # loading makes a million objects that stay: to look through them again and again takes a tenth
+    # of the start, and later holds up requests
+    gc.disable()
+    app = create_app(settings, on_loaded, seat, rate_limit)
+    services: Services = app.state.services
+    config = uvicorn.Config(
+        app,
+        http=make_protocol(settings.receive_s),
+        ws="none",
+        log_config=None,
+        access_log=False,
+    )
+    allow_many_connections()
+    server = Server(config, services, signals, on_tick)
+    server.run(sockets=[listener])
+    if services.queue.failure:
+        raise services.queue.failure
+
+
+def _greeting(services: Services, address: str) -> str:
+    card = services.card()
+    measured = card.accuracy.get("test")
+    accuracy = (
+        f"{measured.accuracy:.2%} of {measured.n} test images" if measured else "not measured"
+    )
+    others = [name for name in services.cards if name != card.name]
+    also = f"  also:  {', '.join(others)}\n" if others else ""
+    return (
+        f"ready: {card.name} on {services.queue.device_name}, accuracy {accuracy}\n{also}"
+        f"  try:   curl -F image=@cat.jpg {address}/explain\n"
+        f"  docs:  {address}/docs"
+    )

@@ -1,0 +1,244 @@
+"""The parent of several worker processes. It serves nothing itself, and needs no torch.
+
+The contract:
+
+- All workers take connections from one listening socket, which stays open while any of them lives.
+- A worker that dies is replaced. What it had in hand fails at once, as its connections are closed;
+  the one in its place takes connections when its model is loaded, as the others serve meanwhile.
+- A model that cannot be loaded at the start ends all of them, with its error. Later, another worker
+  is tried again and again, with pauses that grow.
+- The first signal ends all workers in an orderly way, the second one at once.
+- Workers do not outlive it.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import signal
+import socket
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing import get_context, parent_process, resource_tracker
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnProcess
+from types import FrameType
+
+import typer
+from prometheus_client.multiprocess import mark_process_dead
+
+from service.api.rate_limit import RateLimit, make_rate_limit
+from service.errors import BundleError, ServiceError
+from service.logs import configure_logging
+from service.metrics import FOLDER_VARIABLE
+from service.server.process import SIGNALS, run_server
+from service.settings import Settings
+from service.worker_state import Board, Seat, State
+
+logger = logging.getLogger(__name__)
+
+_TICK_S = 0.1
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 30.0
+_spawning = get_context("spawn")  # a fork would copy the locks of threads
+
+
+class _Greeting(str):
+    """What a worker says when it is ready."""
+
+    __slots__ = ()
+
+
+class _Failure(str):
+    """Why it cannot load its model."""
+
+    __slots__ = ()
+
+
+@dataclass
+class _Worker:
+    """A process, and the pipe through which it says one or the other."""
+
+    process: SpawnProcess
+    news: Connection
+
+    def read(self) -> object:
+        try:
+            return self.news.recv() if self.news.poll() else None
+        except EOFError:
+            return None
+
+
+class Supervisor:
+    """Starts workers, replaces those that die, and ends them.
+
+    Parameters
+    ----------
+    settings : Settings
+        Of the service; `workers` is how many there are.
+    listener : socket.socket
+        Where they listen.
+    """
+
+    def __init__(self, settings: Settings, listener: socket.socket) -> None:
+        self._settings, self._listener = settings, listener
+        self._board = Board(settings.workers)
+        self._rate_limit = make_rate_limit(settings)  # of all together
+        self._workers: dict[int, _Worker] = {}
+        self._starts_at: dict[int, float] = {}  # when the places of the dead are filled
+        self._pauses_s: dict[int, float] = {}
+        self._ready: set[int] = set()
+        self._is_open = False  # whether all have been ready
+        self._is_ending = False
+
+    def run(self) -> None:
+        """Serve until a signal comes.
+
+        Raises
+        ------
+        ServiceError
+            A model cannot be loaded.
+        """
+        with _metrics_folder() as self._metrics_folder, self._captured_signals():
+            for index in range(self._settings.workers):
+                self._start(Seat(self._board, index))
+            try:
+                while self._workers or not self._is_ending:
+                    time.sleep(_TICK_S)
+                    self._look_after()
+            finally:
+                for worker in self._workers.values():
+                    worker.process.kill()
+                    worker.process.join()
+
+    def _start(self, seat: Seat) -> None:
+        reader, writer = _spawning.Pipe(duplex=False)
+        arguments = (self._settings, self._listener, seat, self._rate_limit, writer)
+        process = _spawning.Process(target=_work, args=arguments)
+        with _interrupts_held():
+            process.start()
+        writer.close()
+        self._workers[seat.worker] = _Worker(process, reader)
+        if self._is_ending:  # a signal came before this one could be told
+            process.terminate()
+
+    def _look_after(self) -> None:
+        for index, worker in list(self._workers.items()):
+            is_alive, news = worker.process.is_alive(), worker.read()
+            if isinstance(news, _Greeting):
+                self._welcome(index, news)
+            if isinstance(news, _Failure):
+                self._hear_of_failure(index, news)
+            if not is_alive:
+                self._bury(index, worker)
+        for index, starts_at in list(self._starts_at.items()):
+            if starts_at <= time.monotonic() and not self._is_ending:
+                del self._starts_at[index]
+                self._start(Seat(self._board, index, is_replacement=self._is_open))
+
+    def _welcome(self, index: int, greeting: str) -> None:
+        self._pauses_s.pop(index, None)
+        self._ready.add(index)
+        if not self._is_open and len(self._ready) == self._settings.workers:
+            self._is_open = True
+            typer.echo(f"{greeting}\n  workers: {len(self._workers)}", err=True)
+
+    def _bury(self, index: int, worker: _Worker) -> None:
+        worker.process.join()
+        del self._workers[index]
+        self._ready.discard(index)
+        self._board.write(index, State.ABSENT if self._is_open else State.STARTING)
+        mark_process_dead(worker.process.pid, self._metrics_folder)  # type: ignore[no-untyped-call]
+        if self._is_ending:
+            return
+        pause_s = self._pauses_s.get(index, _FIRST_PAUSE_S)
+        self._pauses_s[index] = min(2 * pause_s, _LONGEST_PAUSE_S)
+        self._starts_at[index] = time.monotonic() + pause_s
+        logger.error(
+            "worker %d (process %d) has ended with status %s; another one starts in %g s",
+            *(index, worker.process.pid, worker.process.exitcode, pause_s),
+        )
+
+    def _hear_of_failure(self, index: int, failure: _Failure) -> None:
+        if not self._is_open and not self._is_ending:
+            self._is_ending = True
+            raise BundleError(failure)
+        logger.error("worker %d cannot load its model: %s", index, failure)
+
+    def _end(self, sig: int, frame: FrameType | None) -> None:
+        """End all workers: in an orderly way at the first signal, at once at the second."""
+        if self._is_ending:
+            for worker in self._workers.values():
+                worker.process.kill()
+            os._exit(128 + sig)
+        self._is_ending = True
+        for worker in self._workers.values():
+            worker.process.terminate()
+
+    @contextmanager
+    def _captured_signals(self) -> Iterator[None]:
+        before = {number: signal.signal(number, self._end) for number in SIGNALS}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+def _work(
+    settings: Settings,
+    listener: socket.socket,
+    seat: Seat,
+    rate_limit: RateLimit | None,
+    news: Connection,
+) -> None:
+    """Serve, in a process of its own."""
+    configure_logging(settings.log_format, settings.log_level)
+    _end_with_parent()
+    try:
+        # Ctrl-C in a terminal goes to all processes: the parent decides what it means
+        run_server(
+            *(settings, listener, lambda greeting: news.send(_Greeting(greeting))),
+            *(seat, rate_limit, (signal.SIGTERM,)),
+        )
+    except ServiceError as error:
+        news.send(_Failure(error.detail))
+        raise SystemExit(2) from None
+
+
+def _end_with_parent() -> None:
+    parent = parent_process()
+
+    def watch() -> None:
+        if parent is not None:
+            wait([parent.sentinel])
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, name="parent", daemon=True).start()
+
+
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Let a process that is started here never see SIGINT."""
+    resource_tracker.ensure_running()  # it releases what is held when it starts
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+
+
+@contextmanager
+def _metrics_folder() -> Iterator[str]:
+    """The folder where the workers keep their metrics, for as long as they live."""
+    folder = tempfile.mkdtemp(prefix="lrpserve-metrics-")
+    os.environ[FOLDER_VARIABLE] = folder
+    try:
+        yield folder
+    finally:
+        del os.environ[FOLDER_VARIABLE]
+        shutil.rmtree(folder, ignore_errors=True)

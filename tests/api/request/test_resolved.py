@@ -1,0 +1,413 @@
+"""What is asked for goes together, and with the model; what does not is a 422 that says so."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from service.api.request.accept import JSON, NPY, PNG
+from service.api.request.options import ExplainOptions, parse_options
+from service.api.request.resolved import class_index, make_question
+from service.api.response.schemas import ExplainAnswer, TargetsAnswer
+from service.errors import OptionError
+from service.methods import ATTRIBUTORS, COMPOSITES, all_parameters
+from service.models.card import ModelCard
+from service.runtime.jobs import ExplainJob, LayerInfo
+from service.settings import Settings
+from service.worker_state import State
+from tests.api.in_process import Connection, FakeEngine, connect
+from tests.api.sending import JSON_TYPE, beside, problem_of, send, text_of, wrong_options
+
+RAW = {"Content-Type": "image/jpeg"}
+PLAIN_WAYS = [name for name, one in ATTRIBUTORS.items() if not one.is_modified]
+
+
+@pytest.fixture(scope="module")
+def engine() -> FakeEngine:
+    return FakeEngine()
+
+
+@pytest.fixture(scope="module")
+def connection(engine: FakeEngine) -> Iterator[Connection]:
+    with connect(Settings(), engine) as made:
+        yield made
+
+
+def ask(connection: Connection, photo: bytes, /, **options: Any) -> httpx.Response:
+    return ask_for(JSON, connection, photo, **options)
+
+
+def ask_for(accept: str, connection: Connection, photo: bytes, /, **options: Any) -> httpx.Response:
+    params = {name: text_of(value) for name, value in options.items()}
+    headers = {"Accept": accept, **RAW}
+    return connection.request("POST", "/explain", content=photo, params=params, headers=headers)
+
+
+# --- classes
+
+
+def with_labels(card: ModelCard, *labels: str) -> ModelCard:
+    return card.model_copy(update={"labels": labels})
+
+
+def test_a_label_of_digits_has_to_be_forced(card: ModelCard) -> None:
+    digits = with_labels(card, "1", "0", "label:0", "seven")
+
+    assert class_index("target", "0", digits) == 0
+    assert class_index("target", "label:0", digits) == 1
+    assert class_index("target", "label:label:0", digits) == 2
+    assert class_index("target", "seven", digits) == 3
+    assert class_index("target", None, digits) is None
+
+
+def test_of_many_labels_an_error_shows_some(card: ModelCard) -> None:
+    many = with_labels(card, *(f"class {n}" for n in range(1000)))
+
+    with pytest.raises(OptionError, match=r"below 1000, or one of: class 0, .*class 19, \.\.\.$"):
+        class_index("target", "dog", many)
+
+
+# --- several classes
+
+
+def test_targets_are_asked_for_in_their_order(client: httpx.Client, photo: bytes) -> None:
+    answer = send(client, photo, {"targets": ["truck", 3, "label:dog"]}, form="json")
+
+    explanations = TargetsAnswer.model_validate_json(answer.content).explanations
+    assert [one.target.label for one in explanations] == ["truck", "cat", "dog"]
+
+
+@pytest.mark.parametrize("form", ["raw", "multipart"])
+@pytest.mark.parametrize("value", ["cat", "cat,dog", '["cat", "dog"]', "3"])
+def test_targets_are_only_in_json(
+    client: httpx.Client, photo: bytes, form: str, value: str
+) -> None:
+    problems = wrong_options(send(client, photo, {"targets": value}, form=form))
+
+    assert problems == {"targets": "must be a list of 1 to 10 classes; only in JSON"}
+
+
+@pytest.mark.parametrize("beside", [["target"], ["contrast"], ["target", "contrast"]])
+def test_targets_exclude_target_and_contrast(
+    client: httpx.Client, photo: bytes, beside: list[str]
+) -> None:
+    options = {"targets": ["cat", "dog"], **dict.fromkeys(beside, "ship")}
+
+    problems = wrong_options(send(client, photo, options, form="json"))
+
+    assert list(problems) == beside
+    assert all("does not go with `targets`" in said for said in problems.values())
+
+
+@pytest.mark.parametrize(
+    ("target", "contrast"), [("cat", "cat"), ("3", "cat"), ("cat", "label:cat")]
+)
+def test_a_class_is_not_explained_against_itself(
+    client: httpx.Client, photo: bytes, target: str, contrast: str
+) -> None:
+    answer = send(client, photo, {"target": target, "contrast": contrast})
+
+    said = wrong_options(answer)
+    assert said == {"contrast": "is the class that is explained; give another class"}
+
+
+@pytest.mark.parametrize("accept", [PNG, NPY])
+@pytest.mark.parametrize("targets", [["cat"], ["cat", "dog"]])
+def test_targets_fit_into_json_only(
+    client: httpx.Client, photo: bytes, accept: str, targets: list[str]
+) -> None:
+    answer = send(client, photo, {"targets": targets}, form="json", headers={"Accept": accept})
+
+    assert wrong_options(answer) == {"targets": "fit into JSON only: accept application/json"}
+
+
+# --- methods
+
+
+@pytest.mark.parametrize("composite", COMPOSITES)
+def test_only_parameters_of_the_composite_are_taken(
+    connection: Connection, photo: bytes, composite: str
+) -> None:
+    own = [parameter.name for parameter in COMPOSITES[composite].parameters]
+    for name, parameter in all_parameters().items():
+        value = parameter.default if parameter.default is not None else 8
+        answer = ask(connection, photo, composite=composite, **{name: value})
+        if name in own:
+            assert answer.json()["method"][name] == value
+        else:
+            has = ", ".join(own) or "none"
+            said = f"the composite {composite} has no such parameter; it has: {has}"
+            assert wrong_options(answer) == {name: said}
+
+
+@pytest.mark.parametrize("name", all_parameters())
+def test_a_parameter_reaches_the_engine(
+    connection: Connection, engine: FakeEngine, photo: bytes, name: str
+) -> None:
+    parameter = all_parameters()[name]
+    other = {"switch": True, "choice": "black", "number": 0.5, "integer": 2}[parameter.kind]
+
+    answer = ask(connection, photo, **{**beside(name), name: other})
+
+    assert answer.json()["method"][name] == other
+    job = engine.jobs[-1]
+    assert isinstance(job, ExplainJob)
+    assert job.method[name] == other
+    assert type(job.method[name]) is type(other)
+
+
+@pytest.mark.parametrize("attributor", ATTRIBUTORS)
+def test_without_a_composite_it_is_that_of_the_attributor(
+    connection: Connection, photo: bytes, attributor: str
+) -> None:
+    method = ask(connection, photo, attributor=attributor).json()["method"]
+
+    expected = "epsilon_plus_flat" if ATTRIBUTORS[attributor].is_modified else "none"
+    assert (method["attributor"], method["composite"]) == (attributor, expected)
+    for parameter in ATTRIBUTORS[attributor].parameters:
+        assert parameter.default in (None, method[parameter.name])
+
+
+@pytest.mark.parametrize("attributor", PLAIN_WAYS)
+@pytest.mark.parametrize(
+    ("option", "value", "said"),
+    [
+        ("composite", "epsilon_plus", "must be none with {}, which explains the plain network"),
+        ("composite", '[{"layers": "x", "rule": "flat"}]', "must be none with {}, which explains"),
+        ("layer", "features.0", "must be input with {}"),
+        ("start", "logit", "must be one_hot with {}, which explains the logit itself"),
+    ],
+)
+def test_what_does_not_go_with_the_plain_network(
+    connection: Connection, photo: bytes, attributor: str, option: str, value: str, said: str
+) -> None:
+    problems = wrong_options(ask(connection, photo, attributor=attributor, **{option: value}))
+
+    assert list(problems) == [option]
+    assert said.format(attributor) in problems[option]
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"window": 33}, {"window": "must be at most 32, the network's input"}),
+        ({"window": 4, "stride": 5}, {"stride": "must be at most 4, the window"}),
+    ],
+)
+def test_windows_depend_on_the_network(
+    connection: Connection, photo: bytes, given: dict[str, int], said: dict[str, str]
+) -> None:
+    assert wrong_options(ask(connection, photo, attributor="occlusion", **given)) == said
+
+
+# --- layers
+
+
+@pytest.mark.parametrize("layer", ["features.1", "Features.0", "features", "input ", "x" * 300])
+def test_a_layer_that_is_not_there_is_refused_with_those_that_are(
+    connection: Connection, photo: bytes, layer: str
+) -> None:
+    problems = wrong_options(ask(connection, photo, layer=layer))
+
+    assert problems == {"layer": "there is no such layer; there are: input, classifier, features.0"}
+
+
+def test_of_many_layers_an_error_shows_some(card: ModelCard) -> None:
+    layers = [LayerInfo(f"layer{n}", "Conv2d", (1, 1, 1)) for n in range(100)]
+    options = parse_options(ExplainOptions, {"layer": "relu"}, {card.name: card})
+
+    with pytest.raises(OptionError, match=r"there are: input, layer0, .*layer18, \.\.\.$"):
+        make_question(options, card, layers)
+
+
+def test_before_it_is_ready_no_layer_is_wrong(connection: Connection, photo: bytes) -> None:
+    with connection.loading():
+        problem_of(ask(connection, photo, layer="not known yet"), 503)
+
+
+def test_a_layer_of_a_model_is_asked_for(
+    connection: Connection, engine: FakeEngine, photo: bytes
+) -> None:
+    answer = ask(connection, photo, layer="features.0", output="relevance", channels="all")
+
+    assert answer.json()["method"]["layer"] == "features.0"
+    assert answer.json()["relevance"]["shape"] == [8, 16, 16]
+    job = engine.jobs[-1]
+    assert isinstance(job, ExplainJob)
+    assert job.method.layer == "features.0"
+
+
+@pytest.mark.parametrize("accept", [JSON, PNG])
+@pytest.mark.parametrize("output", [None, "heatmap", "overlay", "heatmap,relevance"])
+def test_a_layer_without_space_has_no_picture(
+    connection: Connection, photo: bytes, accept: str, output: str | None
+) -> None:
+    options = {} if output is None else {"output": output}
+
+    problems = wrong_options(ask_for(accept, connection, photo, layer="classifier", **options))
+
+    assert list(problems) == ["output"]
+    assert "the layer classifier has no rows and columns" in problems["output"]
+    assert "give output=relevance" in problems["output"]
+
+
+@pytest.mark.parametrize("channels", ["sum", "all"])
+def test_a_layer_without_space_has_relevance(
+    connection: Connection, photo: bytes, channels: str
+) -> None:
+    options = {"layer": "classifier", "channels": channels}
+
+    answer = ask(connection, photo, output="relevance", **options)
+
+    assert ExplainAnswer.model_validate_json(answer.content).relevance
+    assert answer.json()["relevance"]["shape"] == [12]
+    assert ask_for(NPY, connection, photo, **options).status_code == 200  # ignores output
+
+
+# --- composites of one's own
+
+
+def test_a_list_of_rules_is_the_same_in_each_form(client: httpx.Client, photo: bytes) -> None:
+    rules = [{"layers": "type:convolution", "rule": "gamma"}, {"layers": "*", "rule": "epsilon"}]
+    answers = [
+        send(client, photo, {"composite": rules, "output": "relevance"}, form=form)
+        for form in ("raw", "multipart", "json")
+    ]
+
+    method = answers[0].json()["method"]
+    assert method["composite"] == "custom"
+    assert [rule["rule"] for rule in method["rules"]] == ["gamma", "epsilon"]
+    assert method["rules"][0] == {
+        "layers": "type:convolution",
+        "rule": "gamma",
+        "gamma": 0.25,
+        "stabilizer": 1e-6,
+        "zero_bias": False,
+    }
+    assert answers[0].content == answers[1].content == answers[2].content
+
+
+@pytest.mark.parametrize("name", ["epsilon_plus_flat", "epsilon_gamma_box", "guided_backprop"])
+def test_a_composite_of_the_service_written_out_gives_the_same(
+    client: httpx.Client, photo: bytes, name: str
+) -> None:
+    models = client.get("/models").json()["models"]
+    (composite,) = [one for one in models[0]["composites"] if one["name"] == name]
+    asked = {"output": "relevance", "channels": "all"}
+
+    named = send(client, photo, {**asked, "composite": name}).json()
+    written = send(client, photo, {**asked, "composite": composite["rules"]}).json()
+
+    assert written["relevance"] == named["relevance"]
+    assert written["conservation"] == named["conservation"]
+
+
+def test_a_name_twice_in_a_rule_is_refused_in_json_too(
+    connection: Connection, photo: bytes
+) -> None:
+    body = '{"image": "", "composite": [{"layers": "x", "rule": "flat", "rule": "pass"}]}'
+
+    answer = connection.request("POST", "/explain", content=body, headers=JSON_TYPE)
+
+    assert wrong_options(answer) == {"composite": "an object in it has a name twice"}
+
+
+@pytest.mark.parametrize(
+    ("rules", "said"),
+    [
+        ([{"layers": "conv9", "rule": "flat"}], "entry 1: no layer is called conv9; there are: "),
+        (
+            [{"layers": "*", "rule": "epsilon"}, {"layers": "type:relu", "rule": "flat"}],
+            "entry 2: the rule flat cannot be given to",
+        ),
+        ([{"layers": "type:dense", "rule": "zbox"}], "zbox is for the layer that sees the image"),
+    ],
+)
+def test_rules_that_do_not_fit_the_network(
+    client: httpx.Client, photo: bytes, rules: list[dict[str, str]], said: str
+) -> None:
+    assert said in wrong_options(send(client, photo, {"composite": rules}))["composite"]
+
+
+# --- several models
+
+MINE = {"smooth": [{"layers": "type:linear", "rule": "gamma", "gamma": 2}]}
+
+
+@pytest.fixture(scope="module")
+def two(tmp_path_factory: pytest.TempPathFactory, card: ModelCard) -> Iterator[Connection]:
+    folder = tmp_path_factory.mktemp("models")
+    other = card.model_dump(mode="json") | {
+        "name": "other",
+        "labels": [f"class {n}" for n in range(10)],
+        "input_size": [48, 64],
+        "composites": MINE,
+    }
+    (folder / "other").mkdir()
+    (folder / "other" / "model.json").write_text(json.dumps(other))
+    with connect(Settings(models=folder), FakeEngine(card.name, "other")) as made:
+        yield made
+
+
+def test_a_model_is_chosen_by_its_name(two: Connection, photo: bytes, card: ModelCard) -> None:
+    for name, labels in ((None, card.labels), (card.name, card.labels), ("other", ("class 0",))):
+        chosen = {} if name is None else {"model": name}
+        answer = ask(two, photo, **chosen, target=labels[0]).json()
+        assert (answer["model"], answer["target"]["label"]) == (name or card.name, labels[0])
+        params = {"top_k": "1", **chosen}
+        predicted = two.request("POST", "/predict", content=photo, params=params, headers=RAW)
+        assert predicted.json()["model"] == (name or card.name)
+
+
+def test_of_another_model_the_options_are_checked(two: Connection, photo: bytes) -> None:
+    assert "class 0" in wrong_options(ask(two, photo, model="other", target="cat"))["target"]
+    assert wrong_options(ask(two, photo, target="class 0"))["target"]
+
+
+def test_a_model_that_is_not_there(two: Connection, photo: bytes, card: ModelCard) -> None:
+    for path in ("/explain", "/predict"):
+        params = {"model": "resnet50"}
+        answer = two.request("POST", path, content=photo, params=params, headers=RAW)
+        said = f"there is no such model; there are: {card.name}, other"
+        assert wrong_options(answer) == {"model": said}
+
+
+def test_a_composite_of_a_model_is_there_for_this_model_only(two: Connection, photo: bytes) -> None:
+    method = ask(two, photo, model="other", composite="smooth").json()["method"]
+
+    assert method["composite"] == "smooth"
+    assert [rule["gamma"] for rule in method["rules"]] == [2.0]
+    problems = wrong_options(ask(two, photo, composite="smooth"))
+    assert problems == {"composite": f"must be one of: {', '.join(COMPOSITES)}; or a list of rules"}
+    problems = wrong_options(ask(two, photo, model="other", composite="rough"))
+    assert "none, smooth; or a list of rules" in problems["composite"]
+
+
+def test_windows_follow_from_the_size_of_the_model(two: Connection, photo: bytes) -> None:
+    for model, window in (("minivgg-cifar10", 8), ("other", 12)):
+        method = ask(two, photo, model=model, attributor="occlusion").json()["method"]
+        assert (method["window"], method["stride"]) == (window, window // 2)
+
+
+def test_pictures_have_the_proportions_of_the_models_input(two: Connection, photo: bytes) -> None:
+    for layer in ("input", "features.0"):
+        options = {"model": "other", "layer": layer, "size": 96}
+        for output in ("heatmap", "overlay"):
+            answer = ask_for(PNG, two, photo, **options, output=output)
+            assert answer.status_code == 200
+            assert png_size(answer.content) == (96, 72)
+
+
+def png_size(content: bytes) -> tuple[int, int]:
+    return int.from_bytes(content[16:20]), int.from_bytes(content[20:24])
+
+
+def test_every_state_but_ready_is_told(two: Connection) -> None:
+    for state in State:
+        with two.state(state):
+            models = two.request("GET", "/models").json()["models"]
+        assert [model["ready"] for model in models] == [state is State.READY] * 2

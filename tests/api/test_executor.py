@@ -1,0 +1,185 @@
+"""Small work is done at once, large work on a few threads, and nothing large on the event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import threading
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from service.api.executor import Threads
+from service.api.request.image import is_small
+from service.api.request.options import ExplainOptions, PredictOptions, parse_options
+from service.api.request.resolved import make_question
+from service.api.response.explanation import ExplanationAnswer
+from service.errors import DeadlineExceeded, NotAnImage, QueueFull
+from service.imaging.decode import EncodedImage
+from service.imaging.fit import fit_image
+from service.models.card import ModelCard
+from service.runtime.deadline import Deadline
+from service.runtime.jobs import Attribution, Explanation
+
+LIMIT_S = 10.0
+
+
+def picture(side: int, kind: str = "PNG") -> bytes:
+    buffer = io.BytesIO()
+    Image.new("RGB", (side, side)).save(buffer, kind)
+    return buffer.getvalue()
+
+
+def test_small_work_is_done_at_once_and_large_work_on_a_thread() -> None:
+    async def scenario() -> list[int]:
+        threads, soon = Threads(), Deadline(LIMIT_S)
+        return [await threads.run(small, soon, threading.get_ident) for small in (True, False)]
+
+    at_once, on_thread = asyncio.run(scenario())
+    assert at_once == threading.get_ident() != on_thread
+
+
+def test_large_work_runs_on_no_more_threads_than_there_are() -> None:
+    running, most, lock = 0, 0, threading.Lock()
+
+    def work() -> None:
+        nonlocal running, most
+        with lock:
+            running += 1
+            most = max(most, running)
+        threading.Event().wait(0.02)
+        with lock:
+            running -= 1
+
+    async def scenario() -> None:
+        threads = Threads(n_threads=2)
+        await asyncio.gather(*(threads.run(False, Deadline(LIMIT_S), work) for _ in range(10)))
+
+    asyncio.run(asyncio.wait_for(scenario(), LIMIT_S))
+    assert most == 2
+
+
+def test_what_does_not_get_a_thread_in_time_is_given_up() -> None:
+    gate, n_begun = threading.Event(), 0
+
+    def work() -> None:
+        nonlocal n_begun
+        n_begun += 1
+        gate.wait(LIMIT_S)
+
+    async def scenario() -> None:
+        threads = Threads(n_threads=1)
+        first = asyncio.create_task(threads.run(False, Deadline(LIMIT_S), work))
+        await asyncio.sleep(0.05)
+        with pytest.raises(DeadlineExceeded, match="no result within"):
+            await threads.run(False, Deadline(0.05), work)
+        gate.set()
+        await first
+
+    asyncio.run(asyncio.wait_for(scenario(), LIMIT_S))
+    assert n_begun == 1
+
+
+def test_work_that_runs_too_long_is_given_up_while_it_runs() -> None:
+    gate = threading.Event()
+
+    async def scenario() -> None:
+        with pytest.raises(DeadlineExceeded):
+            await Threads().run(False, Deadline(0.05), gate.wait, LIMIT_S)
+        gate.set()
+
+    asyncio.run(asyncio.wait_for(scenario(), LIMIT_S))
+
+
+def test_too_much_large_work_is_refused() -> None:
+    gate = threading.Event()
+
+    async def scenario() -> None:
+        threads = Threads(n_threads=1, max_waiting=2)
+        work = [
+            asyncio.create_task(threads.run(False, Deadline(LIMIT_S), gate.wait, LIMIT_S))
+            for _ in range(3)
+        ]
+        await asyncio.sleep(0.05)
+        with pytest.raises(QueueFull) as refused:
+            await threads.run(False, Deadline(LIMIT_S), gate.wait, LIMIT_S)
+        assert refused.value.headers["Retry-After"] == "1"
+        gate.set()
+        await asyncio.gather(*work)
+
+    asyncio.run(asyncio.wait_for(scenario(), LIMIT_S))
+
+
+@pytest.mark.parametrize("small", [True, False])
+def test_what_the_work_raises_is_raised(small: bool) -> None:
+    async def scenario() -> None:
+        await Threads().run(small, Deadline(LIMIT_S), int, "no number")
+
+    with pytest.raises(ValueError, match="invalid literal"):
+        asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF"])
+def test_pixels_are_counted_without_decoding(kind: str) -> None:
+    assert EncodedImage(picture(30, kind)).n_pixels == 900
+
+
+@pytest.mark.parametrize(
+    ("content", "small"),
+    [
+        (picture(32), True),
+        (picture(128), True),
+        (picture(129), False),
+        (picture(5000), False),  # few bytes, many pixels
+        (picture(16) + b"\0" * 200_000, False),
+        (picture(16).replace(b"IDAT", b"zTXt"), False),  # may be expanded to megabytes
+    ],
+    ids=["32", "128", "129", "bomb", "padded", "text"],
+)
+def test_an_image_is_small_by_its_bytes_and_its_pixels(content: bytes, small: bool) -> None:
+    assert is_small(EncodedImage(content), PredictOptions()) is small
+
+
+@pytest.mark.parametrize("content", [b"no image", b""], ids=["text", "empty"])
+def test_what_is_no_image_is_refused_at_once(content: bytes) -> None:
+    with pytest.raises(NotAnImage):
+        is_small(EncodedImage(content), PredictOptions())
+
+
+def test_a_picture_with_an_overlay_is_not_small() -> None:
+    for output, small in (("heatmap", True), ("heatmap,overlay", False), ("relevance", True)):
+        options = ExplainOptions(output=output)  # type: ignore[arg-type]
+        assert is_small(EncodedImage(picture(32)), options) is small
+
+
+@pytest.mark.parametrize(
+    ("asked", "small"),
+    [
+        ({}, True),
+        ({"enlarge": "nearest", "overlay_style": "contours"}, True),  # of an overlay, if any
+        ({"size": 512}, False),
+        ({"enlarge": "smooth"}, False),
+        ({"color_bar": True}, False),
+        ({"output": "overlay"}, False),
+        ({"targets": ["cat", "dog"]}, False),
+    ],
+    ids=str,
+)
+def test_an_answer_is_small_by_what_has_to_be_drawn(
+    card: ModelCard, asked: dict[str, Any], small: bool
+) -> None:
+    question = make_question(parse_options(ExplainOptions, asked, {card.name: card}), card)
+    image = fit_image(Image.new("RGB", (32, 32)), card.input_size, "crop", (0, 0, 0))
+    one = Attribution(0, np.zeros((3, 32, 32), np.float32), 1.0, None)
+    logits = np.zeros(len(card.labels), np.float32)
+    explanation = Explanation(logits, (one,) * len(question.targets), "twin", ())
+    assert ExplanationAnswer(question, explanation, image).is_small is small
+
+
+def test_no_pixel_of_a_large_picture_is_decoded_to_know_that_it_is() -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(noise).save(buffer, "PNG")
+    assert EncodedImage(buffer.getvalue()[:200]).n_pixels == 64 * 64

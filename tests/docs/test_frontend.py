@@ -1,0 +1,275 @@
+"""`docs/frontend.md` is true: its page and its functions run in a browser, on another origin."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+from PIL import Image
+from playwright.sync_api import Browser, ConsoleMessage, Page, expect
+
+from service.settings import PREFIX
+from tests.helpers.browsers import open_browser
+from tests.helpers.pages import Site, serving_site
+from tests.helpers.servers import RunningServer, running_server
+
+DOCS = Path(__file__).parents[2] / "docs"
+TEXT = (DOCS / "frontend.md").read_text(encoding="utf-8")
+HORSE = DOCS / "horse.jpg"
+WRITTEN_URL = "http://localhost:8000"
+IS_LOADED = "image => image.complete && image.naturalWidth > 0"
+
+
+def block(language: str, word: str = "") -> str:
+    found = re.findall(rf"```{language}\n(.*?)```", TEXT, re.DOTALL)
+    (one,) = [text for text in found if word in text]
+    return str(one)
+
+
+@pytest.fixture(scope="module")
+def listed() -> Iterator[Site]:
+    with serving_site() as site:
+        yield site
+
+
+@pytest.fixture(scope="module")
+def foreign() -> Iterator[Site]:
+    with serving_site() as site:
+        yield site
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory, listed: Site) -> Iterator[RunningServer]:
+    settings = {f"{PREFIX}CORS_ORIGINS": listed.origin}
+    with running_server(tmp_path_factory.mktemp("service"), settings) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with open_browser() as opened:
+        yield opened
+
+
+@pytest.fixture
+def said(page: Page) -> list[str]:
+    """What the console shows."""
+    found: list[str] = []
+
+    def note(message: ConsoleMessage) -> None:
+        found.append(f"{message.type}: {message.text}")
+
+    page.on("console", note)
+    page.on("pageerror", lambda error: found.append(str(error)))
+    return found
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    opened = browser.new_page()
+    yield opened
+    opened.close()
+
+
+def choose(page: Page, site: Site, url: str, *files: Path) -> None:
+    """Open the page of the documentation on a site, and choose files one after another."""
+    assert WRITTEN_URL in block("html")
+    site.page = block("html").replace(WRITTEN_URL, url)
+    page.goto(f"{site.origin}/")
+    for file in files:
+        page.set_input_files("input[type=file]", file)
+        expect(page.locator("#file")).to_be_enabled()
+
+
+def has_loaded(page: Page, selector: str) -> bool:
+    return bool(page.locator(selector).evaluate(IS_LOADED))
+
+
+# --- the page
+
+
+def test_the_page_is_short() -> None:
+    assert len(block("html").splitlines()) <= 40
+
+
+def test_it_shows_the_classes_and_the_heatmap(
+    service: RunningServer, listed: Site, page: Page, said: list[str]
+) -> None:
+    choose(page, listed, service.url, HORSE)
+
+    expect(page.get_by_role("status")).to_have_text(
+        re.compile(r"^horse 9\d\.\d%, \w+ \d\.\d%, \w+ \d\.\d%$")
+    )
+    for selector in ("#image", "#heatmap"):
+        expect(page.locator(selector)).to_be_visible()
+        page.wait_for_function(f"({IS_LOADED})(document.querySelector('{selector}'))")
+    assert page.locator("#heatmap").bounding_box() == page.locator("#image").bounding_box()
+    assert said == []
+
+
+@pytest.mark.parametrize(
+    ("size", "parts"), [((128, 64), (0.25, 0, 0.5, 1)), ((40, 80), (0, 0.25, 1, 0.5))]
+)
+def test_the_heatmap_lies_on_what_the_network_saw(
+    service: RunningServer,
+    listed: Site,
+    page: Page,
+    tmp_path: Path,
+    size: tuple[int, int],
+    parts: tuple[float, ...],
+) -> None:
+    Image.open(HORSE).resize(size).save(tmp_path / "other.png")
+    choose(page, listed, service.url, tmp_path / "other.png")
+    page.wait_for_function(f"({IS_LOADED})(document.querySelector('#image'))")
+
+    image, heatmap = (page.locator(name).bounding_box() for name in ("#image", "#heatmap"))
+    assert image
+    assert heatmap
+    assert image["width"] / image["height"] == pytest.approx(size[0] / size[1], rel=0.01)
+    assert [
+        (heatmap["x"] - image["x"]) / image["width"],
+        (heatmap["y"] - image["y"]) / image["height"],
+        heatmap["width"] / image["width"],
+        heatmap["height"] / image["height"],
+    ] == pytest.approx(parts, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("content", "detail"),
+    [(b"not an image", "image"), (b"", "the body is empty"), (bytes(10_000_001), "10000000 bytes")],
+    ids=["text", "nothing", "too large"],
+)
+def test_it_shows_what_is_wrong_with_a_file_and_takes_another(
+    service: RunningServer, listed: Site, page: Page, tmp_path: Path, content: bytes, detail: str
+) -> None:
+    file = tmp_path / "wrong.jpg"
+    file.write_bytes(content)
+    choose(page, listed, service.url, HORSE, file)
+
+    headers = {"Content-Type": "application/octet-stream"}
+    told = httpx.post(f"{service.url}/explain", content=content, headers=headers).json()["detail"]
+    assert detail in told
+    expect(page.get_by_role("status")).to_have_text(told)
+    expect(page.locator("#figure")).to_be_hidden()
+    choose(page, listed, service.url, HORSE)
+    expect(page.get_by_role("status")).to_contain_text("horse 9")
+
+
+def test_on_an_origin_that_is_not_listed_it_says_so(
+    service: RunningServer, foreign: Site, page: Page
+) -> None:
+    choose(page, foreign, service.url, HORSE)
+
+    expect(page.get_by_role("status")).to_have_text(
+        f"{service.url} is down, or does not list {foreign.origin}"
+    )
+    expect(page.locator("#figure")).to_be_hidden()
+
+
+# --- the functions
+
+
+@pytest.fixture
+def functions(service: RunningServer, listed: Site, page: Page) -> Page:
+    """A page that has the functions of the documentation, and the image `horse`."""
+    listed.page = "<!doctype html><meta charset=utf-8><input type=file>" + "".join(
+        f"<script>{code}</script>" for code in re.findall(r"```js\n(.*?)```", TEXT, re.DOTALL)
+    )
+    page.goto(f"{listed.origin}/")
+    page.set_input_files("input", HORSE)
+    page.evaluate("window.horse = document.querySelector('input').files[0]")
+    return page
+
+
+def test_options_go_with_the_image(functions: Page, service: RunningServer) -> None:
+    code = "url => explain(url, horse, { target: 'dog', composite: 'epsilon_plus', top_k: 2 })"
+    answer: dict[str, Any] = functions.evaluate(code, service.url)
+
+    assert answer["target"]["label"] == "dog"
+    assert answer["method"]["composite"] == "epsilon_plus"
+    assert len(answer["predictions"]) == 2
+
+
+def test_an_error_says_what_to_do(functions: Page, service: RunningServer) -> None:
+    code = "url => explain(url, horse, { target: 'unicorn' }).catch((error) => error.message)"
+    assert functions.evaluate(code, service.url).startswith("target: must be an index")
+
+
+def test_relevance_is_read_as_numbers(functions: Page, service: RunningServer) -> None:
+    code = """async url => {
+      const answer = await explain(url, horse, { output: "relevance" });
+      const { shape, values } = relevanceOf(answer);
+      return [shape, [...values], answer.conservation.arrived];
+    }"""
+    shape, found, arrived = functions.evaluate(code, service.url)
+
+    headers = {"Content-Type": "image/jpeg", "Accept": "application/json"}
+    options = {"output": "relevance", "relevance_format": "list"}
+    expected = httpx.post(
+        f"{service.url}/explain", content=HORSE.read_bytes(), headers=headers, params=options
+    ).json()["relevance"]
+    assert shape == expected["shape"] == [32, 32]
+    assert np.reshape(found, shape) == pytest.approx(np.array(expected["data"]), rel=1e-6)
+    assert sum(found) == pytest.approx(arrived, rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("statuses", "last"),
+    [([200], 200), ([429, 503, 200], 200), ([400, 200], 400), ([429] * 9, 429)],
+)
+def test_it_tries_again_as_long_as_it_helps(
+    functions: Page, statuses: list[int], last: int
+) -> None:
+    code = """async statuses => {
+      const waits = [], original = setTimeout;
+      window.setTimeout = (go, ms) => { waits.push(ms); original(go, 0); };
+      const headers = { "Retry-After": "3" };
+      const request = async () => new Response("", { status: statuses.shift(), headers });
+      return [(await patiently(request)).status, waits, statuses.length];
+    }"""
+    status, waits, n_left = functions.evaluate(code, statuses)
+
+    assert status == last
+    assert len(waits) == len(statuses) - n_left - 1 <= 4
+    assert all(3000 <= ms <= 6000 for ms in waits)
+
+
+def test_an_element_is_laid_over(functions: Page) -> None:
+    code = """image => {
+      const heatmap = document.createElement("img");
+      layOver(heatmap, image);
+      const { left, top, width, height } = heatmap.style;
+      return [left, top, width, height].map(parseFloat);
+    }"""
+    image = {"width": 200, "height": 100, "box": [0, -50, 200, 150]}  # `pad`
+    assert functions.evaluate(code, image) == [0, -50, 100, 200]
+
+
+# --- the text
+
+
+def test_every_header_that_a_page_may_use_is_named(service: RunningServer, listed: Site) -> None:
+    asked = {"Origin": listed.origin, "Access-Control-Request-Method": "POST"}
+    allowed = httpx.options(f"{service.url}/explain", headers=asked).headers
+    exposed = httpx.get(f"{service.url}/healthz", headers={"Origin": listed.origin}).headers
+    names = [
+        *allowed["access-control-allow-headers"].split(", "),
+        *exposed["access-control-expose-headers"].split(", "),
+    ]
+    plain = {"Accept-Language", "Content-Language"}  # which any page may send anywhere
+    assert "X-Explanation" in names
+    assert [name for name in names if name not in plain and f"`{name}`" not in TEXT] == []
+
+
+def test_what_it_links_to_is_there() -> None:
+    headings = {
+        re.sub(r"[^a-z -]", "", heading.lower()).replace(" ", "-")
+        for heading in re.findall(r"^#+ (.*)$", TEXT, re.MULTILINE)
+    }
+    for target in re.findall(r"\]\((?!https?:)([^)]+)\)", TEXT):
+        assert target.removeprefix("#") in headings or (DOCS / target).exists(), target

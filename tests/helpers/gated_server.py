@@ -1,0 +1,84 @@
+"""The server, with a device thread that waits where a test wants it to: for files in a folder.
+
+`python gated_server.py FOLDER serve ...`: loading waits for the file `load` and each batch for the
+file `run`; a batch that has begun makes the file `running`, and adds its size to `sizes`.
+
+Faults are files too. With `poison` a black image makes its batch fail, with `broken` every batch
+fails, and with `small` those of more than 16 do not fit into memory.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from service import app
+from service.errors import OutOfMemory
+from service.runtime.batcher import Outcomes
+from service.runtime.device_thread import JobRunner
+from service.runtime.jobs import Job, Result
+from service.settings import Settings
+
+
+class GatedRunner:
+    """Runs each job when the gate is open."""
+
+    def __init__(self, inner: JobRunner, folder: Path) -> None:
+        self.inner, self.folder = inner, folder
+        self.device_name, self.layers = inner.device_name, inner.layers
+
+    def best_size(self, job: Job) -> int:
+        """How many jobs like this one are done at once."""
+        return 32
+
+    def improve(self, *, is_idle: bool) -> bool:
+        return False
+
+    def memory_bytes(self) -> int:
+        """What is in use on the device."""
+        return self.inner.memory_bytes()
+
+    def run(self, jobs: Sequence[Job], is_wanted: Callable[[], bool]) -> Outcomes[Result]:
+        """Do a batch."""
+        (self.folder / "running").touch()
+        wait_for(self.folder / "run")
+        with (self.folder / "sizes").open("a", encoding="utf-8") as sizes:
+            sizes.write(f"{len(jobs)}\n")
+        self.fail(jobs)
+        return self.inner.run(jobs, is_wanted)
+
+    def fail(self, jobs: Sequence[Job]) -> None:
+        """Fail as the files say."""
+        if (self.folder / "broken").exists():
+            raise RuntimeError("every batch fails")
+        if (self.folder / "small").exists() and len(jobs) > 16:
+            raise OutOfMemory("more than 16 do not fit")
+        if (self.folder / "poison").exists() and not all(job.pixels.any() for job in jobs):
+            raise RuntimeError("one of them is black")
+
+
+def wait_for(gate: Path) -> None:
+    """Wait until a file is there."""
+    while not gate.exists():
+        time.sleep(0.02)
+
+
+def main() -> None:
+    """Run the command line, with gates."""
+    folder = Path(sys.argv.pop(1))
+    load = app._load_engines
+
+    def load_gated(folders: Mapping[str, Path], settings: Settings, device: str) -> JobRunner:
+        wait_for(folder / "load")
+        return GatedRunner(load(folders, settings, device), folder)
+
+    app._load_engines = load_gated
+    from service.commands.__main__ import run
+
+    run()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,115 @@
+"""A real server process for tests, on a free port."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+COMMAND = (
+    sys.executable,
+    "-c",
+    "from service.commands.__main__ import run; run()",
+    "serve",
+    "--port",
+    "0",
+)
+START_LIMIT_S = 90.0
+STOP_LIMIT_S = 30.0
+
+
+@dataclass(frozen=True)
+class RunningServer:
+    """A server that is ready: its address, its process, and the file with its output."""
+
+    url: str
+    process: subprocess.Popen[bytes]
+    output: Path
+
+    def read_output(self) -> str:
+        """What it has printed."""
+        return self.output.read_text(encoding="utf-8")
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
+        """Send a signal and wait for the end; returns the exit status."""
+        self.process.send_signal(number)
+        return self.process.wait(STOP_LIMIT_S)
+
+
+@contextmanager
+def started_server(
+    folder: Path,
+    settings: Mapping[str, str] | None = None,
+    command: tuple[str, ...] = COMMAND,
+    cwd: Path | None = None,
+) -> Iterator[RunningServer]:
+    """Start a server, wait until its port is open, and end it."""
+    output = folder / "server.log"
+    with output.open("wb") as stream:
+        process = subprocess.Popen(
+            command,
+            stdout=stream,
+            stderr=stream,
+            env={**os.environ, **(settings or {})},
+            cwd=cwd,
+            start_new_session=True,  # so that what it has started can be ended with it
+        )
+    try:
+        yield RunningServer(_wait_until_open(process, output), process, output)
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait(STOP_LIMIT_S)
+
+
+@contextmanager
+def running_server(
+    folder: Path,
+    settings: Mapping[str, str] | None = None,
+    command: tuple[str, ...] = COMMAND,
+    cwd: Path | None = None,
+) -> Iterator[RunningServer]:
+    """Start a server, wait until it is ready, and end it."""
+    with started_server(folder, settings, command, cwd) as server:
+        wait_until_ready(server)
+        yield server
+
+
+def wait_until_ready(server: RunningServer) -> None:
+    """Wait until a server that was started takes requests."""
+    limit = time.monotonic() + START_LIMIT_S
+    while time.monotonic() < limit and server.process.poll() is None:
+        if _is_ready(server.url):
+            return
+        time.sleep(0.05)
+    raise RuntimeError(f"the server did not become ready:\n{server.read_output()}")
+
+
+def _wait_until_open(process: subprocess.Popen[bytes], output: Path) -> str:
+    limit = time.monotonic() + START_LIMIT_S
+    while time.monotonic() < limit and process.poll() is None:
+        url = _announced_url(output.read_text(encoding="utf-8"))
+        if url:
+            return url
+        time.sleep(0.05)
+    raise RuntimeError(f"the server did not start:\n{output.read_text(encoding='utf-8')}")
+
+
+def _announced_url(text: str) -> str | None:
+    _, found, rest = text.partition("listens on ")
+    return rest.split(";", 1)[0] if found and ";" in rest else None
+
+
+def _is_ready(url: str) -> bool:
+    try:
+        return httpx.get(f"{url}/readyz").status_code == 200
+    except httpx.TransportError:
+        return False

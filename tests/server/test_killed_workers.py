@@ -1,0 +1,97 @@
+"""A worker process that is killed: what it had in hand fails fast, all else is answered."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+
+from service.settings import PREFIX
+from tests.helpers.asking import LIMIT_S, Alone, Asked, keep_asking
+from tests.helpers.servers import RunningServer, running_server
+from tests.server.test_process import wait_until
+
+pytestmark = pytest.mark.alone
+
+N_CLIENTS = 16
+
+
+@pytest.mark.slow
+def test_a_worker_that_is_killed_under_load_is_replaced_and_only_its_requests_fail(
+    tmp_path: Path,
+) -> None:
+    with running_server(tmp_path, {f"{PREFIX}WORKERS": "2"}) as server:
+        alone = Alone(server.url)
+        before = workers(server)
+        assert len(before) == 2
+        found, killed, killed_at = asyncio.run(kill_under_load(server))
+        failed = [one for one in found if one.status is None]
+        for one in found:
+            if one.status is not None:
+                alone.assert_right(one)
+        assert 0 < len(failed) <= N_CLIENTS
+        for one in failed:
+            assert not isinstance(one.answer, httpx.TimeoutException)
+            assert one.ended - killed_at < 5
+        assert sum(one.began > killed_at for one in found) > N_CLIENTS
+        wait_until(lambda: len(workers(server)) == 2)
+        assert killed not in workers(server)
+        wait_until(lambda: httpx.get(f"{server.url}/readyz").status_code == 200)
+        alone.assert_served(server.url)
+        assert server.stop() == 0
+        wait_until(lambda: not processes_of(server))  # some end just after it
+
+
+async def kill_under_load(server: RunningServer) -> tuple[list[Asked], int, float]:
+    """Kill the worker that has most in hand, and ask on until there is another one."""
+    ends_at = time.monotonic() + LIMIT_S
+    load = asyncio.create_task(
+        keep_asking(server.url, N_CLIENTS, lambda: time.monotonic() > ends_at)
+    )
+    await asyncio.sleep(2)
+    pid = max(workers(server), key=n_open_files)
+    os.kill(pid, signal.SIGSTOP)
+    await asyncio.sleep(0.5)  # until all of its clients wait for it
+    killed_at = time.monotonic()
+    os.kill(pid, signal.SIGKILL)
+    await asyncio.to_thread(
+        wait_until, lambda: pid not in (now := workers(server)) and len(now) == 2
+    )
+    ends_at = time.monotonic() + 5
+    return await load, pid, killed_at
+
+
+def n_open_files(pid: int) -> int:
+    return len(list(Path(f"/proc/{pid}/fd").iterdir()))
+
+
+def workers(server: RunningServer) -> list[int]:
+    """The processes that serve: those that the server has started for that."""
+    pid = server.process.pid
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [int(child) for child in children if "spawn_main" in command_of(int(child))]
+
+
+def command_of(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")
+    except OSError:  # it has just ended
+        return ""
+
+
+def processes_of(server: RunningServer) -> list[int]:
+    """All that are left of a server, its children's children too: they share a session."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            fields = (folder / "stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if int(fields[3]) == server.process.pid and fields[0] != "Z":
+            found.append(int(folder.name))
+    return found
