@@ -120,7 +120,6 @@ ALLOWED: dict[str, set[str]] = {
         "service.api",
         "service.app",
         "service.errors",
-        "service.server.listener",
         "service.server.protocol",
         "service.logs",
         "service.metrics",
@@ -128,7 +127,6 @@ ALLOWED: dict[str, set[str]] = {
         "service.settings",
         "service.worker_state",
     },
-    "service.server.listener": {"service.errors"},
     "service.server.protocol": {"service.api.response.problems", "service.errors"},
     "service.commands": {
         "service",

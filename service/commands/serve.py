@@ -7,8 +7,7 @@ import typer
 from service import __version__
 from service.logs import configure_logging
 from service.models.registry import served_models
-from service.server.listener import listen, url_of
-from service.server.process import run_server
+from service.server.process import listen, run_server, url_of
 from service.server.supervisor import Supervisor
 from service.settings import Settings
 

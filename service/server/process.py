@@ -1,4 +1,4 @@
-"""A process that serves: its signals, its end, and what it says when it is ready."""
+"""A serving process: its listening socket, its signals, and what it prints when it is ready."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ import uvicorn
 from service.api.rate_limit import RateLimit
 from service.api.state import Services
 from service.app import create_app
-from service.server.listener import url_of
+from service.errors import ServiceError
 from service.server.protocol import allow_many_connections, make_protocol
 from service.settings import Settings
 from service.worker_state import Seat, State
@@ -26,6 +26,36 @@ from service.worker_state import Seat, State
 # how long a busy event loop may keep the device's thread from Python's lock (5 ms by default)
 SWITCH_INTERVAL_S = 0.0002
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class ListenError(ServiceError):
+    """The address cannot be listened on."""
+
+    type = "listen-error"
+    title = "Cannot listen"
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Open a socket; port 0 is a free one.
+
+    Raises
+    ------
+    ListenError
+        The address is in use, or is none of this machine.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=2048)
+    except OSError as error:
+        raise ListenError(
+            f"cannot listen on {host}:{port} ({error}); choose another --host or --port"
+        ) from error
+
+
+def url_of(listener: socket.socket) -> str:
+    """The address of a socket, as people type it."""
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 class Server(uvicorn.Server):
