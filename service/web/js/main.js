@@ -8,6 +8,7 @@ import { image, onImage, start } from "./page/image.js";
 import * as layers from "./views/layers.js";
 import * as model from "./views/model.js";
 import { question } from "./method/question.js";
+import { fetchFile } from "./service/requests.js";
 import * as state from "./page/state.js";
 import { clear, tell, watched } from "./page/status.js";
 
@@ -64,7 +65,7 @@ for (const link of document.querySelectorAll("nav a")) {
 
 async function boot() {
   const limits = watched(controls.load, () => location.reload(), { kind: "models" });
-  const hasImage = start(limits); // meanwhile: the first picture waits for both
+  const hasImage = start({ limits, fetchFile }); // meanwhile: the first picture waits for both
   await limits;
   if (!controls.model()) return;
   state.onChange((names) => {

@@ -1,7 +1,10 @@
 // The question of an explanation: a class, and what it is explained against.
-import { model } from "./controls.js";
+import { methodOptions, model } from "./controls.js";
 import { choice, field, make } from "../page/dom.js";
 import * as state from "../page/state.js";
+
+/** The options of the explanation that the address asks for. */
+export const explainOptions = () => ({ ...methodOptions(), target: state.get("target"), contrast: state.get("contrast") });
 
 /** Ask about a class; the one that is predicted needs no name. Nothing is explained against itself. */
 export const askFor = (label, isPredicted) => state.update({
@@ -25,3 +28,6 @@ export function question({ predicted, hasTarget = true } = {}) {
     hasTarget ? field("Why", choice(entries("what it predicts", model().labels), chosen, (label) => askFor(label || predicted, !label))) : null,
     field("… rather than", choice(entries("nothing in particular", others), contrast, (label) => state.update({ contrast: label && `label:${label}` }))));
 }
+
+/** What a class is explained against. */
+export const contrastText = ({ method: { contrast } }) => (contrast ? ` rather than “${contrast}”` : "");

@@ -1,5 +1,4 @@
 // The image that is explained: a sample of ours, or one of the visitor's own.
-import { contentOf, send } from "../service/requests.js";
 import { find, make, save } from "./dom.js";
 import { smaller } from "./smaller.js";
 import * as state from "./state.js";
@@ -11,16 +10,17 @@ const READING = { kind: "image", text: "Reading the image …" };
 const listeners = [];
 let current = null;
 let own = null; // kept for the way back to it
-let limits = null; // what an image may have, once it is known
+let limits = null; // a promise of what an image may have
+let fetchFile = null; // gives a file of the service as a blob
 let turn = 0; // of the last image that was asked for: an older one that comes later is not shown
 
 export const image = () => current;
 export const onImage = (listener) => listeners.push(listener);
 export const samplePath = (name) => `web/samples/${name}.jpg`;
 
-/** Make the ways in: samples, files, the camera, dropping and pasting. `known` will be the limits of an image. */
-export function start(known) {
-  limits = known;
+/** Make the ways in: samples, files, the camera, dropping and pasting. `options.limits` promises the limits of an image. */
+export function start(options) {
+  ({ limits, fetchFile } = options);
   find("#samples").append(...SAMPLES.map((name) => make(
     "button",
     { type: "button", "data-sample": name, title: name, "aria-pressed": "false", click: () => choose(name) },
@@ -82,7 +82,7 @@ async function loadSample() {
     return;
   }
   const loaded = await watched(async () => {
-    const blob = await contentOf(await send(samplePath(name)), "blob");
+    const blob = await fetchFile(samplePath(name));
     return { blob, name: `${name}.jpg`, sample: name, bitmap: await bitmapOf(blob) };
   }, loadSample, READING);
   if (loaded && turn === mine) use(loaded);

@@ -63,6 +63,9 @@ export async function contentOf(answer, kind = "json") {
   }
 }
 
+/** A file of the service. */
+export const fetchFile = async (path) => contentOf(await send(path), "blob");
+
 async function problemOf(answer) {
   try {
     return new Problem(await answer.json());

@@ -4,11 +4,10 @@ import { tableOf } from "../map/colors.js";
 import * as columns from "../method/columns.js";
 import { colormap, isSmooth, model } from "../method/controls.js";
 import { choice, find, make, percent, renew, short, toggle } from "../page/dom.js";
-import { contrastText, explainOptions } from "./explain.js";
 import { image } from "../page/image.js";
 import { boundOf, makeMap, makeScale } from "../map/map.js";
 import { parameterField } from "../method/parameters.js";
-import { question } from "../method/question.js";
+import { contrastText, explainOptions, question } from "../method/question.js";
 import * as state from "../page/state.js";
 import { failed, watched } from "../page/status.js";
 

@@ -1,20 +1,17 @@
 // The view of one explanation.
 import { relevanceOf } from "../service/requests.js";
 import { tableOf } from "../map/colors.js";
-import { colormap, isSmooth, methodOptions, model } from "../method/controls.js";
+import { colormap, isSmooth, model } from "../method/controls.js";
 import { find, length, make, percent, renew, short, toggle } from "../page/dom.js";
 import { makeExports } from "./exports.js";
 import { image } from "../page/image.js";
 import { boundOf, makeMap, makeScale } from "../map/map.js";
-import { askFor, question } from "../method/question.js";
+import { askFor, contrastText, explainOptions, question } from "../method/question.js";
 import * as state from "../page/state.js";
 
 const LOOKS = ["cmap", "smooth", "opacity", "side"];
 const MAX_CLASSES = 10;
 let last = null;
-
-/** The options of the explanation that the address asks for. */
-export const explainOptions = () => ({ ...methodOptions(), target: state.get("target"), contrast: state.get("contrast") });
 
 /** Show the explanation; where only looks have changed, of the answer that is there. */
 export async function show(signal, changed) {
@@ -87,9 +84,6 @@ function classes(answer) {
     }, bar, make("span", {}, label), make("span", {}, percent(probability))));
   }));
 }
-
-/** What a class is explained against. */
-export const contrastText = ({ method: { contrast } }) => (contrast ? ` rather than “${contrast}”` : "");
 
 /** What the conservation of relevance means, in words. */
 function conservationText({ conservation: { start, arrived, ratio }, target }) {

@@ -2,7 +2,7 @@
 import { contentOf, explain, hasKey } from "../service/requests.js";
 import { colormap, isSmooth, model } from "../method/controls.js";
 import { find, make, save } from "../page/dom.js";
-import { explainOptions } from "./explain.js";
+import { explainOptions } from "../method/question.js";
 import { image } from "../page/image.js";
 import { snippets } from "./snippets.js";
 import { watched } from "../page/status.js";

@@ -3,10 +3,9 @@ import { answerTo, several } from "../service/answers.js";
 import { tableOf } from "../map/colors.js";
 import { attributor, colormap, isSmooth, load, model } from "../method/controls.js";
 import { find, length, make, renew, short } from "../page/dom.js";
-import { contrastText, explainOptions } from "./explain.js";
 import { image } from "../page/image.js";
 import { boundOf, makeMap } from "../map/map.js";
-import { question } from "../method/question.js";
+import { contrastText, explainOptions, question } from "../method/question.js";
 import { failed } from "../page/status.js";
 
 /** Show the layers, from the image to the network's output. */
