@@ -317,7 +317,7 @@ export interface components {
              * Unruled
              * @description Layers and functions that pass a plain gradient though the method has rules
              */
-            unruled: string[];
+            layers_without_rule: string[];
             /** @description The class that was explained */
             target: components["schemas"]["ClassScore"];
             /**
@@ -798,7 +798,7 @@ export interface components {
              * Unruled
              * @description Layers and functions that pass a plain gradient though the method has rules
              */
-            unruled: string[];
+            layers_without_rule: string[];
             /**
              * Explanations
              * @description One for each, in their order

@@ -82,7 +82,7 @@ class Explanation(Prediction):
     method: Mapping[str, Any]
     bound: float
     conservation: Mapping[str, Any]
-    unruled: tuple[str, ...]
+    layers_without_rule: tuple[str, ...]
     relevance: NDArray[np.float32] | None
     heatmap: bytes | None
     overlay: bytes | None
@@ -125,7 +125,10 @@ def read_explanations(
 ) -> tuple[Explanation, ...]:
     """The answer of `/explain`, of its JSON: one for each class that was asked for."""
     shared = _of_image(answer, timing_ms)
-    shared |= {"method": answer["method"], "unruled": tuple(answer["unruled"])}
+    shared |= {
+        "method": answer["method"],
+        "layers_without_rule": tuple(answer["layers_without_rule"]),
+    }
     return tuple(
         Explanation(
             **shared,

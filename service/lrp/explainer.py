@@ -23,7 +23,7 @@ from service.lrp.attribution.sampling import (
     smooth_grad,
 )
 from service.lrp.network.network import Network, names_of
-from service.lrp.rules.assignment import Rules, assign_rules, unruled
+from service.lrp.rules.assignment import Rules, assign_rules, layers_without_rule
 from service.lrp.rules.modified_weights import ModifiedWeights
 from service.lrp.twin import Box, NoTwinError, make_twin, with_taps
 from service.lrp.zennit_reference import in_call_order, make_oracle, zennit_composite
@@ -48,7 +48,7 @@ class Way:
         Which of them it is.
     taps : tuple of str
         Names of the layers at which relevance is counted.
-    unruled : tuple of str
+    layers_without_rule : tuple of str
         Layers and functions that pass a plain gradient though the method has rules.
     weights : dict of int to int
         Sizes in bytes of the modified weights, by their addresses.
@@ -57,7 +57,7 @@ class Way:
     gradient: LayerGradient
     engine: EngineName
     taps: tuple[str, ...]
-    unruled: tuple[str, ...]
+    layers_without_rule: tuple[str, ...]
     weights: dict[int, int]
 
 
@@ -68,7 +68,7 @@ class Attributions:
     found: Found
     engine: EngineName
     taps: tuple[str, ...]
-    unruled: tuple[str, ...]
+    layers_without_rule: tuple[str, ...]
 
     @property
     def logits(self) -> Tensor:
@@ -167,7 +167,7 @@ class Explainer:
         way = self.way(method)
         find, predict = _while_wanted(way.gradient.find, self.predict, is_wanted)
         found = self._attribute(find, predict, images, starts, method)
-        return Attributions(found, way.engine, way.taps, way.unruled)
+        return Attributions(found, way.engine, way.taps, way.layers_without_rule)
 
     def _attribute(
         self,
@@ -242,7 +242,7 @@ class Explainer:
             LayerGradient(with_taps(twin, taps), None, **options),
             "twin",
             names_of(taps),
-            unruled(graph, rules, method),
+            layers_without_rule(graph, rules, method),
             weights_of(twin),
         )
 
@@ -272,7 +272,7 @@ class Explainer:
             tapped, composite, at_tap=method.layer != INPUT, counts=method.conserves
         )
         graph = self.network.graph
-        names = (UNTRACED,) if graph is None else unruled(graph, rules or {}, method)
+        names = (UNTRACED,) if graph is None else layers_without_rule(graph, rules or {}, method)
         return Way(gradient, "zennit", names_of(taps), names, {})
 
 

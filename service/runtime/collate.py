@@ -62,7 +62,7 @@ def explanations_of(
             )
         except ServiceError as error:  # of this one alone
             return error
-        return Explanation(logits[row], attributions, way.engine, way.unruled)
+        return Explanation(logits[row], attributions, way.engine, way.layers_without_rule)
 
     return [make_one(row, job) for row, job in enumerate(jobs)]
 

@@ -126,14 +126,14 @@ class Explanation:
         One for each target.
     engine : {"twin", "zennit"}
         The implementation of the rules that ran.
-    unruled : tuple of str
+    layers_without_rule : tuple of str
         Layers and functions that pass a plain gradient though the method has rules.
     """
 
     logits: Floats
     attributions: tuple[Attribution, ...]
     engine: str
-    unruled: tuple[str, ...]
+    layers_without_rule: tuple[str, ...]
 
 
 @dataclass(frozen=True)

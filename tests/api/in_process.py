@@ -83,7 +83,7 @@ class FakeEngine:
             )
             for target in job.targets
         )
-        return Explanation(logits, found, engine="fake", unruled=("features.9",))
+        return Explanation(logits, found, engine="fake", layers_without_rule=("features.9",))
 
 
 class Connection:

@@ -121,7 +121,7 @@ def test_the_other_curls_give_answers(
     explanations = answered.get("explanations", [answered])
     assert all(one["heatmap"] for one in explanations)
     assert answered["method"]["composite"] == "custom" or len(explanations) == 2
-    assert answered["unruled"] == []
+    assert answered["layers_without_rule"] == []
 
 
 def test_each_form_of_a_request_is_answered(readme_server: RunningServer, folder: Path) -> None:

@@ -363,7 +363,7 @@ def test_a_custom_composite_runs_on_zennit_too() -> None:
     method = make_method(CONVOLUTION_LIKE, "gradient", {})
     found = explainer.explain(TINY_IMAGES, PREDICTED, method)
     assert found.engine == "zennit"
-    assert found.unruled == ("last",)
+    assert found.layers_without_rule == ("last",)
     plain = explainer.explain(TINY_IMAGES, PREDICTED, make_method("none", "gradient", {}))
     assert not torch.equal(found.relevances[0], plain.relevances[0])
 
@@ -373,7 +373,7 @@ def test_a_network_that_cannot_be_traced_is_explained_by_zennit() -> None:
     explainer, traced = Explainer(Deciding()), Explainer(Transposed())
     traced.network.module.load_state_dict(explainer.network.module.state_dict())
     found = explainer.explain(TINY_IMAGES, PREDICTED, Method())
-    assert (found.engine, found.taps, found.unruled) == ("zennit", (), (UNTRACED,))
+    assert (found.engine, found.taps, found.layers_without_rule) == ("zennit", (), (UNTRACED,))
     wanted = traced.explain(TINY_IMAGES, PREDICTED, Method())
     torch.testing.assert_close(found.relevances[0], wanted.relevances[0])
     with pytest.raises(OptionError, match="cannot be traced"):
@@ -399,11 +399,11 @@ class Attention(nn.Module):
 def test_what_passes_a_plain_gradient_is_named() -> None:
     explainer = Explainer(Attention())
     found = explainer.explain(TINY_IMAGES, PREDICTED, Method())
-    assert found.unruled == ("norm", "mean", "sigmoid", "mul")
+    assert found.layers_without_rule == ("norm", "mean", "sigmoid", "mul")
     plain = explainer.explain(TINY_IMAGES, PREDICTED, make_method("none", "gradient", {}))
-    assert plain.unruled == ()
+    assert plain.layers_without_rule == ()
 
 
-def test_nothing_is_unruled_in_the_shipped_network(shipped: Explainer, batch: Tensor) -> None:
+def test_every_layer_has_a_rule_in_the_shipped_network(shipped: Explainer, batch: Tensor) -> None:
     for method in NAMED:
-        assert shipped.explain(batch[:1], [mixed_start(1)], method).unruled == ()
+        assert shipped.explain(batch[:1], [mixed_start(1)], method).layers_without_rule == ()

@@ -99,7 +99,7 @@ class ExplanationAnswer:
         return {
             **predict_fields(question.card, explanation.logits, question.options, self.image),
             "method": self._method(),
-            "unruled": list(explanation.unruled),
+            "layers_without_rule": list(explanation.layers_without_rule),
         }
 
     def _method(self) -> dict[str, Any]:
@@ -157,7 +157,7 @@ def _without_lists(fields: dict[str, Any], limit: int) -> dict[str, Any]:
     places = (
         (fields["conservation"], "by_layer"),
         (fields["method"], "rules"),
-        (fields, "unruled"),
+        (fields, "layers_without_rule"),
     )
     long = [name for place, name in places if len(place.get(name) or ()) > limit]
     return {

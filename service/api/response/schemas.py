@@ -91,7 +91,7 @@ class TargetExplanation(_Answer):
 
 class _Explained(PredictAnswer):
     method: Method = Field(description="With every parameter that was in effect")
-    unruled: list[str] = Field(
+    layers_without_rule: list[str] = Field(
         description="Layers and functions that pass a plain gradient though the method has rules"
     )
 

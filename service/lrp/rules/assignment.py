@@ -68,7 +68,7 @@ def assign_rules(network: fx.GraphModule, method: Method) -> Rules:
     return {name: one for name, one in chosen.items() if one.rule != "gradient"}
 
 
-def unruled(network: fx.GraphModule, rules: Rules, method: Method) -> tuple[str, ...]:
+def layers_without_rule(network: fx.GraphModule, rules: Rules, method: Method) -> tuple[str, ...]:
     """List what passes a plain gradient though the method hands on relevance by rules."""
     if not method.conserves or not method.rules:
         return ()

@@ -16,7 +16,7 @@ def fields(
     n_predictions: int = 5,
     n_layers: int | None = 9,
     n_rules: int = 0,
-    n_unruled: int = 0,
+    n_without_rule: int = 0,
     label: str = "cat",
 ) -> dict[str, Any]:
     score = {"index": 3, "label": label, "probability": 0.123456789012345, "logit": -1.2345678}
@@ -26,14 +26,14 @@ def fields(
         "model": "resnet50",
         "predictions": [{**score, "index": n} for n in range(n_predictions)],
         "method": {"composite": "custom", "epsilon": 1e-6, "rules": [rule] * n_rules},
-        "unruled": [f"layer{n}.downsample" for n in range(n_unruled)],
+        "layers_without_rule": [f"layer{n}.downsample" for n in range(n_without_rule)],
         "target": score,
         "conservation": {"start": 1.0, "by_layer": None if n_layers is None else layers},
     }
 
 
 def test_what_fits_is_sent_whole() -> None:
-    sent = fields(n_layers=MAX_LISTED, n_unruled=3, n_rules=3)
+    sent = fields(n_layers=MAX_LISTED, n_without_rule=3, n_rules=3)
 
     assert json.loads(header_text(sent)) == sent
 
@@ -49,9 +49,9 @@ def test_nothing_is_not_cut() -> None:
     [
         fields(n_layers=MAX_LISTED + 1),
         fields(n_rules=MAX_LISTED + 1),
-        fields(n_unruled=MAX_LISTED + 1),
+        fields(n_without_rule=MAX_LISTED + 1),
     ],
-    ids=["by_layer", "rules", "unruled"],
+    ids=["by_layer", "rules", "layers_without_rule"],
 )
 def test_a_list_that_is_long_is_left_out_though_it_would_fit(sent: dict[str, Any]) -> None:
     n_characters = len(json.dumps(sent, separators=(",", ":")))
@@ -60,19 +60,19 @@ def test_a_list_that_is_long_is_left_out_though_it_would_fit(sent: dict[str, Any
 
     assert n_characters < MAX_HEADER
     assert found != sent
-    assert found.keys() >= sent.keys() - {"unruled"}
+    assert found.keys() >= sent.keys() - {"layers_without_rule"}
 
 
 def test_lists_that_grow_with_the_network_are_left_out() -> None:
-    sent = fields(n_layers=MAX_LISTED + 1, n_unruled=MAX_LISTED + 1, n_rules=MAX_LISTED + 1)
+    sent = fields(n_layers=MAX_LISTED + 1, n_without_rule=MAX_LISTED + 1, n_rules=MAX_LISTED + 1)
 
     found = json.loads(header_text(sent))
 
     assert found["conservation"] == {"start": 1.0}
     assert found["method"] == {"composite": "custom", "epsilon": 1e-6}
-    assert "unruled" not in found
+    assert "layers_without_rule" not in found
     assert found["predictions"] == sent["predictions"]
-    assert sent == fields(n_layers=41, n_unruled=41, n_rules=41)  # JSON has them still
+    assert sent == fields(n_layers=41, n_without_rule=41, n_rules=41)  # JSON has them still
 
 
 def test_of_many_predictions_the_best_are_kept() -> None:
@@ -88,7 +88,7 @@ def test_of_many_predictions_the_best_are_kept() -> None:
 
 
 def test_lists_below_the_limit_that_are_too_long_together_go_too() -> None:
-    sent = fields(n_layers=40, n_rules=40, n_unruled=40)
+    sent = fields(n_layers=40, n_rules=40, n_without_rule=40)
 
     found = json.loads(header_text(sent))
 
@@ -104,9 +104,9 @@ def test_lists_below_the_limit_that_are_too_long_together_go_too() -> None:
     st.text(max_size=60),
 )
 def test_it_is_short_ascii_json(
-    n_predictions: int, n_layers: int | None, n_rules: int, n_unruled: int, label: str
+    n_predictions: int, n_layers: int | None, n_rules: int, n_without_rule: int, label: str
 ) -> None:
-    text = header_text(fields(n_predictions, n_layers, n_rules, n_unruled, label))
+    text = header_text(fields(n_predictions, n_layers, n_rules, n_without_rule, label))
 
     assert len(text) <= MAX_HEADER
     assert text.isascii()

@@ -160,9 +160,9 @@ def test_what_has_no_rule_is_named(client: httpx.Client, photo: bytes) -> None:
 
     answer = explain(client, photo, composite=rules)
 
-    assert "features.0" in answer.unruled
-    assert not [name for name in answer.unruled if name.startswith("classifier")]
-    assert explain(client, photo).unruled == []
+    assert "features.0" in answer.layers_without_rule
+    assert not [name for name in answer.layers_without_rule if name.startswith("classifier")]
+    assert explain(client, photo).layers_without_rule == []
 
 
 # --- layers

@@ -17,7 +17,7 @@ from service.errors import OptionError
 from service.lrp.network.analysis import module_of
 from service.lrp.network.canonize import canonize
 from service.lrp.network.layers import Sum
-from service.lrp.rules.assignment import assign_rules, unruled
+from service.lrp.rules.assignment import assign_rules, layers_without_rule
 from service.methods import COMPOSITES, PLAIN, TYPES, Method, make_method, parse_rules
 from tests.lrp.networks import SIDES, architecture, random_networks
 from tests.lrp.unusual import unusual
@@ -128,14 +128,14 @@ def test_the_rule_gradient_takes_a_layer_out(network: fx.GraphModule) -> None:
 
 def test_what_has_no_rule_is_named_in_its_order(network: fx.GraphModule) -> None:
     method = custom({"layers": "body.0", "rule": "zplus"}, {"layers": "heads.b", "rule": "epsilon"})
-    found = unruled(network, assign_rules(network, method), method)
+    found = layers_without_rule(network, assign_rules(network, method), method)
     assert found == ("norm", "body.1", "sum", "average", "mean", "heads.a[0]")
 
 
 def test_a_method_without_rules_has_nothing_unruled(network: fx.GraphModule) -> None:
     method = make_method(None, "integrated_gradients", {})
     assert method.conserves
-    assert unruled(network, {}, method) == ()
+    assert layers_without_rule(network, {}, method) == ()
 
 
 class Functions(nn.Module):
@@ -154,7 +154,7 @@ class Functions(nn.Module):
 def test_functions_have_no_rule_either_and_those_that_need_none_are_not_named() -> None:
     method = custom({"layers": "conv", "rule": "zplus"})
     graph = canonize(Functions())
-    assert unruled(graph, assign_rules(graph, method), method) == ("exp", "abs", "neg")
+    assert layers_without_rule(graph, assign_rules(graph, method), method) == ("exp", "abs", "neg")
 
 
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose3d)
@@ -221,7 +221,7 @@ def test_only_methods_that_conserve_have_something_unruled(
     network: fx.GraphModule, composite: str
 ) -> None:
     method = make_method(composite, "gradient", {})
-    found = unruled(network, assign_rules(network, method), method)
+    found = layers_without_rule(network, assign_rules(network, method), method)
     assert bool(found) is method.conserves
     assert not method.conserves or "mean" in found
 
