@@ -26,7 +26,11 @@ async function draw(changed) {
     if (link.dataset.view === viewName()) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
   }
-  if (!changed || changed.some((name) => !["side", "target", "contrast", "columns", "own_scale"].includes(name))) drawControls();
+  if (
+    !changed ||
+    changed.some((name) => !["side", "target", "contrast", "columns", "own_scale"].includes(name))
+  )
+    drawControls();
   if (!image() && viewName() !== "model") {
     clear("answer");
     find("#view").replaceChildren();
@@ -35,10 +39,13 @@ async function draw(changed) {
   const { signal } = running;
   const stale = !changed || changed.includes("view") ? find("#view").firstElementChild : null;
   const timer = setTimeout(() => stale?.parentNode && renew(find("#view")), STALE_AFTER_MS); // it answers what was asked before
-  const isDone = await watched(async () => {
-    await VIEWS[viewName()].show(signal, changed);
-    return true;
-  }, () => draw());
+  const isDone = await watched(
+    async () => {
+      await VIEWS[viewName()].show(signal, changed);
+      return true;
+    },
+    () => draw(),
+  );
   clearTimeout(timer);
   if (!isDone && !signal.aborted) renew(find("#view"), ...refused()); // an old answer would mislead
 }
@@ -46,7 +53,9 @@ async function draw(changed) {
 /** What was asked, where the answer would be: it may be what is wrong. */
 function refused() {
   const isAsked = viewName() !== "model" && (state.get("target") || state.get("contrast"));
-  return isAsked ? [make("div", { class: "card" }, make("h2", {}, "What was asked"), question())] : [];
+  return isAsked
+    ? [make("div", { class: "card" }, make("h2", {}, "What was asked"), question())]
+    : [];
 }
 
 function drawControls() {

@@ -20,6 +20,6 @@ async function read(strip) {
 
 /** The colour of a share of the bound, from -1 to 1. */
 export function colorOf(table, share) {
-  const position = (table.length - 1) * (Math.max(-1, Math.min(1, share)) + 1) / 2;
+  const position = ((table.length - 1) * (Math.max(-1, Math.min(1, share)) + 1)) / 2;
   return table[Math.round(position)];
 }

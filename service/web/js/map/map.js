@@ -7,7 +7,8 @@ const PICTURE_PIXELS = 512;
 const MOVES = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 
 /** The largest absolute relevance. */
-export const boundOf = ({ values }) => values.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+export const boundOf = ({ values }) =>
+  values.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
 
 /**
  * Make a map.
@@ -20,7 +21,13 @@ export function makeMap({ found, view, bitmap, box, label, readout }) {
   const shown = view.isSmooth && found.height > 1 ? smooth(found) : found; // a row of units has no places
   const heat = make("canvas", { class: "heat", width: shown.width, height: shown.height });
   const cursor = make("span", { class: "cursor", hidden: true });
-  const map = make("div", { class: "map", tabindex: 0, role: "img", "aria-label": label }, picture, heat, cursor);
+  const map = make(
+    "div",
+    { class: "map", tabindex: 0, role: "img", "aria-label": label },
+    picture,
+    heat,
+    cursor,
+  );
   const shape = box && bitmap ? [box[2] - box[0], box[3] - box[1]] : [found.width, found.height];
   map.style.aspectRatio = found.height === 1 ? "8 / 1" : `${shape[0]} / ${shape[1]}`;
   if (bitmap && !view.isAlone) drawPicture(picture, bitmap, box);
@@ -35,7 +42,13 @@ function drawPicture(canvas, bitmap, [left, top, right, bottom]) {
   canvas.height = Math.round(scale * (bottom - top));
   const context = canvas.getContext("2d");
   context.imageSmoothingEnabled = scale < 1; // a small picture stays squares, as its map is
-  context.drawImage(bitmap, -left * scale, -top * scale, bitmap.width * scale, bitmap.height * scale);
+  context.drawImage(
+    bitmap,
+    -left * scale,
+    -top * scale,
+    bitmap.width * scale,
+    bitmap.height * scale,
+  );
 }
 
 function drawHeat(canvas, { values, width, height }, { table, bound, opacity, isAlone }) {
@@ -57,8 +70,10 @@ function follow(map, cursor, { values, width, height }, readout) {
     readout.textContent = `Row ${row}, column ${column}: ${short(value)}`;
     Object.assign(readout.dataset, { row, column, value });
     Object.assign(cursor.style, {
-      left: `${(100 * column) / width}%`, top: `${(100 * row) / height}%`,
-      width: `${100 / width}%`, height: `${100 / height}%`,
+      left: `${(100 * column) / width}%`,
+      top: `${(100 * row) / height}%`,
+      width: `${100 / width}%`,
+      height: `${100 / height}%`,
     });
     cursor.hidden = false;
   };
@@ -70,8 +85,12 @@ function follow(map, cursor, { values, width, height }, readout) {
   };
   map.addEventListener("pointermove", point);
   map.addEventListener("pointerdown", point); // a tap does not move
-  map.addEventListener("pointerleave", () => { cursor.hidden = true; });
-  map.addEventListener("blur", () => { cursor.hidden = true; });
+  map.addEventListener("pointerleave", () => {
+    cursor.hidden = true;
+  });
+  map.addEventListener("blur", () => {
+    cursor.hidden = true;
+  });
   map.addEventListener("keydown", (event) => {
     const move = MOVES[event.key];
     if (!move) return;
@@ -87,10 +106,34 @@ const clamp = (index, n) => Math.max(0, Math.min(n - 1, index));
 
 /** The colour bar of a map, with the scale that it has. */
 export function makeScale(table, bound) {
-  const canvas = make("canvas", { width: table.length, height: 1, role: "img", "aria-label": "Colour scale" });
+  const canvas = make("canvas", {
+    width: table.length,
+    height: 1,
+    role: "img",
+    "aria-label": "Colour scale",
+  });
   const pixels = new ImageData(table.length, 1);
   table.forEach((color, i) => pixels.data.set([...color, 255], 4 * i));
   canvas.getContext("2d").putImageData(pixels, 0, 0);
-  const ends = bound ? [["−" + short(bound), "against"], ["0", ""], ["+" + short(bound), "for"]] : [["", ""], ["0", ""], ["", ""]];
-  return make("div", { class: "scale" }, canvas, make("div", {}, ...ends.map(([text, side]) => make("span", {}, side ? `${text} ${side}` : text))));
+  const ends = bound
+    ? [
+        ["−" + short(bound), "against"],
+        ["0", ""],
+        ["+" + short(bound), "for"],
+      ]
+    : [
+        ["", ""],
+        ["0", ""],
+        ["", ""],
+      ];
+  return make(
+    "div",
+    { class: "scale" },
+    canvas,
+    make(
+      "div",
+      {},
+      ...ends.map(([text, side]) => make("span", {}, side ? `${text} ${side}` : text)),
+    ),
+  );
 }

@@ -5,8 +5,11 @@ const SMOOTH_PIXELS = 256;
 export function smooth({ values, width, height }) {
   const scale = Math.max(1, Math.round(SMOOTH_PIXELS / Math.max(width, height)));
   const [columns, rows] = [places(width, scale), places(height, scale)];
-  const row = (y, [left, right, share]) => (1 - share) * values[y * width + left] + share * values[y * width + right];
-  const fine = rows.flatMap(([top, bottom, share]) => columns.map((column) => (1 - share) * row(top, column) + share * row(bottom, column)));
+  const row = (y, [left, right, share]) =>
+    (1 - share) * values[y * width + left] + share * values[y * width + right];
+  const fine = rows.flatMap(([top, bottom, share]) =>
+    columns.map((column) => (1 - share) * row(top, column) + share * row(bottom, column)),
+  );
   return { values: Float32Array.from(fine), width: width * scale, height: height * scale };
 }
 

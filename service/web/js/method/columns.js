@@ -21,7 +21,12 @@ export function possible() {
 /** The columns that are shown: at first some methods, or the classes that are likeliest. */
 export function shown(likeliest) {
   const given = state.get("columns");
-  if (!given) return isByClass() ? likeliest : possible().slice(0, FIRST_METHODS).map(([value]) => value);
+  if (!given)
+    return isByClass()
+      ? likeliest
+      : possible()
+          .slice(0, FIRST_METHODS)
+          .map(([value]) => value);
   return given.split("|").filter(Boolean).map(read); // what there is not fails in its column
 }
 
@@ -37,12 +42,24 @@ const methodOf = (column) => column.split(";")[0];
 export function parametersOf(column) {
   if (isByClass()) return [];
   const method = methodOf(column);
-  const found = [...composites(), ...model().attributors.map((one) => ({ ...one, name: `~${one.name}` }))].find(({ name }) => name === method);
+  const found = [
+    ...composites(),
+    ...model().attributors.map((one) => ({ ...one, name: `~${one.name}` })),
+  ].find(({ name }) => name === method);
   const set = changed(column);
-  return (found?.parameters ?? []).map((parameter) => ({ parameter, value: set[parameter.name] ?? parameter.default ?? "" }));
+  return (found?.parameters ?? []).map((parameter) => ({
+    parameter,
+    value: set[parameter.name] ?? parameter.default ?? "",
+  }));
 }
 
-const changed = (column) => Object.fromEntries(column.split(";").slice(1).map((pair) => pair.split("=")));
+const changed = (column) =>
+  Object.fromEntries(
+    column
+      .split(";")
+      .slice(1)
+      .map((pair) => pair.split("=")),
+  );
 
 /** The same column with another value of a parameter; null is its default. */
 export function withParameter(column, name, value) {
@@ -61,7 +78,14 @@ export function titleOf(column) {
 /** The options of a column. */
 export function optionsOf(column, options) {
   if (isByClass()) return { ...options, target: `label:${column}`, contrast: "" };
-  const common = { model: options.model, target: options.target, contrast: options.contrast, ...changed(column) };
+  const common = {
+    model: options.model,
+    target: options.target,
+    contrast: options.contrast,
+    ...changed(column),
+  };
   const method = methodOf(column);
-  return method.startsWith("~") ? { ...common, attributor: method.slice(1) } : { ...common, composite: method };
+  return method.startsWith("~")
+    ? { ...common, attributor: method.slice(1) }
+    : { ...common, composite: method };
 }

@@ -14,7 +14,8 @@ export async function load() {
 }
 
 /** The model that is asked. */
-export const model = () => models.find(({ name }) => name === state.get("model")) ?? models.find((one) => one.default);
+export const model = () =>
+  models.find(({ name }) => name === state.get("model")) ?? models.find((one) => one.default);
 
 export const isModelKnown = () => asked("model", model()) === model().name;
 export const attributor = () => named(model().attributors, state.get("attributor", "gradient"));
@@ -29,7 +30,11 @@ const named = (entries, name) => entries.find((entry) => entry.name === name) ??
 /** The composites, those that the model's bundle brings among them. */
 export const composites = () => [
   ...model().composites,
-  ...Object.keys(model().own_composites).map((name) => ({ name, text: "Rules that the model brings", parameters: [] })),
+  ...Object.keys(model().own_composites).map((name) => ({
+    name,
+    text: "Rules that the model brings",
+    parameters: [],
+  })),
 ];
 
 /** The composite, where the attributor goes with one. */
@@ -56,12 +61,39 @@ export function draw({ hasMethod, hasColors }) {
   const entries = (found) => found.map(({ name, text }) => [name, `${name}: ${text}`]);
   const several = models.length > 1 || !isModelKnown();
   find("#controls").hidden = !several && !hasColors;
-  renew(find("#controls"),
+  renew(
+    find("#controls"),
     make("h2", {}, hasMethod ? "Method" : hasColors ? "Looks" : "Model"),
-    several ? field("Model", choice(models.map(({ name }) => [name, name]), asked("model", model()), (name) => reset({ model: name, composite: null, attributor: null, target: null, contrast: null, columns: null }))) : null,
+    several
+      ? field(
+          "Model",
+          choice(
+            models.map(({ name }) => [name, name]),
+            asked("model", model()),
+            (name) =>
+              reset({
+                model: name,
+                composite: null,
+                attributor: null,
+                target: null,
+                contrast: null,
+                columns: null,
+              }),
+          ),
+        )
+      : null,
     ...(hasMethod ? methodFields() : []),
-    hasColors ? field("Colours", choice(entries(model().colormaps), asked("cmap", colormap()), (name) => state.update({ cmap: name }))) : null,
-    hasColors ? toggle("Smooth", isSmooth(), (isOn) => state.update({ smooth: isOn ? 1 : null })) : null,
+    hasColors
+      ? field(
+          "Colours",
+          choice(entries(model().colormaps), asked("cmap", colormap()), (name) =>
+            state.update({ cmap: name }),
+          ),
+        )
+      : null,
+    hasColors
+      ? toggle("Smooth", isSmooth(), (isOn) => state.update({ smooth: isOn ? 1 : null }))
+      : null,
   );
 }
 
@@ -70,10 +102,26 @@ function methodFields() {
   const [chosen, ways] = [composite(), model().attributors];
   const [kind, method] = chosen ? ["composite", chosen] : ["attributor", attributor()];
   return [
-    field("Attributor", choice(entries(ways), asked("attributor", attributor()), (name) => reset({ attributor: name === ways[0].name ? null : name, composite: null }))),
-    chosen ? field("Composite", choice(entries(composites()), asked("composite", chosen), (name) => reset({ composite: name }))) : null,
+    field(
+      "Attributor",
+      choice(entries(ways), asked("attributor", attributor()), (name) =>
+        reset({ attributor: name === ways[0].name ? null : name, composite: null }),
+      ),
+    ),
+    chosen
+      ? field(
+          "Composite",
+          choice(entries(composites()), asked("composite", chosen), (name) =>
+            reset({ composite: name }),
+          ),
+        )
+      : null,
     asked(kind, method) === method.name ? make("p", { class: "quiet" }, method.text) : null,
-    ...parameters().map((one) => parameterField(one, state.get(one.name, one.default ?? ""), (value) => state.update({ [one.name]: value }))),
+    ...parameters().map((one) =>
+      parameterField(one, state.get(one.name, one.default ?? ""), (value) =>
+        state.update({ [one.name]: value }),
+      ),
+    ),
   ];
 }
 

@@ -11,7 +11,8 @@ export function make(tag, properties = {}, ...children) {
 }
 
 /** Those children that are there. */
-export const there = (children) => children.filter((child) => child !== null && child !== undefined);
+export const there = (children) =>
+  children.filter((child) => child !== null && child !== undefined);
 
 export const find = (selector) => document.querySelector(selector);
 
@@ -28,18 +29,27 @@ const idOf = (label) => `control-${label.replace(/\W+/g, "-")}`;
 export function choice(entries, chosen, onChange) {
   const isKnown = entries.some(([value]) => value === chosen);
   const all = isKnown ? entries : [[chosen, `${chosen} (not known)`], ...entries];
-  const select = make("select", { change: () => onChange(select.value), "aria-invalid": isKnown ? null : "true" });
-  select.append(...all.map(([value, text]) => {
-    const option = make("option", { value }, text);
-    option.selected = value === chosen;
-    return option;
-  }));
+  const select = make("select", {
+    change: () => onChange(select.value),
+    "aria-invalid": isKnown ? null : "true",
+  });
+  select.append(
+    ...all.map(([value, text]) => {
+      const option = make("option", { value }, text);
+      option.selected = value === chosen;
+      return option;
+    }),
+  );
   return select;
 }
 
 /** A checkbox with its text. */
 export function toggle(text, isOn, onChange, place = "") {
-  const box = make("input", { type: "checkbox", id: idOf(`${place}${text}`), change: () => onChange(box.checked) });
+  const box = make("input", {
+    type: "checkbox",
+    id: idOf(`${place}${text}`),
+    change: () => onChange(box.checked),
+  });
   box.checked = isOn;
   return make("label", { class: "switch" }, box, text);
 }
@@ -47,11 +57,15 @@ export function toggle(text, isOn, onChange, place = "") {
 /** Three significant digits, as people read them. */
 export function short(number) {
   if (number === 0) return "0";
-  const text = Math.abs(number) < 1e-3 || Math.abs(number) >= 1e5 ? number.toExponential(2) : String(Number(number.toPrecision(3)));
+  const text =
+    Math.abs(number) < 1e-3 || Math.abs(number) >= 1e5
+      ? number.toExponential(2)
+      : String(Number(number.toPrecision(3)));
   return text.replaceAll("-", "−");
 }
 
-export const percent = (share) => `${(100 * share).toFixed(Math.abs(share) < 0.0995 ? 1 : 0).replace("-", "−")}%`;
+export const percent = (share) =>
+  `${(100 * share).toFixed(Math.abs(share) < 0.0995 ? 1 : 0).replace("-", "−")}%`;
 
 /** Give a file away. */
 export function save(blob, name) {
@@ -68,7 +82,9 @@ export function renew(place, ...children) {
   const focused = place.contains(document.activeElement) ? keyOf(document.activeElement) : null;
   place.replaceChildren(...there(children));
   if (!focused) return;
-  const kept = [...place.querySelectorAll("button, input, select, [tabindex]")].find((one) => keyOf(one) === focused);
+  const kept = [...place.querySelectorAll("button, input, select, [tabindex]")].find(
+    (one) => keyOf(one) === focused,
+  );
   (kept ?? place.closest("[tabindex]"))?.focus({ preventScroll: true });
 }
 

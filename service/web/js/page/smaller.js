@@ -6,9 +6,17 @@ export async function smaller(blob, bitmap, limits) {
   if (!bitmap || !limits) return null;
   const { width, height } = bitmap;
   if (blob.size <= limits.max_body_bytes && width * height <= limits.max_pixels) return null;
-  let scale = Math.min(1, SIDE / Math.max(width, height), Math.sqrt(limits.max_pixels / (width * height)));
-  for (;; scale /= 2) {
-    const made = await jpeg(bitmap, Math.max(1, Math.floor(scale * width)), Math.max(1, Math.floor(scale * height)));
+  let scale = Math.min(
+    1,
+    SIDE / Math.max(width, height),
+    Math.sqrt(limits.max_pixels / (width * height)),
+  );
+  for (; ; scale /= 2) {
+    const made = await jpeg(
+      bitmap,
+      Math.max(1, Math.floor(scale * width)),
+      Math.max(1, Math.floor(scale * height)),
+    );
     if (made.size <= limits.max_body_bytes) return made;
     if (scale * Math.max(width, height) < 2) return null;
   }

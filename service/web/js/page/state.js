@@ -21,7 +21,11 @@ export function update(changes, { isSmall = false } = {}) {
   const names = replace(next);
   if (!names.length) return;
   const query = new URLSearchParams(next).toString();
-  history[isSmall ? "replaceState" : "pushState"](null, "", query ? `?${query}` : location.pathname);
+  history[isSmall ? "replaceState" : "pushState"](
+    null,
+    "",
+    query ? `?${query}` : location.pathname,
+  );
   tell(names);
 }
 

@@ -8,7 +8,8 @@ const shown = new Map();
 export const tell = (kind, text, again) => show(kind, problem(text, again));
 
 /** Show what is waited for. */
-export const tellWaiting = (kind, text, style = "waiting") => show(kind, make("p", { class: style }, make("span", { class: "spinner" }), text));
+export const tellWaiting = (kind, text, style = "waiting") =>
+  show(kind, make("p", { class: style }, make("span", { class: "spinner" }), text));
 
 function show(kind, content) {
   clear(kind);
@@ -16,7 +17,13 @@ function show(kind, content) {
   find("#status").append(content);
 }
 
-const problem = (text, again) => make("div", { class: "problem", role: "alert" }, make("span", {}, text), again && make("button", { type: "button", click: again }, "Try again"));
+const problem = (text, again) =>
+  make(
+    "div",
+    { class: "problem", role: "alert" },
+    make("span", {}, text),
+    again && make("button", { type: "button", click: again }, "Try again"),
+  );
 
 /** What has failed, in words; with a way to try it once more, where that may help. */
 export const failed = (error, again) => problem(error.message, isRefused(error) ? null : again);
@@ -30,7 +37,11 @@ export function clear(kind) {
  * Run some work: a spinner where it takes long, its problem where it fails; `again` tries it once more.
  * Of each kind of work there is one problem at most: what succeeds clears its own, and no other.
  */
-export async function watched(work, again, { kind = "answer", text = "The network is looking …" } = {}) {
+export async function watched(
+  work,
+  again,
+  { kind = "answer", text = "The network is looking …" } = {},
+) {
   clear(kind);
   const busy = Symbol(kind);
   const timer = setTimeout(() => tellWaiting(busy, text, "busy"), SPINNER_AFTER_MS);
@@ -53,8 +64,20 @@ const isRefused = ({ status }) => status >= 400 && status < 500;
 /** Ask for a key, as the service does. */
 export function ask(text) {
   asking ??= new Promise((resolve) => {
-    const input = make("input", { type: "password", autocomplete: "off", "aria-label": "API key", required: true, pattern: "[\\x21-\\x7e]+", title: "Letters, digits and signs of ASCII, without spaces" });
-    const form = make("form", { class: "problem" }, make("p", {}, text), make("div", { class: "row" }, input, make("button", {}, "Use this key")));
+    const input = make("input", {
+      type: "password",
+      autocomplete: "off",
+      "aria-label": "API key",
+      required: true,
+      pattern: "[\\x21-\\x7e]+",
+      title: "Letters, digits and signs of ASCII, without spaces",
+    });
+    const form = make(
+      "form",
+      { class: "problem" },
+      make("p", {}, text),
+      make("div", { class: "row" }, input, make("button", {}, "Use this key")),
+    );
     form.addEventListener("submit", (event) => {
       event.preventDefault();
       form.remove();

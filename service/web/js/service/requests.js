@@ -71,7 +71,10 @@ async function problemOf(answer) {
     return new Problem(await answer.json());
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    return new Problem({ title: `The answer cannot be read (status ${answer.status})`, status: answer.status });
+    return new Problem({
+      title: `The answer cannot be read (status ${answer.status})`,
+      status: answer.status,
+    });
   }
 }
 
@@ -81,16 +84,23 @@ function wait(ms, problem, signal) {
   tellWaiting("waiting", `${reason}. Trying again in ${Math.ceil(ms / 1000)} s …`);
   return new Promise((resolve, reject) => {
     const timer = setTimeout(resolve, ms);
-    signal?.addEventListener("abort", () => {
-      clearTimeout(timer);
-      clear("waiting");
-      reject(new DOMException("given up", "AbortError"));
-    }, { once: true });
+    signal?.addEventListener(
+      "abort",
+      () => {
+        clearTimeout(timer);
+        clear("waiting");
+        reject(new DOMException("given up", "AbortError"));
+      },
+      { once: true },
+    );
   });
 }
 
 /** The query of an explanation. */
-export const query = (options) => new URLSearchParams(Object.entries(options).filter(([, value]) => value !== undefined && value !== ""));
+export const query = (options) =>
+  new URLSearchParams(
+    Object.entries(options).filter(([, value]) => value !== undefined && value !== ""),
+  );
 
 /** Ask for an explanation; gives the answer itself. */
 export function explain(image, options, { accept = "application/json", signal } = {}) {
@@ -106,7 +116,8 @@ export function explain(image, options, { accept = "application/json", signal } 
 export async function relevanceOf(image, options, signal) {
   const answer = await explain(image, { ...options, output: "relevance" }, { signal });
   const fields = await contentOf(answer);
-  const [, computeMs = null] = /compute;dur=([\d.]+)/.exec(answer.headers.get("Server-Timing") ?? "") ?? [];
+  const [, computeMs = null] =
+    /compute;dur=([\d.]+)/.exec(answer.headers.get("Server-Timing") ?? "") ?? [];
   return { ...fields, ...floats(fields.relevance), computeMs: computeMs && Number(computeMs) }; // null: from the cache
 }
 

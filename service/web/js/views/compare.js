@@ -20,7 +20,12 @@ const opened = new Set(); // the places of columns whose parameters are shown
 /** Show the columns, each as its answer comes. */
 export async function show(signal) {
   const [asked, table] = [image(), await tableOf(colormap())];
-  const predicted = await likeliest(asked, state.get("model"), Math.min(FIRST_CLASSES, model().labels.length), signal);
+  const predicted = await likeliest(
+    asked,
+    state.get("model"),
+    Math.min(FIRST_CLASSES, model().labels.length),
+    signal,
+  );
   if (signal.aborted) return;
   const names = columns.shown(predicted);
   const answers = names.map(() => null);
@@ -40,7 +45,8 @@ export async function show(signal) {
   await several(names, load);
 }
 
-const answerOf = (asked, column, target, signal) => answerTo(asked, columns.optionsOf(column, { ...explainOptions(), target }), signal);
+const answerOf = (asked, column, target, signal) =>
+  answerTo(asked, columns.optionsOf(column, { ...explainOptions(), target }), signal);
 
 /** What is wrong with a column stands in it: the others do not suffer from it. */
 const failure = (again) => (error) => {
@@ -60,15 +66,32 @@ function draw(names, answers, table, predicted) {
   const there = answers.filter((answer) => answer && !answer.error);
   const common = Math.max(...there.map(boundOf), 0);
   const weak = isOwn ? 0 : there.filter((answer) => boundOf(answer) < WEAK * common).length;
-  renew(find("#view"), make("div", { class: "card" },
-    make("h2", {}, heading(there)),
-    columns.isByClass() ? null : question({ predicted }),
-    chooser(names),
-    wrong ? failed(wrong, () => answers.forEach(({ again }) => again())) : null,
-    isOwn || !there.length ? null : makeScale(table, common),
-    weak ? make("p", { class: "quiet", id: "weak" }, `${weak} of ${there.length} are too weak to be seen on this scale.`) : null,
-    make("div", { class: "columns", id: "columns" }, ...names.map((_, i) => column(names, i, wrong ? { wrong } : answers[i], table, isOwn ? null : common))),
-  ));
+  renew(
+    find("#view"),
+    make(
+      "div",
+      { class: "card" },
+      make("h2", {}, heading(there)),
+      columns.isByClass() ? null : question({ predicted }),
+      chooser(names),
+      wrong ? failed(wrong, () => answers.forEach(({ again }) => again())) : null,
+      isOwn || !there.length ? null : makeScale(table, common),
+      weak
+        ? make(
+            "p",
+            { class: "quiet", id: "weak" },
+            `${weak} of ${there.length} are too weak to be seen on this scale.`,
+          )
+        : null,
+      make(
+        "div",
+        { class: "columns", id: "columns" },
+        ...names.map((_, i) =>
+          column(names, i, wrong ? { wrong } : answers[i], table, isOwn ? null : common),
+        ),
+      ),
+    ),
+  );
 }
 
 function heading([first]) {
@@ -81,28 +104,65 @@ function chooser(names) {
   const others = every.filter(([value]) => !names.includes(value));
   const add = choice([["", "Add …"], ...others], "", (name) => columns.show([...names, name]));
   add.setAttribute("aria-label", "Add a column");
-  const by = choice([["", "methods"], ["classes", "classes"]], state.get("by"), (value) => state.update({ by: value, columns: null }));
+  const by = choice(
+    [
+      ["", "methods"],
+      ["classes", "classes"],
+    ],
+    state.get("by"),
+    (value) => state.update({ by: value, columns: null }),
+  );
   by.setAttribute("aria-label", "Compare");
-  return make("div", { class: "row" }, "Compare", by, others.length ? add : null,
-    every.length <= MAX_AT_ONCE ? make("button", { type: "button", click: () => columns.show(every.map(([value]) => value)) }, "All") : null,
-    every.length > MAX_AT_ONCE && columns.isByClass() ? make("button", { type: "button", click: showLikeliest }, `The ${LIKELIEST} likeliest`) : null,
-    toggle("Each on a scale of its own", Boolean(state.get("own_scale")), (isOn) => state.update({ own_scale: isOn ? 1 : null })));
+  return make(
+    "div",
+    { class: "row" },
+    "Compare",
+    by,
+    others.length ? add : null,
+    every.length <= MAX_AT_ONCE
+      ? make(
+          "button",
+          { type: "button", click: () => columns.show(every.map(([value]) => value)) },
+          "All",
+        )
+      : null,
+    every.length > MAX_AT_ONCE && columns.isByClass()
+      ? make("button", { type: "button", click: showLikeliest }, `The ${LIKELIEST} likeliest`)
+      : null,
+    toggle("Each on a scale of its own", Boolean(state.get("own_scale")), (isOn) =>
+      state.update({ own_scale: isOn ? 1 : null }),
+    ),
+  );
 }
 
 async function showLikeliest() {
   const asked = image();
-  const labels = await watched(() => likeliest(asked, state.get("model"), LIKELIEST), showLikeliest);
+  const labels = await watched(
+    () => likeliest(asked, state.get("model"), LIKELIEST),
+    showLikeliest,
+  );
   if (labels && asked === image()) columns.show(labels);
 }
 
 function column(names, i, answer, table, common) {
   const name = columns.titleOf(names[i]);
   const without = names.filter((_, j) => j !== i);
-  return make("article", { class: "column" },
-    make("div", { class: "head" }, make("h3", {}, name),
-      make("button", { type: "button", "aria-label": `Remove ${name}`, click: () => remove(without) }, "×")),
+  return make(
+    "article",
+    { class: "column" },
+    make(
+      "div",
+      { class: "head" },
+      make("h3", {}, name),
+      make(
+        "button",
+        { type: "button", "aria-label": `Remove ${name}`, click: () => remove(without) },
+        "×",
+      ),
+    ),
     ...content(name, answer, table, common),
-    settings(names, i));
+    settings(names, i),
+  );
 }
 
 function content(name, answer, table, common) {
@@ -110,11 +170,21 @@ function content(name, answer, table, common) {
   if (answer.wrong) return [];
   if (answer.error) return [failed(answer.error, answer.again)];
   const readout = make("p", { class: "readout quiet" });
-  const view = { table, bound: common ?? boundOf(answer), opacity: 1, isAlone: true, isSmooth: isSmooth() };
+  const view = {
+    table,
+    bound: common ?? boundOf(answer),
+    opacity: 1,
+    isAlone: true,
+    isSmooth: isSmooth(),
+  };
   return [
     makeMap({ found: answer, view, label: `Relevance by ${name}`, readout }),
     common === null ? makeScale(table, boundOf(answer)) : null,
-    make("p", { class: "quiet" }, `${took(answer)} · ${conserved(answer)} · largest ${short(boundOf(answer))}`),
+    make(
+      "p",
+      { class: "quiet" },
+      `${took(answer)} · ${conserved(answer)} · largest ${short(boundOf(answer))}`,
+    ),
     readout,
   ];
 }
@@ -123,9 +193,16 @@ function content(name, answer, table, common) {
 function settings(names, i) {
   const found = columns.parametersOf(names[i]);
   if (!found.length) return null;
-  const change = (name) => (value) => columns.show(names.with(i, columns.withParameter(names[i], name, value)));
-  const box = make("details", { open: opened.has(i) }, make("summary", {}, "Parameters"),
-    ...found.map(({ parameter, value }) => parameterField(parameter, value, change(parameter.name), `${i}-`)));
+  const change = (name) => (value) =>
+    columns.show(names.with(i, columns.withParameter(names[i], name, value)));
+  const box = make(
+    "details",
+    { open: opened.has(i) },
+    make("summary", {}, "Parameters"),
+    ...found.map(({ parameter, value }) =>
+      parameterField(parameter, value, change(parameter.name), `${i}-`),
+    ),
+  );
   box.addEventListener("toggle", () => (box.open ? opened.add(i) : opened.delete(i)));
   return box;
 }
@@ -136,4 +213,5 @@ function remove(left) {
 }
 
 const took = ({ computeMs }) => (computeMs === null ? "from the cache" : `${short(computeMs)} ms`);
-const conserved = ({ conservation: { ratio } }) => (ratio === null ? "not conserving" : `${percent(ratio)} conserved`);
+const conserved = ({ conservation: { ratio } }) =>
+  ratio === null ? "not conserving" : `${percent(ratio)} conserved`;

@@ -11,8 +11,19 @@ import { failed } from "../page/status.js";
 /** Show the layers, from the image to the network's output. */
 export async function show(signal) {
   if (!attributor().is_modified) {
-    renew(find("#view"), make("div", { class: "card" }, make("h2", {}, "Relevance, layer by layer"),
-      make("p", {}, `${attributor().name.replaceAll("_", " ")} explains the network as a whole: it has no relevance at its layers. Choose the attributor gradient.`)));
+    renew(
+      find("#view"),
+      make(
+        "div",
+        { class: "card" },
+        make("h2", {}, "Relevance, layer by layer"),
+        make(
+          "p",
+          {},
+          `${attributor().name.replaceAll("_", " ")} explains the network as a whole: it has no relevance at its layers. Choose the attributor gradient.`,
+        ),
+      ),
+    );
     return;
   }
   const asked = image();
@@ -38,7 +49,10 @@ export async function show(signal) {
 const dotted = (name) => name.split(/(?<=\.)/).flatMap((part) => [part, make("wbr")]);
 
 /** A layer whose map is not there yet. */
-const coming = (name) => [make("h3", {}, ...dotted(name)), make("div", { class: "map", "aria-busy": "true" })];
+const coming = (name) => [
+  make("h3", {}, ...dotted(name)),
+  make("div", { class: "map", "aria-busy": "true" }),
+];
 
 /** What is wrong with a layer stands in its place: the others do not suffer from it. */
 function fail(place, name, error, again) {
@@ -51,32 +65,79 @@ function fail(place, name, error, again) {
 
 /** Draw all but the maps, which come one after the other; gives their places. */
 function draw(names, first) {
-  const { target, conservation, predictions: [predicted] } = first;
-  const places = new Map(names.map((name) => [name, make("article", { class: "column" }, ...coming(name))]));
-  renew(find("#view"), make("div", { class: "stack" },
-    make("div", { class: "card" }, make("h2", {}, `How much of “${target.label}”${contrastText(first)} arrives`), question({ predicted: predicted.label }), flow(conservation)),
-    make("div", { class: "card" }, make("h2", {}, "Relevance, layer by layer"),
-      make("p", { class: "quiet" }, "Summed over channels; each layer on a scale of its own."),
-      make("div", { class: "columns small", id: "layers" }, ...places.values()))));
+  const {
+    target,
+    conservation,
+    predictions: [predicted],
+  } = first;
+  const places = new Map(
+    names.map((name) => [name, make("article", { class: "column" }, ...coming(name))]),
+  );
+  renew(
+    find("#view"),
+    make(
+      "div",
+      { class: "stack" },
+      make(
+        "div",
+        { class: "card" },
+        make("h2", {}, `How much of “${target.label}”${contrastText(first)} arrives`),
+        question({ predicted: predicted.label }),
+        flow(conservation),
+      ),
+      make(
+        "div",
+        { class: "card" },
+        make("h2", {}, "Relevance, layer by layer"),
+        make("p", { class: "quiet" }, "Summed over channels; each layer on a scale of its own."),
+        make("div", { class: "columns small", id: "layers" }, ...places.values()),
+      ),
+    ),
+  );
   return places;
 }
 
 function flow({ by_layer: byLayer, arrived }) {
-  if (!byLayer) return make("p", {}, "This method does not conserve relevance: there is no amount that arrives.");
-  const layers = [...byLayer, { layer: "input", arrived }].filter(({ layer: name }, i, all) => all.findIndex((one) => one.layer === name) === i).reverse();
+  if (!byLayer)
+    return make(
+      "p",
+      {},
+      "This method does not conserve relevance: there is no amount that arrives.",
+    );
+  const layers = [...byLayer, { layer: "input", arrived }]
+    .filter(({ layer: name }, i, all) => all.findIndex((one) => one.layer === name) === i)
+    .reverse();
   const most = Math.max(...layers.map(({ arrived }) => Math.abs(arrived)));
-  return make("div", { class: "flow", id: "flow" }, ...layers.map(({ layer: name, arrived: amount }) => {
-    const bar = make("i", { class: amount < 0 ? "against" : "for" });
-    bar.style.width = most ? length(Math.abs(amount) / most) : "0";
-    return make("div", {}, make("span", {}, ...dotted(name)), bar, make("span", {}, short(amount)));
-  }));
+  return make(
+    "div",
+    { class: "flow", id: "flow" },
+    ...layers.map(({ layer: name, arrived: amount }) => {
+      const bar = make("i", { class: amount < 0 ? "against" : "for" });
+      bar.style.width = most ? length(Math.abs(amount) / most) : "0";
+      return make(
+        "div",
+        {},
+        make("span", {}, ...dotted(name)),
+        bar,
+        make("span", {}, short(amount)),
+      );
+    }),
+  );
 }
 
 function fill(place, name, answer, table) {
   const readout = make("p", { class: "readout quiet" });
   const { kind, shape } = model().layers.find((one) => one.name === name);
   const bound = boundOf(answer);
-  place.replaceChildren(make("h3", {}, ...dotted(name)),
-    makeMap({ found: answer, view: { table, bound, opacity: 1, isAlone: true, isSmooth: isSmooth() }, label: `Relevance at ${name}`, readout }),
-    make("p", { class: "quiet" }, `${kind} · ${shape.join("×")} · largest ${short(bound)}`), readout);
+  place.replaceChildren(
+    make("h3", {}, ...dotted(name)),
+    makeMap({
+      found: answer,
+      view: { table, bound, opacity: 1, isAlone: true, isSmooth: isSmooth() },
+      label: `Relevance at ${name}`,
+      readout,
+    }),
+    make("p", { class: "quiet" }, `${kind} · ${shape.join("×")} · largest ${short(bound)}`),
+    readout,
+  );
 }

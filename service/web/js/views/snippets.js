@@ -11,7 +11,9 @@ export const snippets = {
   },
 
   Python({ url, file, sample, hasKey }) {
-    const read = sample ? `urlopen(${JSON.stringify(sample)}).read()` : `open(${JSON.stringify(file)}, "rb").read()`;
+    const read = sample
+      ? `urlopen(${JSON.stringify(sample)}).read()`
+      : `open(${JSON.stringify(file)}, "rb").read()`;
     return `import base64, json${hasKey ? ", os" : ""}
 from urllib.request import Request, urlopen
 
