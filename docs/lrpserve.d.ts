@@ -347,7 +347,7 @@ export interface components {
              * Status
              * @enum {string}
              */
-            status: "ok" | "starting" | "ready" | "stalled" | "leaving" | "draining" | "broken";
+            status: "ok" | "starting" | "ready" | "stalled" | "grace" | "draining" | "broken";
         };
         /**
          * ImageInfo

@@ -34,7 +34,7 @@ from service.models.registry import served_models
 from service.runtime.device_thread import JobRunner
 from service.runtime.queue import DeviceQueue
 from service.settings import Settings
-from service.worker_state import Seat
+from service.worker_state import WorkerSlot
 
 DESCRIPTION = """What a network sees in an image (`/predict`), and which pixels made it say so
 (`/explain`). Try it: open an operation below, choose *Try it out*, pick an image and *Execute*."""
@@ -43,7 +43,7 @@ DESCRIPTION = """What a network sees in an image (`/predict`), and which pixels 
 def create_app(
     settings: Settings,
     on_loaded: Callable[[Services], None] = lambda services: None,
-    seat: Seat | None = None,
+    slot: WorkerSlot | None = None,
     rate_limit: RateLimit | None = None,
 ) -> FastAPI:
     """Make the application.
@@ -54,7 +54,7 @@ def create_app(
         Of this application.
     on_loaded : callable, optional
         Called, on a device thread, when loading the models has ended, well or not.
-    seat : Seat, optional
+    slot : WorkerSlot, optional
         Its place among the worker processes; by default it is alone.
     rate_limit : RateLimit, optional
         That of all worker processes; by default it has its own, as the settings say.
@@ -86,7 +86,7 @@ def create_app(
         default,
         queue,
         metrics,
-        seat or Seat(),
+        slot or WorkerSlot(),
         rate_limit or make_rate_limit(settings),
         Cache(settings.cache_bytes, cards),
     )
@@ -94,7 +94,7 @@ def create_app(
         title="lrpserve",
         version=__version__,
         description=DESCRIPTION,
-        lifespan=_make_lifespan(queue, has_loaded if services.seat.is_replacement else None),
+        lifespan=_make_lifespan(queue, has_loaded if services.slot.is_replacement else None),
         docs_url=None,  # its scripts would come from elsewhere; see add_docs
         redoc_url=None,
         swagger_ui_oauth2_redirect_url=None,

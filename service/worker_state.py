@@ -1,4 +1,21 @@
-"""The notice board of the worker processes: how each of them is, in memory that they share."""
+"""States of the worker processes, in memory that they share.
+
+| state    | `/readyz` | new jobs | when                                                         |
+| -------- | --------- | -------- | ------------------------------------------------------------ |
+| starting | 503       | refused  | the models are being loaded and warmed up                    |
+| ready    | 200       | accepted | all models are loaded                                        |
+| stalled  | 503       | accepted | the current batch has run longer than `stall_s`              |
+| grace    | 503       | accepted | a signal to stop came less than `grace_s` seconds ago        |
+| draining | 503       | refused  | accepted jobs are finished, then the process exits           |
+| broken   | 503       | refused  | a model cannot be loaded, or a device thread has died        |
+| absent   | not asked | none     | the process has died; its replacement is not ready yet       |
+
+Transitions: starting -> ready, draining or broken; ready <-> stalled; ready or stalled -> grace,
+draining or broken; grace -> draining or broken; draining -> the end. A process that cannot load
+its models exits, and so does a broken worker: the supervisor writes absent for it (starting, while
+not all workers have been ready once). A single process whose device thread has died stays broken:
+`/healthz` answers 503, and whoever watches it restarts it.
+"""
 
 from __future__ import annotations
 
@@ -8,70 +25,70 @@ from multiprocessing import get_context
 
 
 class State(Enum):
-    """How a process is, as `/readyz` says it."""
+    """The state of a worker process, as `/readyz` reports it; the worst comes first."""
 
-    STARTING = "starting"
-    READY = "ready"
-    STALLED = "stalled"  # the device finishes nothing
-    LEAVING = "leaving"  # serves on for a while, but is not ready for more
-    DRAINING = "draining"
     BROKEN = "broken"
-    ABSENT = "absent"  # the worker has died; the one in its place takes no connections yet
+    STALLED = "stalled"
+    STARTING = "starting"
+    DRAINING = "draining"
+    GRACE = "grace"
+    READY = "ready"
+    ABSENT = "absent"
 
 
 _STATES = tuple(State)
 
 
-class Board:
-    """One entry for each worker. A worker writes its own, the supervisor those of the dead.
+class WorkerStates:
+    """The states of all worker processes.
 
-    An entry is a byte, so no lock is needed. A board can be handed to a process that
-    `multiprocessing` spawns.
+    Each worker writes its own state, the supervisor that of a process that has died. A state is
+    one byte, so no lock is needed. It can be passed to a process that `multiprocessing` spawns.
 
     Parameters
     ----------
     n_workers : int
-        How many entries there are; all begin with `STARTING`.
+        Each starts as `STARTING`.
     """
 
     def __init__(self, n_workers: int) -> None:
-        self._entries = get_context("spawn").RawArray("b", n_workers)
+        states = [_STATES.index(State.STARTING)] * n_workers
+        self._states = get_context("spawn").RawArray("b", states)
 
     def write(self, worker: int, state: State) -> None:
-        """Say how a worker is."""
-        self._entries[worker] = _STATES.index(state)
+        """Set the state of a worker."""
+        self._states[worker] = _STATES.index(state)
 
     def read(self) -> list[State]:
-        """How each worker is."""
-        return [_STATES[entry] for entry in self._entries]
+        """Return the state of each worker."""
+        return [_STATES[state] for state in self._states]
 
 
 @dataclass(frozen=True)
-class Seat:
-    """A worker's place on the board; by default that of the only one there is.
+class WorkerSlot:
+    """A worker's entry among the states; by default that of a single process.
 
     Attributes
     ----------
-    board : Board
+    states : WorkerStates
         Of all workers.
     worker : int
-        Which of them this is, from 0.
+        Index of the worker, from 0.
     is_replacement : bool
-        Whether it takes the place of one that has died: then it takes connections only when its
-        model is loaded, as others serve meanwhile.
+        Whether it replaces a worker that has died. A replacement accepts connections only when its
+        models are loaded, as the other workers serve meanwhile.
     """
 
-    board: Board = field(default_factory=lambda: Board(1))
+    states: WorkerStates = field(default_factory=lambda: WorkerStates(1))
     worker: int = 0
     is_replacement: bool = False
 
     def write(self, state: State) -> None:
-        """Say how this worker is."""
-        self.board.write(self.worker, state)
+        """Set the state of this worker."""
+        self.states.write(self.worker, state)
 
-    def read_others(self) -> State:
-        """How the others are: ready where each that takes connections is."""
-        states = self.board.read()
-        states.pop(self.worker)
-        good = (State.READY, State.ABSENT)
-        return next((state for state in states if state not in good), State.READY)
+    def worst_other_state(self) -> State:
+        """Return the worst state of the other workers; an absent one counts as ready."""
+        others = self.states.read()
+        del others[self.worker]
+        return min([*others, State.READY], key=_STATES.index)

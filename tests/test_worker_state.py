@@ -1,4 +1,4 @@
-"""The notice board: each worker writes its own entry, and reads those of the others."""
+"""Worker states: each worker writes its own state and reads those of the others."""
 
 from __future__ import annotations
 
@@ -7,46 +7,45 @@ from multiprocessing import get_context
 
 import pytest
 
-from service.worker_state import Board, Seat, State
+from service.worker_state import State, WorkerSlot, WorkerStates
 
-GOOD = (State.READY, State.ABSENT)
-
-
-def write_in_a_process(seat: Seat) -> None:
-    seat.write(State.LEAVING)
+WORST_FIRST = ["broken", "stalled", "starting", "draining", "grace", "ready"]
 
 
-def test_all_workers_begin_with_starting() -> None:
-    assert Board(3).read() == [State.STARTING] * 3
+def write_in_a_process(slot: WorkerSlot) -> None:
+    slot.write(State.GRACE)
+
+
+def test_all_workers_begin_as_starting() -> None:
+    assert WorkerStates(3).read() == [State.STARTING] * 3
 
 
 @pytest.mark.parametrize("state", State)
-def test_what_is_written_is_read(state: State) -> None:
-    board = Board(2)
-    Seat(board, 1).write(state)
-    assert board.read() == [State.STARTING, state]
+def test_a_written_state_is_read(state: State) -> None:
+    states = WorkerStates(2)
+    WorkerSlot(states, 1).write(state)
+    assert states.read() == [State.STARTING, state]
 
 
-@pytest.mark.parametrize(("first", "second"), list(product(State, State)))
-def test_the_others_are_ready_where_each_that_takes_connections_is(
-    first: State, second: State
-) -> None:
-    board = Board(3)
-    board.write(0, first)
-    board.write(2, second)
-    found = Seat(board, 1).read_others()
-    assert (found is State.READY) == (first in GOOD and second in GOOD)
-    assert found in (first, second, State.READY)
+def test_the_worst_state_of_the_other_workers_counts_and_absent_ones_do_not() -> None:
+    for first, second in product(State, State):
+        states = WorkerStates(3)
+        states.write(0, first)
+        states.write(2, second)
+        found = {state.value for state in (first, second)} | {"ready"}
+        worst = next(value for value in WORST_FIRST if value in found)
+        assert WorkerSlot(states, 1).worst_other_state().value == worst
 
 
-def test_alone_there_are_no_others() -> None:
-    assert Seat().read_others() is State.READY
+def test_a_single_worker_has_no_others() -> None:
+    assert WorkerSlot().worst_other_state() is State.READY
 
 
-def test_a_process_that_is_spawned_writes_to_the_same_board() -> None:
-    board = Board(2)
-    process = get_context("spawn").Process(target=write_in_a_process, args=(Seat(board, 1),))
+def test_a_spawned_process_writes_to_the_same_memory() -> None:
+    states = WorkerStates(2)
+    slot = WorkerSlot(states, 1)
+    process = get_context("spawn").Process(target=write_in_a_process, args=(slot,))
     process.start()
     process.join(60)
     assert process.exitcode == 0
-    assert board.read() == [State.STARTING, State.LEAVING]
+    assert states.read() == [State.STARTING, State.GRACE]

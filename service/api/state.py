@@ -12,7 +12,7 @@ from service.metrics import Metrics
 from service.models.card import ModelCard
 from service.runtime.queue import DeviceQueue
 from service.settings import Settings
-from service.worker_state import Seat, State
+from service.worker_state import State, WorkerSlot
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Services:
         Runs the jobs.
     metrics : Metrics
         Where requests are counted.
-    seat : Seat
+    slot : WorkerSlot
         The place among the worker processes.
     rate_limit : RateLimit or None
         Of each key; None where there is none.
@@ -46,7 +46,7 @@ class Services:
     default: str
     queue: DeviceQueue
     metrics: Metrics = field(default_factory=Metrics)
-    seat: Seat = field(default_factory=Seat)
+    slot: WorkerSlot = field(default_factory=WorkerSlot)
     rate_limit: RateLimit | None = None
     cache: Cache = field(default_factory=Cache)
     threads: Threads = field(default_factory=Threads)

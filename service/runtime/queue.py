@@ -90,12 +90,12 @@ class DeviceQueue:
         for thread in self._threads:
             thread.start()
 
-    def leave(self) -> None:
-        """Be not ready any more, but serve on."""
+    def begin_grace(self) -> None:
+        """Stop being ready, but accept jobs until `close`; while starting, drain."""
         with self._lock:
             if self.state in (State.STARTING, State.READY):
                 is_serving = self.state is State.READY
-                self.state = State.LEAVING if is_serving else State.DRAINING
+                self.state = State.GRACE if is_serving else State.DRAINING
 
     def health(self, stall_s: float) -> State:
         """The state; or that a device has finished nothing for `stall_s` seconds of its work."""
@@ -173,7 +173,7 @@ class DeviceQueue:
 
     def _put(self, queued: QueuedJob) -> None:
         with self._lock:  # what comes in while it is ready is answered, also when it closes
-            if self.state not in (State.READY, State.LEAVING):
+            if self.state not in (State.READY, State.GRACE):
                 raise NotReady(_NOT_READY[self.state], headers={"Retry-After": "1"})
             try:
                 self._batcher.put(queued)

@@ -21,7 +21,7 @@ from service.app import create_app
 from service.errors import ServiceError
 from service.server.protocol import allow_many_connections, make_protocol
 from service.settings import Settings
-from service.worker_state import Seat, State
+from service.worker_state import State, WorkerSlot
 
 # how long a busy event loop may keep the device's thread from Python's lock (5 ms by default)
 SWITCH_INTERVAL_S = 0.0002
@@ -94,7 +94,7 @@ class Server(uvicorn.Server):
             return
         grace_s = self._services.settings.grace_s
         self._leaves_at = time.monotonic() + grace_s
-        self._services.queue.leave()
+        self._services.queue.begin_grace()
         if not self.started or grace_s == 0:
             self.should_exit = True
 
@@ -120,7 +120,7 @@ def run_server(
     settings: Settings,
     listener: socket.socket,
     on_ready: Callable[[str], None],
-    seat: Seat | None = None,
+    slot: WorkerSlot | None = None,
     rate_limit: RateLimit | None = None,
     signals: Sequence[signal.Signals] = SIGNALS,
 ) -> None:
@@ -134,7 +134,7 @@ def run_server(
         Where it listens.
     on_ready : callable
         Called with a greeting when the models are loaded.
-    seat : Seat, optional
+    slot : WorkerSlot, optional
         Its place among the worker processes. A worker that breaks ends.
     rate_limit : RateLimit, optional
         That of all worker processes.
@@ -157,15 +157,15 @@ def run_server(
 
     def on_tick() -> None:
         state = services.health()
-        services.seat.write(state)
-        if seat is not None and state is State.BROKEN:
+        services.slot.write(state)
+        if slot is not None and state is State.BROKEN:
             server.should_exit = True
 
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     # loading makes a million objects that stay: to look through them again and again takes a tenth
     # of the start, and later holds up requests
     gc.disable()
-    app = create_app(settings, on_loaded, seat, rate_limit)
+    app = create_app(settings, on_loaded, slot, rate_limit)
     services: Services = app.state.services
     config = uvicorn.Config(
         app,

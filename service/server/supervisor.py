@@ -38,7 +38,7 @@ from service.logs import configure_logging
 from service.metrics import FOLDER_VARIABLE
 from service.server.process import SIGNALS, run_server
 from service.settings import Settings
-from service.worker_state import Board, Seat, State
+from service.worker_state import State, WorkerSlot, WorkerStates
 
 logger = logging.getLogger(__name__)
 
@@ -86,7 +86,7 @@ class Supervisor:
 
     def __init__(self, settings: Settings, listener: socket.socket) -> None:
         self._settings, self._listener = settings, listener
-        self._board = Board(settings.workers)
+        self._states = WorkerStates(settings.workers)
         self._rate_limit = make_rate_limit(settings)  # of all together
         self._workers: dict[int, _Worker] = {}
         self._starts_at: dict[int, float] = {}  # when the places of the dead are filled
@@ -105,7 +105,7 @@ class Supervisor:
         """
         with _metrics_folder() as self._metrics_folder, self._captured_signals():
             for index in range(self._settings.workers):
-                self._start(Seat(self._board, index))
+                self._start(WorkerSlot(self._states, index))
             try:
                 while self._workers or not self._is_ending:
                     time.sleep(_TICK_S)
@@ -115,14 +115,14 @@ class Supervisor:
                     worker.process.kill()
                     worker.process.join()
 
-    def _start(self, seat: Seat) -> None:
+    def _start(self, slot: WorkerSlot) -> None:
         reader, writer = _spawning.Pipe(duplex=False)
-        arguments = (self._settings, self._listener, seat, self._rate_limit, writer)
+        arguments = (self._settings, self._listener, slot, self._rate_limit, writer)
         process = _spawning.Process(target=_work, args=arguments)
         with _interrupts_held():
             process.start()
         writer.close()
-        self._workers[seat.worker] = _Worker(process, reader)
+        self._workers[slot.worker] = _Worker(process, reader)
         if self._is_ending:  # a signal came before this one could be told
             process.terminate()
 
@@ -138,7 +138,7 @@ class Supervisor:
         for index, starts_at in list(self._starts_at.items()):
             if starts_at <= time.monotonic() and not self._is_ending:
                 del self._starts_at[index]
-                self._start(Seat(self._board, index, is_replacement=self._is_open))
+                self._start(WorkerSlot(self._states, index, is_replacement=self._is_open))
 
     def _welcome(self, index: int, greeting: str) -> None:
         self._pauses_s.pop(index, None)
@@ -151,7 +151,7 @@ class Supervisor:
         worker.process.join()
         del self._workers[index]
         self._ready.discard(index)
-        self._board.write(index, State.ABSENT if self._is_open else State.STARTING)
+        self._states.write(index, State.ABSENT if self._is_open else State.STARTING)
         mark_process_dead(worker.process.pid, self._metrics_folder)  # type: ignore[no-untyped-call]
         if self._is_ending:
             return
@@ -192,7 +192,7 @@ class Supervisor:
 def _work(
     settings: Settings,
     listener: socket.socket,
-    seat: Seat,
+    slot: WorkerSlot,
     rate_limit: RateLimit | None,
     news: Connection,
 ) -> None:
@@ -203,7 +203,7 @@ def _work(
         # Ctrl-C in a terminal goes to all processes: the parent decides what it means
         run_server(
             *(settings, listener, lambda greeting: news.send(_Greeting(greeting))),
-            *(seat, rate_limit, (signal.SIGTERM,)),
+            *(slot, rate_limit, (signal.SIGTERM,)),
         )
     except ServiceError as error:
         news.send(_Failure(error.detail))

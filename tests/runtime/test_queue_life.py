@@ -143,11 +143,11 @@ def test_an_engine_that_cannot_be_loaded_leaves_the_queue_broken(
 def test_while_it_leaves_it_is_not_ready_but_serves(runner: Runner, make_queue: MakeQueue) -> None:
     async def scenario() -> None:
         queue = make_queue()
-        queue.leave()
+        queue.begin_grace()
         states = [queue.state]
         assert result_of(await queue.submit(job(1))) == 1
         queue.close()
-        assert [*states, queue.state] == [State.LEAVING, State.DRAINING]
+        assert [*states, queue.state] == [State.GRACE, State.DRAINING]
         with pytest.raises(NotReady, match="shutting down"):
             await queue.submit(job(2))
 
@@ -161,12 +161,12 @@ def test_a_signal_handler_may_interrupt_whoever_holds_the_state(
 
     def interrupted() -> None:
         with queue._lock:  # as in the middle of taking a job
-            queue.leave()
+            queue.begin_grace()
         left.set()
 
     threading.Thread(target=interrupted, daemon=True).start()
     assert left.wait(LIMIT_S)
-    assert queue.state is State.LEAVING
+    assert queue.state is State.GRACE
 
 
 def test_leaving_before_it_is_ready_is_draining(runner: Runner) -> None:
@@ -178,7 +178,7 @@ def test_leaving_before_it_is_ready_is_draining(runner: Runner) -> None:
 
     queue = DeviceQueue([load], size=1, deadline_s=LIMIT_S, on_loaded=ended.set)
     queue.start()
-    queue.leave()
+    queue.begin_grace()
     gate.set()
     assert ended.wait(LIMIT_S)
     assert queue.state is State.DRAINING

@@ -170,7 +170,7 @@ def test_grace_s_is_how_long_it_serves_on_though_it_is_not_ready(tmp_path: Path,
     with gated(tmp_path, "load", "run", settings=settings) as (server, _):
         server.process.send_signal(signal.SIGTERM)
         wait_until(lambda: httpx.get(f"{server.url}/readyz").status_code == 503)
-        assert httpx.get(f"{server.url}/readyz").json() == {"status": "leaving"}
+        assert httpx.get(f"{server.url}/readyz").json() == {"status": "grace"}
         assert httpx.get(f"{server.url}/healthz").status_code == 200
         assert post(server, cat.read_bytes()).status_code == 200
         assert server.process.poll() is None

@@ -245,4 +245,4 @@ class ModelList(_Answer):
 class Health(_Answer):
     """The state of the service."""
 
-    status: Literal["ok", "starting", "ready", "stalled", "leaving", "draining", "broken"]
+    status: Literal["ok", "starting", "ready", "stalled", "grace", "draining", "broken"]

@@ -37,7 +37,7 @@ def make_router(services: Services) -> APIRouter:
         """Answer 200 when the model is loaded and warm, and requests are taken and finished."""
         state = services.health()
         if state is State.READY:  # all workers share the port: a request may meet any of them
-            state = services.seat.read_others()
+            state = services.slot.worst_other_state()
         return _health(state.value, is_good=state is State.READY)
 
     @router.get(

@@ -13,7 +13,7 @@ from service.api.state import Services
 from service.worker_state import State
 
 _SMALL_BYTES = 1 << 17  # are hashed at once: to use a thread would take longer
-_SERVING = (State.READY, State.LEAVING)
+_SERVING = (State.READY, State.GRACE)
 
 
 async def cached(
