@@ -32,7 +32,7 @@ class Answered:
         """None."""
         return 0
 
-    def run(self, jobs: Sequence[Job], is_wanted: Callable[[], bool]) -> Sequence[Result]:
+    def run(self, jobs: Sequence[Job], is_cancelled: Callable[[], bool]) -> Sequence[Result]:
         """Give it."""
         return [self._explanation] * len(jobs)
 

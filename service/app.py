@@ -17,7 +17,7 @@ from service.api.cache import Cache
 from service.api.middleware.auth import RequireKey
 from service.api.middleware.compression import CompressTexts
 from service.api.middleware.cors import AllowOrigins
-from service.api.middleware.load_shedding import RefuseWhenFull
+from service.api.middleware.load_shedding import LoadShedding
 from service.api.middleware.request_context import Failsafe, RequestContext
 from service.api.openapi import complete_document
 from service.api.rate_limit import RateLimit, make_rate_limit
@@ -107,7 +107,7 @@ def create_app(
     # the last one that is added is the first that a request meets
     app.add_middleware(CompressTexts)
     if not services.cache.is_on:  # which may have the answer
-        app.add_middleware(RefuseWhenFull, queue=queue)
+        app.add_middleware(LoadShedding, queue=queue)
     if settings.api_keys:
         app.add_middleware(RequireKey, keys=settings.api_keys)
     app.add_middleware(Failsafe)  # of those too

@@ -29,7 +29,7 @@ from service.lrp.twin import Box, NoTwinError, make_twin, with_taps
 from service.lrp.zennit_reference import in_call_order, make_oracle, zennit_composite
 from service.methods import COMPOSITES, INPUT, PLAIN, Method
 
-IsWanted = Callable[[], bool]
+IsCancelled = Callable[[], bool]
 EngineName = Literal["twin", "zennit"]
 MAX_TWINS = 64  # without modified weights a twin is small
 MAX_TWIN_BYTES = 1 << 30
@@ -81,27 +81,27 @@ class Attributions:
         return self.found.relevances
 
 
-def always() -> bool:
-    """Say that the result is wanted."""
-    return True
+def never_cancelled() -> bool:
+    """Return False: the result is needed, however long it takes."""
+    return False
 
 
-def _while_wanted(
-    find: Finder, predict: Predictor, is_wanted: IsWanted
+def _unless_cancelled(
+    find: Finder, predict: Predictor, is_cancelled: IsCancelled
 ) -> tuple[Finder, Predictor]:
     def check() -> None:
-        if not is_wanted():
+        if is_cancelled():
             raise DeadlineExceeded("the deadline has passed, or the caller has left")
 
-    def find_if_wanted(images: Tensor, starts: Sequence[Start]) -> Found:
+    def find_unless_cancelled(images: Tensor, starts: Sequence[Start]) -> Found:
         check()
         return find(images, starts)
 
-    def predict_if_wanted(images: Tensor) -> Tensor:
+    def predict_unless_cancelled(images: Tensor) -> Tensor:
         check()
         return predict(images)
 
-    return find_if_wanted, predict_if_wanted
+    return find_unless_cancelled, predict_unless_cancelled
 
 
 class Explainer:
@@ -142,7 +142,7 @@ class Explainer:
         images: Tensor,
         starts: Sequence[Start],
         method: Method,
-        is_wanted: IsWanted = always,
+        is_cancelled: IsCancelled = never_cancelled,
     ) -> Attributions:
         """Propagate relevance from the logits to the input, or to a layer.
 
@@ -154,18 +154,18 @@ class Explainer:
             Rounds of targets: one for each image in each.
         method : Method
             The attributor, the rules and the layer.
-        is_wanted : callable
-            Asked before each pass of an attributor that takes several.
+        is_cancelled : callable
+            Called before each pass of an attributor that takes several.
 
         Raises
         ------
         OptionError
             The rules or the layer do not fit the network.
         DeadlineExceeded
-            `is_wanted` said no.
+            `is_cancelled` returned True.
         """
         way = self.way(method)
-        find, predict = _while_wanted(way.gradient.find, self.predict, is_wanted)
+        find, predict = _unless_cancelled(way.gradient.find, self.predict, is_cancelled)
         found = self._attribute(find, predict, images, starts, method)
         return Attributions(found, way.engine, way.taps, way.layers_without_rule)
 

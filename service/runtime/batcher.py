@@ -33,11 +33,11 @@ class Item(Protocol):
         """Items with the same key can be done together."""
 
     @property
-    def kind(self) -> Hashable:
+    def memory_class(self) -> Hashable:
         """Items of the same kind need much the same memory; there are few kinds."""
 
-    def is_wanted(self) -> bool:
-        """Whether anybody still waits for the outcome."""
+    def is_cancelled(self) -> bool:
+        """Whether nobody waits for the outcome any more."""
 
 
 ItemT = TypeVar("ItemT", bound=Item)
@@ -98,7 +98,7 @@ class Batcher(Generic[ItemT, ResultT]):
         with self._changed, suppress(ValueError):
             self._items.remove(item)
 
-    def take(self) -> list[ItemT]:
+    def next_batch(self) -> list[ItemT]:
         """Wait for a batch; none means that the batcher is closed and nothing is left."""
         with self._changed:
             while True:
@@ -114,7 +114,7 @@ class Batcher(Generic[ItemT, ResultT]):
             self._is_closed = True
             self._changed.notify_all()
 
-    def settle(
+    def run_with_bisection(
         self, items: Sequence[ItemT], run: Callable[[Sequence[ItemT]], Outcomes[ResultT]]
     ) -> Iterator[tuple[Sequence[ItemT], Outcomes[ResultT]]]:
         """Do a batch, in parts if it has to be, and give the outcomes as they come.
@@ -134,23 +134,25 @@ class Batcher(Generic[ItemT, ResultT]):
             if not isinstance(error, OutOfMemory) or len(items) == 1:
                 yield items, [error] * len(items)
                 return
-            self._limits[items[0].kind] = len(items) // 2
+            self._limits[items[0].memory_class] = len(items) // 2
         except Exception as error:  # noqa: BLE001  whatever it is, it is an outcome
             if len(items) == 1:
                 yield items, [error]
                 return
         middle = len(items) // 2
-        yield from self.settle(items[:middle], run)
-        yield from self.settle(items[middle:], run)
+        yield from self.run_with_bisection(items[:middle], run)
+        yield from self.run_with_bisection(items[middle:], run)
 
     def _pop(self) -> list[ItemT]:
         while self._items:
-            if not self._items[0].is_wanted():
+            if self._items[0].is_cancelled():
                 self._items.popleft()
                 continue
             oldest = self._items[0]
-            limit = min(self._best_size(oldest), self._limits.get(oldest.kind, self._size))
-            alike = (item for item in self._items if item.key == oldest.key and item.is_wanted())
+            limit = min(self._best_size(oldest), self._limits.get(oldest.memory_class, self._size))
+            alike = (
+                item for item in self._items if item.key == oldest.key and not item.is_cancelled()
+            )
             found = list(islice(alike, limit))
             if not found:  # the oldest was given up just now
                 continue

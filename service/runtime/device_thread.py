@@ -44,10 +44,10 @@ class JobRunner(Protocol):
         While jobs wait, only what makes many of them faster is worth it.
         """
 
-    def run(self, jobs: Sequence[Job], is_wanted: Callable[[], bool]) -> Outcomes[Result]:
-        """Do jobs of one key; give them up where they are long and nobody waits for them.
+    def run(self, jobs: Sequence[Job], is_cancelled: Callable[[], bool]) -> Outcomes[Result]:
+        """Run a batch of one key; a long one ends early when it is cancelled.
 
-        Each has a result or an error of its own. What is raised is about all of them.
+        Each job has a result or an error of its own. What is raised concerns all of them.
         """
 
 
@@ -82,13 +82,13 @@ class QueuedJob:
         return self.job.key
 
     @property
-    def kind(self) -> Hashable:
+    def memory_class(self) -> Hashable:
         """As the job's."""
-        return self.job.kind
+        return self.job.memory_class
 
-    def is_wanted(self) -> bool:
-        """Whether its caller still waits."""
-        return not self.future.done()
+    def is_cancelled(self) -> bool:
+        """Whether its caller has left, or has been told that the deadline has passed."""
+        return self.future.done()
 
     def answer(self, answer: Answer) -> None:
         """Give its caller the answer; on its event loop."""
@@ -192,15 +192,15 @@ class DeviceThread:
                 logger.exception("the engine cannot make itself faster")
                 can_improve = False
             self._busy_since = math.inf
-        return self._batcher.take()
+        return self._batcher.next_batch()
 
     def _run(self, engine: JobRunner, jobs: Sequence[QueuedJob]) -> None:
         def run(part: Sequence[QueuedJob]) -> Outcomes[Result]:
-            return engine.run([queued.job for queued in part], lambda: _is_any_wanted(part))
+            return engine.run([queued.job for queued in part], lambda: _are_all_cancelled(part))
 
         started_at = time.perf_counter()
         self._busy_since = time.monotonic()
-        for part, outcomes in self._batcher.settle(jobs, run):
+        for part, outcomes in self._batcher.run_with_bisection(jobs, run):
             compute_s = time.perf_counter() - started_at
             self.mean_job_s += 0.1 * (compute_s / len(part) - self.mean_job_s)
             self._metrics.batch_size.observe(len(part))
@@ -219,8 +219,8 @@ class DeviceThread:
         self._metrics.device_memory.labels(engine.device_name).set(engine.memory_bytes())
 
 
-def _is_any_wanted(jobs: Sequence[QueuedJob]) -> bool:
-    return any(queued.is_wanted() for queued in jobs)
+def _are_all_cancelled(jobs: Sequence[QueuedJob]) -> bool:
+    return all(queued.is_cancelled() for queued in jobs)
 
 
 def _done(

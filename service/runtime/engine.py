@@ -14,7 +14,7 @@ from torch import Tensor
 
 from service.errors import BundleError, OptionError, OutOfMemory, ServiceError
 from service.lrp import selftest
-from service.lrp.explainer import Explainer, IsWanted, always
+from service.lrp.explainer import Explainer, IsCancelled, never_cancelled
 from service.lrp.network.canonize import difference
 from service.lrp.selftest import Check
 from service.methods import DEFAULT_ATTRIBUTOR, PLAIN, Method, Rules, make_method, parse_rules
@@ -91,20 +91,22 @@ class Engine:
     def _is_one_pass(method: Method) -> bool:
         return method.attributor == DEFAULT_ATTRIBUTOR
 
-    def run(self, jobs: Sequence[Job], is_wanted: IsWanted = always) -> list[Result | ServiceError]:
+    def run(
+        self, jobs: Sequence[Job], is_cancelled: IsCancelled = never_cancelled
+    ) -> list[Result | ServiceError]:
         """Do jobs of one key: each has a result, or an error of its own.
 
         Parameters
         ----------
         jobs : sequence of Job
             What to do.
-        is_wanted : callable
-            Asked now and then whether anybody still waits for the results.
+        is_cancelled : callable
+            Whether nobody waits for the results any more; called between passes.
 
         Raises
         ------
         DeadlineExceeded
-            Nobody does.
+            They were cancelled.
         OptionError
             The method does not fit the network.
         OutOfMemory
@@ -113,7 +115,7 @@ class Engine:
         explained = [job for job in jobs if isinstance(job, ExplainJob)]
         with _short_of_memory():
             if explained:
-                return [*self._explain(explained, is_wanted)]
+                return [*self._explain(explained, is_cancelled)]
             return [*self.predict([job.pixels for job in jobs])]
 
     def warm_up(self, max_batch_size: int | None = None) -> None:
@@ -191,7 +193,7 @@ class Engine:
         return [Prediction(row) for row in logits]
 
     def explain(
-        self, jobs: Sequence[ExplainJob], is_wanted: IsWanted = always
+        self, jobs: Sequence[ExplainJob], is_cancelled: IsCancelled = never_cancelled
     ) -> list[Explanation]:
         """Explain a batch of images, all with the same method; targets may differ.
 
@@ -204,14 +206,14 @@ class Engine:
             The methods differ.
         """
         found = []
-        for outcome in self._explain(jobs, is_wanted):
+        for outcome in self._explain(jobs, is_cancelled):
             if isinstance(outcome, ServiceError):
                 raise outcome
             found.append(outcome)
         return found
 
     def _explain(
-        self, jobs: Sequence[ExplainJob], is_wanted: IsWanted
+        self, jobs: Sequence[ExplainJob], is_cancelled: IsCancelled
     ) -> list[Explanation | ServiceError]:
         method = jobs[0].method
         if any(job.method != method for job in jobs):
@@ -221,14 +223,16 @@ class Engine:
         )
         way = self.explainer.way(method)
 
-        def attribute(is_wanted: IsWanted, rows: Tensor, pixels: Tensor) -> tuple[Tensor, ...]:
+        def attribute(
+            is_cancelled: IsCancelled, rows: Tensor, pixels: Tensor
+        ) -> tuple[Tensor, ...]:
             images, starts = self._normalize(pixels), make_starts(rows)
-            return columns_of(self.explainer.explain(images, starts, method, is_wanted))
+            return columns_of(self.explainer.explain(images, starts, method, is_cancelled))
 
         if self._is_one_pass(method) and way.engine == "twin":
-            columns = self._programs.run(way, partial(attribute, always), rows, pixels)
+            columns = self._programs.run(way, partial(attribute, never_cancelled), rows, pixels)
         else:
-            columns = attribute(is_wanted, rows, pixels)
+            columns = attribute(is_cancelled, rows, pixels)
         return explanations_of(jobs, columns, way)
 
     def _normalize(self, pixels: Tensor) -> Tensor:

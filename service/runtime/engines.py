@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from service.lrp.explainer import IsWanted, always
+from service.lrp.explainer import IsCancelled, never_cancelled
 from service.models.bundles import read_bundle
 from service.runtime.batcher import Outcomes
 from service.runtime.device import describe_device, memory_bytes, open_device
@@ -47,9 +47,11 @@ class Engines:
         """Make jobs that come often faster, a piece at a time; returns whether there was any."""
         return any(engine.improve(is_idle=is_idle) for engine in self.engines.values())
 
-    def run(self, jobs: Sequence[Job], is_wanted: IsWanted = always) -> Outcomes[Result]:
-        """Do jobs of one key with the model that they name, as long as any is wanted."""
-        return self.engines[jobs[0].model].run(jobs, is_wanted)
+    def run(
+        self, jobs: Sequence[Job], is_cancelled: IsCancelled = never_cancelled
+    ) -> Outcomes[Result]:
+        """Do jobs of one key with the model that they name, until all are cancelled."""
+        return self.engines[jobs[0].model].run(jobs, is_cancelled)
 
 
 def load_engines(

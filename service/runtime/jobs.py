@@ -35,7 +35,7 @@ class PredictJob:
         return self.model, "predict"
 
     @property
-    def kind(self) -> Hashable:
+    def memory_class(self) -> Hashable:
         """Jobs of the same kind need much the same memory."""
         return self.model, "predict"
 
@@ -71,7 +71,7 @@ class ExplainJob:
         return self.model, "explain", self.method, len(self.targets)
 
     @property
-    def kind(self) -> Hashable:
+    def memory_class(self) -> Hashable:
         """Jobs of the same kind need much the same memory."""
         return self.model, "explain", self.method.composite, self.method.attributor
 

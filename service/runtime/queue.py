@@ -116,7 +116,7 @@ class DeviceQueue:
         """The deadline of a request that comes now."""
         return Deadline(self._deadline_s)
 
-    def check_room(self) -> None:
+    def check_capacity(self) -> None:
         """Refuse a request before any work is done for it, where its job would be refused anyway.
 
         Raises
@@ -232,7 +232,7 @@ class DeviceQueue:
         answer = InternalError("the service is broken and has to be restarted; its log has why")
         while jobs:
             answer_all(jobs, [answer] * len(jobs))
-            jobs = self._batcher.take()
+            jobs = self._batcher.next_batch()
 
 
 _NOT_READY = {

@@ -61,7 +61,7 @@ class FakeEngine:
         """Memory in use."""
         return 1
 
-    def run(self, jobs: Sequence[Job], is_wanted: Callable[[], bool]) -> Outcomes[Result]:
+    def run(self, jobs: Sequence[Job], is_cancelled: Callable[[], bool]) -> Outcomes[Result]:
         """Answer jobs."""
         return [self.answer(job) for job in jobs]
 

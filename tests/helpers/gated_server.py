@@ -40,14 +40,14 @@ class GatedRunner:
         """What is in use on the device."""
         return self.inner.memory_bytes()
 
-    def run(self, jobs: Sequence[Job], is_wanted: Callable[[], bool]) -> Outcomes[Result]:
+    def run(self, jobs: Sequence[Job], is_cancelled: Callable[[], bool]) -> Outcomes[Result]:
         """Do a batch."""
         (self.folder / "running").touch()
         wait_for(self.folder / "run")
         with (self.folder / "sizes").open("a", encoding="utf-8") as sizes:
             sizes.write(f"{len(jobs)}\n")
         self.fail(jobs)
-        return self.inner.run(jobs, is_wanted)
+        return self.inner.run(jobs, is_cancelled)
 
     def fail(self, jobs: Sequence[Job]) -> None:
         """Fail as the files say."""

@@ -39,7 +39,7 @@ class Runner:
         self.gate = threading.Event()
         self.gate.set()
         self.entered = threading.Event()
-        self.is_wanted: Callable[[], bool] = lambda: True  # as the last job was given it
+        self.is_cancelled: Callable[[], bool] = lambda: False  # as the last job was given it
 
     def best_size(self, job: Job) -> int:
         return self.size
@@ -51,13 +51,13 @@ class Runner:
         return 1
 
     def run(
-        self, jobs: Sequence[Job], is_wanted: Callable[[], bool]
+        self, jobs: Sequence[Job], is_cancelled: Callable[[], bool]
     ) -> list[Prediction | Exception]:
         self.sizes.append(len(jobs))
-        return [self.answer(job, is_wanted) for job in jobs]
+        return [self.answer(job, is_cancelled) for job in jobs]
 
-    def answer(self, job: Job, is_wanted: Callable[[], bool]) -> Prediction:
-        self.is_wanted = is_wanted
+    def answer(self, job: Job, is_cancelled: Callable[[], bool]) -> Prediction:
+        self.is_cancelled = is_cancelled
         self.entered.set()
         assert self.gate.wait(LIMIT_S)
         number = number_of(job)

@@ -23,14 +23,14 @@ class Thing:
 
     key: Hashable
     number: int
-    wanted: bool = True
+    cancelled: bool = False
 
     @property
-    def kind(self) -> Hashable:
+    def memory_class(self) -> Hashable:
         return self.key
 
-    def is_wanted(self) -> bool:
-        return self.wanted
+    def is_cancelled(self) -> bool:
+        return self.cancelled
 
 
 def filled(keys: str, size: int = 100, best_size: int = 4) -> Batcher[Thing, int]:
@@ -47,7 +47,7 @@ def numbers(batch: Sequence[Thing]) -> list[int]:
 def taken(batcher: Batcher[Thing, int]) -> list[list[int]]:
     """All batches until nothing is left."""
     batcher.close()
-    return [numbers(batch) for batch in iter(batcher.take, [])]
+    return [numbers(batch) for batch in iter(batcher.next_batch, [])]
 
 
 # Which items make a batch
@@ -76,7 +76,7 @@ def test_a_batch_of_the_best_size_needs_to_be_no_power_of_two() -> None:
 
 def test_a_rush_of_one_key_does_not_keep_another_waiting() -> None:
     batcher = filled("aaaaab" + "a" * 50)
-    batches = [numbers(batcher.take()) for _ in range(3)]
+    batches = [numbers(batcher.next_batch()) for _ in range(3)]
     assert batches[0] == [0, 1, 2, 3]
     assert batches[1] == [4, 6, 7, 8]
     assert batches[2] == [5]
@@ -107,20 +107,20 @@ def test_the_best_size_is_asked_for_each_batch() -> None:
     assert taken(batcher) == [[0, 1], [2], [3, 4, 5]]
 
 
-class Leaving(Thing):
-    """Is wanted once, and no more."""
+class CancelledLater(Thing):
+    """Is cancelled after it was looked at once."""
 
     def __init__(self, key: str, number: int) -> None:
         super().__init__(key, number)
-        self._answers = iter([True])
+        self._answers = iter([False])
 
-    def is_wanted(self) -> bool:
-        return next(self._answers, False)
+    def is_cancelled(self) -> bool:
+        return next(self._answers, True)
 
 
 def test_an_item_that_is_given_up_while_its_batch_is_made() -> None:
     batcher: Batcher[Thing, int] = Batcher(9, lambda item: 4)
-    for item in (Leaving("a", 0), Thing("b", 1)):
+    for item in (CancelledLater("a", 0), Thing("b", 1)):
         batcher.put(item)
     assert taken(batcher) == [[1]]
 
@@ -133,7 +133,7 @@ def test_it_is_full_while_as_many_wait_as_may() -> None:
     assert not batcher.is_full()
     batcher.put(Thing("a", 2))
     assert batcher.is_full()
-    batcher.take()
+    batcher.next_batch()
     assert not batcher.is_full()
 
 
@@ -142,7 +142,7 @@ def test_a_full_room_refuses_and_has_room_again() -> None:
     with pytest.raises(Full):
         batcher.put(Thing("a", 3))
     assert len(batcher) == 3
-    batcher.take()
+    batcher.next_batch()
     batcher.put(Thing("a", 4))
     assert taken(batcher) == [[4]]
 
@@ -162,21 +162,21 @@ def test_what_is_discarded_takes_no_room() -> None:
 
 def test_what_was_taken_can_be_discarded_too() -> None:
     batcher = filled("a")
-    batcher.discard(batcher.take()[0])
+    batcher.discard(batcher.next_batch()[0])
     assert len(batcher) == 0
 
 
 def test_what_nobody_waits_for_takes_no_time() -> None:
     batcher: Batcher[Thing, int] = Batcher(3, lambda item: 4)
     for number in range(3):
-        batcher.put(Thing("a", number, wanted=number == 1))
+        batcher.put(Thing("a", number, cancelled=number != 1))
     assert taken(batcher) == [[1]]
 
 
-def test_unwanted_items_do_not_make_batches_smaller() -> None:
+def test_cancelled_items_do_not_make_batches_smaller() -> None:
     batcher = filled("")
     for number in range(8):
-        batcher.put(Thing("a", number, wanted=number % 2 == 0))
+        batcher.put(Thing("a", number, cancelled=number % 2 == 1))
     assert taken(batcher) == [[0, 2, 4, 6]]
 
 
@@ -184,7 +184,7 @@ def test_taking_waits_for_an_item_and_ends_when_it_is_closed() -> None:
     batcher = filled("")
     found: list[list[int]] = []
     thread = threading.Thread(
-        target=lambda: found.extend(numbers(batch) for batch in iter(batcher.take, []))
+        target=lambda: found.extend(numbers(batch) for batch in iter(batcher.next_batch, []))
     )
     thread.start()
     batcher.put(Thing("a", 7))
@@ -219,7 +219,7 @@ def settled(
     batcher: Batcher[Thing, int], run: Callable[[Sequence[Thing]], Sequence[int | Exception]]
 ) -> dict[int, int | Exception]:
     found: dict[int, int | Exception] = {}
-    for items, outcomes in batcher.settle(batcher.take(), run):
+    for items, outcomes in batcher.run_with_bisection(batcher.next_batch(), run):
         for item, outcome in zip(items, outcomes, strict=True):
             assert item.number not in found
             found[item.number] = outcome
@@ -270,10 +270,10 @@ def test_out_of_memory_makes_batches_smaller_and_is_remembered(room: int) -> Non
     for number in range(100, 132):
         batcher.put(Thing("a", number))
         batcher.put(Thing("b", number))
-    first, other = batcher.take(), batcher.take()
+    first, other = batcher.next_batch(), batcher.next_batch()
     assert len(first) == max(2**n for n in range(6) if 2**n <= room)
     assert len(other) == 32  # another kind
-    list(batcher.settle(first, device.run))
+    list(batcher.run_with_bisection(first, device.run))
     assert device.sizes == [len(first)]
 
 
@@ -284,7 +284,7 @@ def test_what_does_not_fit_alone_says_so() -> None:
 
 def test_outcomes_come_as_soon_as_they_are_known() -> None:
     batcher, device = filled("aaaa"), Device([3])
-    parts = batcher.settle(batcher.take(), device.run)
+    parts = batcher.run_with_bisection(batcher.next_batch(), device.run)
     items, _ = next(parts)
     assert numbers(items) == [0, 1]
     assert device.sizes == [4, 2]

@@ -206,15 +206,13 @@ def test_a_job_that_runs_past_the_deadline_is_answered_then(
     run(scenario())
 
 
-def test_a_job_that_runs_learns_when_it_is_not_wanted_any_more(
-    runner: Runner, make_queue: MakeQueue
-) -> None:
+def test_a_running_job_learns_when_it_is_cancelled(runner: Runner, make_queue: MakeQueue) -> None:
     async def scenario() -> None:
         first = await hold_first(runner, make_queue(deadline_s=0.1))
-        was_wanted = runner.is_wanted()
+        was_cancelled = runner.is_cancelled()
         with pytest.raises(DeadlineExceeded):
             await first
-        assert (was_wanted, runner.is_wanted()) == (True, False)
+        assert (was_cancelled, runner.is_cancelled()) == (False, True)
         runner.gate.set()
 
     run(scenario())

@@ -11,7 +11,7 @@ from service.runtime.queue import DeviceQueue
 PATHS = frozenset({"/predict", "/explain"})
 
 
-class RefuseWhenFull:
+class LoadShedding:
     """Pure ASGI: refuses images while the queue is full, before they are routed and read.
 
     Under much more load than a device can do most requests are refused: each one then takes a
@@ -34,7 +34,7 @@ class RefuseWhenFull:
             await self._app(scope, receive, send)
             return
         try:
-            self._queue.check_room()
+            self._queue.check_capacity()
         except QueueFull as error:
             state = scope["state"]
             state["route"] = scope["path"]

@@ -142,7 +142,7 @@ def test_too_often() -> None:
 
 
 def test_no_room(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(DeviceQueue, "check_room", refuse)
+    monkeypatch.setattr(DeviceQueue, "check_capacity", refuse)
     with guarded() as service:
         assert_read_by_listed_pages_only(service, 429, KEY)
 
