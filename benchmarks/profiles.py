@@ -17,7 +17,7 @@ from rich.table import Table
 
 # The first of these that occurs in a stack says which step it is; so what is inside comes first.
 LOOP_STEPS = {
-    "draw and encode the heatmap": ("imaging/render.py", "Attributed.heatmap", "pybase64"),
+    "draw and encode the heatmap": ("imaging/render.py", "TargetExplanation.heatmap", "pybase64"),
     "decode and fit the image": ("api/images.py", "imaging/decode.py", "imaging/fit.py"),
     "gather the fields, write JSON": ("api/answers.py", "api/attributed.py", "api/scores.py"),
     "read the body": ("api/inputs.py",),

@@ -34,8 +34,8 @@ from service.api.request.accept import JSON, choose_format
 from service.api.request.body import read_upload
 from service.api.request.image import is_small, load_picture
 from service.api.request.options import ExplainOptions, parse_options
-from service.api.request.resolved import Question, make_question
-from service.api.response.explanation import ExplanationAnswer
+from service.api.request.resolved import ResolvedRequest, resolve
+from service.api.response.explanation import ExplanationResponse
 from service.app import create_app
 from service.imaging.decode import EncodedImage
 from service.imaging.fit import FittedImage
@@ -61,7 +61,7 @@ class Sample:
     body: bytes
     options: ExplainOptions
     card: ModelCard
-    question: Question
+    resolved: ResolvedRequest
     image: FittedImage
     explanation: Explanation
 
@@ -116,7 +116,7 @@ def at_once(function: Callable[[], object]) -> Step:
 def steps_of(one: Sample, queue: DeviceQueue) -> dict[str, Step]:
     """What the event loop does for a request, in its order."""
     scope = scope_of("POST", "/explain", len(one.body))
-    answer = ExplanationAnswer(one.question, one.explanation, one.image)
+    answer = ExplanationResponse(one.resolved, one.explanation, one.image)
     part = answer.parts[0]
     fields = answer.full_fields(None)
     n_bytes = len(orjson.dumps(fields))
@@ -131,10 +131,10 @@ def steps_of(one: Sample, queue: DeviceQueue) -> dict[str, Step]:
 
     def find_question() -> object:
         options = parse_options(ExplainOptions, {}, {one.card.name: one.card})
-        return make_question(options, one.card, ())
+        return resolve(options, one.card, ())
 
     def assemble() -> object:
-        made = ExplanationAnswer(one.question, one.explanation, one.image)
+        made = ExplanationResponse(one.resolved, one.explanation, one.image)
         return made._common_fields() | made.parts[0].fields()  # noqa: SLF001  all but pictures
 
     return {
@@ -144,7 +144,7 @@ def steps_of(one: Sample, queue: DeviceQueue) -> dict[str, Step]:
         "read the body": lambda: read_upload(request(), 10_000_000, 30.0),
         "check the options": at_once(find_question),
         "decode and fit the image": at_once(decode),
-        "to the device thread and back": lambda: queue.submit(one.question.job(one.image.pixels)),
+        "to the device thread and back": lambda: queue.submit(one.resolved.job(one.image.pixels)),
         "gather the fields": at_once(assemble),
         "draw the heatmap, PNG": at_once(part.heatmap),
         "write JSON": at_once(lambda: orjson.dumps(fields, option=orjson.OPT_SERIALIZE_NUMPY)),
@@ -165,10 +165,10 @@ async def time_step(step: Step, n: int, repeats: int) -> list[float]:
 def make_sample(engines: Engines, card: ModelCard, body: bytes) -> Sample:
     """Take a request through all of its stages."""
     options = parse_options(ExplainOptions, {}, {card.name: card})
-    question = make_question(options, card, ())
+    resolved = resolve(options, card, ())
     image, _ = load_picture(EncodedImage(body), options, card, 40_000_000)
-    explanation = engines.engines[card.name].explain([question.job(image.pixels)])[0]
-    return Sample(body, options, card, question, image, explanation)
+    explanation = engines.engines[card.name].explain([resolved.job(image.pixels)])[0]
+    return Sample(body, options, card, resolved, image, explanation)
 
 
 def time_batches(engines: Engines, job: ExplainJob, n: int) -> dict[str, list[float]]:
@@ -228,7 +228,7 @@ def main(n: Annotated[int, typer.Option(help="Samples of each step")] = 50) -> N
     found = uvloop.run(work)
     console.print(to_table(found, "CPU on the event loop"))
     console.print(f"together {sum(median(times) for times in found.values()):.0f} us\n")
-    job = one.question.job(one.image.pixels)
+    job = one.resolved.job(one.image.pixels)
     console.print(to_table(time_batches(engines, job, n), "CPU on the device thread, one image"))
 
 

@@ -25,7 +25,7 @@ from service.api.response.problems import handle_http_exception, handle_service_
 from service.api.routes import explain, health, models, predict
 from service.api.routes.docs import add_docs
 from service.api.routes.playground import add_page
-from service.api.state import Services
+from service.api.state import AppState
 from service.errors import ServiceError
 from service.imaging.warm_up import warm_up_imaging
 from service.metrics import Metrics
@@ -42,7 +42,7 @@ DESCRIPTION = """What a network sees in an image (`/predict`), and which pixels 
 
 def create_app(
     settings: Settings,
-    on_loaded: Callable[[Services], None] = lambda services: None,
+    on_loaded: Callable[[AppState], None] = lambda app_state: None,
     slot: WorkerSlot | None = None,
     rate_limit: RateLimit | None = None,
 ) -> FastAPI:
@@ -70,7 +70,7 @@ def create_app(
 
     def tell() -> None:
         has_loaded.set()
-        on_loaded(services)
+        on_loaded(app_state)
 
     queue = DeviceQueue(
         [partial(_load_engines, folders, settings, device) for device in settings.devices],
@@ -80,7 +80,7 @@ def create_app(
         metrics=metrics,
     )
     cards = {name: read_card(folder) for name, folder in folders.items()}
-    services = Services(
+    app_state = AppState(
         settings,
         cards,
         default,
@@ -94,19 +94,19 @@ def create_app(
         title="lrpserve",
         version=__version__,
         description=DESCRIPTION,
-        lifespan=_make_lifespan(queue, has_loaded if services.slot.is_replacement else None),
+        lifespan=_make_lifespan(queue, has_loaded if app_state.slot.is_replacement else None),
         docs_url=None,  # its scripts would come from elsewhere; see add_docs
         redoc_url=None,
         swagger_ui_oauth2_redirect_url=None,
     )
-    app.state.services = services
+    app.state.lrpserve = app_state
     for module in (predict, explain, models, health):
-        app.include_router(module.make_router(services))
+        app.include_router(module.make_router(app_state))
     app.add_exception_handler(ServiceError, handle_service_error)
     app.add_exception_handler(HTTPException, handle_http_exception)
     # the last one that is added is the first that a request meets
     app.add_middleware(CompressTexts)
-    if not services.cache.is_on:  # which may have the answer
+    if not app_state.cache.is_on:  # which may have the answer
         app.add_middleware(LoadShedding, queue=queue)
     if settings.api_keys:
         app.add_middleware(RequireKey, keys=settings.api_keys)

@@ -14,18 +14,18 @@ import pytest
 
 from service.api.response.problems import TYPE_PREFIX
 from service.settings import PREFIX
-from tests.helpers.asking import (
+from tests.helpers.requests import (
     LIMIT_S,
     PATHS,
     PICTURES,
-    Alone,
-    Asked,
-    Question,
-    ask_all,
-    keep_asking,
+    Exchange,
+    ImageRequest,
+    ReferenceResponses,
+    image_requests,
     metric,
     png,
-    questions,
+    send_all,
+    send_until,
 )
 from tests.helpers.servers import RunningServer
 from tests.server.test_process import Gates, gated, wait_until
@@ -45,8 +45,8 @@ def faulty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[RunningSe
 
 
 @pytest.fixture(scope="module")
-def alone(faulty: tuple[RunningServer, Gates]) -> Alone:
-    return Alone(faulty[0].url)
+def reference(faulty: tuple[RunningServer, Gates]) -> ReferenceResponses:
+    return ReferenceResponses(faulty[0].url)
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ def server(faulty: tuple[RunningServer, Gates]) -> RunningServer:
 
 
 @pytest.fixture
-def gates(faulty: tuple[RunningServer, Gates], alone: Alone) -> Gates:
+def gates(faulty: tuple[RunningServer, Gates], reference: ReferenceResponses) -> Gates:
     (faulty[1].folder / "sizes").unlink(missing_ok=True)
     return faulty[1]
 
@@ -64,7 +64,7 @@ def gates(faulty: tuple[RunningServer, Gates], alone: Alone) -> Gates:
 def black(monkeypatch: pytest.MonkeyPatch) -> int:
     """Number of a picture that is black."""
     monkeypatch.setattr(
-        "tests.helpers.asking.PICTURES", [*PICTURES, png(np.zeros((32, 32, 3), np.uint8))]
+        "tests.helpers.requests.PICTURES", [*PICTURES, png(np.zeros((32, 32, 3), np.uint8))]
     )
     return BLACK
 
@@ -81,14 +81,16 @@ def fault(gates: Gates, name: str) -> Iterator[None]:
     gates.close(name)
 
 
-def send_together(server: RunningServer, gates: Gates, asked: Sequence[Question]) -> list[Asked]:
-    """Hold the device until all questions wait, so that they are one batch."""
+def send_together(
+    server: RunningServer, gates: Gates, asked: Sequence[ImageRequest]
+) -> list[Exchange]:
+    """Hold the device until all requests wait, so that they are one batch."""
 
-    async def scenario() -> list[Asked]:
+    async def scenario() -> list[Exchange]:
         gates.close("run", "running")
-        first = asyncio.create_task(ask_all(server.url, [Question(PATHS[0], 0)]))
+        first = asyncio.create_task(send_all(server.url, [ImageRequest(PATHS[0], 0)]))
         await asyncio.to_thread(gates.wait_until_running)
-        others = asyncio.create_task(ask_all(server.url, asked))
+        others = asyncio.create_task(send_all(server.url, asked))
         await asyncio.to_thread(wait_until, lambda: n_waiting(server) == len(asked))
         gates.open("run")
         await first
@@ -101,19 +103,19 @@ def n_waiting(server: RunningServer) -> float:
     return metric(server.url, "lrpserve_queue_depth")
 
 
-def assert_failed(asked: Asked) -> None:
+def assert_failed(asked: Exchange) -> None:
     assert asked.status == 500
-    assert isinstance(asked.answer, httpx.Response)
-    problem = asked.answer.json()
+    assert isinstance(asked.response, httpx.Response)
+    problem = asked.response.json()
     assert problem["type"] == f"{TYPE_PREFIX}internal-error"
-    assert problem["request_id"] == asked.question.id
+    assert problem["request_id"] == asked.request.id
 
 
 @pytest.mark.parametrize("path", PATHS)
 def test_one_poisoned_item_of_32_fails_alone(
-    server: RunningServer, gates: Gates, alone: Alone, black: int, path: str
+    server: RunningServer, gates: Gates, reference: ReferenceResponses, black: int, path: str
 ) -> None:
-    asked = [Question(path, black if n == 13 else n) for n in range(32)]
+    asked = [ImageRequest(path, black if n == 13 else n) for n in range(32)]
     with fault(gates, "poison"):
         found = send_together(server, gates, asked)
     assert sizes(gates)[:2] == [1, 32]
@@ -121,31 +123,31 @@ def test_one_poisoned_item_of_32_fails_alone(
         if index == 13:
             assert_failed(one)
         else:
-            alone.assert_right(one)
-    alone.assert_served(server.url)
+            reference.assert_correct(one)
+    reference.assert_served(server.url)
 
 
 @pytest.mark.parametrize("path", PATHS)
 def test_a_device_with_room_for_16_serves_32(
-    server: RunningServer, gates: Gates, alone: Alone, path: str
+    server: RunningServer, gates: Gates, reference: ReferenceResponses, path: str
 ) -> None:
     with fault(gates, "small"):
-        for one in send_together(server, gates, questions(32, [path])):
-            alone.assert_right(one)
+        for one in send_together(server, gates, image_requests(32, [path])):
+            reference.assert_correct(one)
         assert max(sizes(gates)[2:]) == 16
         n_before = len(sizes(gates))
-        for one in send_together(server, gates, questions(32, [path])):
-            alone.assert_right(one)
+        for one in send_together(server, gates, image_requests(32, [path])):
+            reference.assert_correct(one)
         assert max(sizes(gates)[n_before:]) == 16  # it remembers
-    alone.assert_served(server.url)
+    reference.assert_served(server.url)
 
 
 def test_a_device_that_fails_for_two_seconds_under_load_serves_all_others(
-    server: RunningServer, gates: Gates, alone: Alone
+    server: RunningServer, gates: Gates, reference: ReferenceResponses
 ) -> None:
-    async def scenario() -> tuple[list[Asked], float, float]:
+    async def scenario() -> tuple[list[Exchange], float, float]:
         is_over = asyncio.Event()
-        load = asyncio.create_task(keep_asking(server.url, N_CLIENTS, is_over.is_set))
+        load = asyncio.create_task(send_until(server.url, N_CLIENTS, is_over.is_set))
         await asyncio.to_thread(wait_for_good_answers, server, 2 * N_CLIENTS)
         broken_at = time.monotonic()
         gates.open("broken")
@@ -161,7 +163,7 @@ def test_a_device_that_fails_for_two_seconds_under_load_serves_all_others(
     n_failed = 0
     for one in found:
         if one.status == 200:
-            alone.assert_right(one)
+            reference.assert_correct(one)
             continue
         assert_failed(one)
         assert one.ended > broken_at
@@ -170,7 +172,7 @@ def test_a_device_that_fails_for_two_seconds_under_load_serves_all_others(
     assert n_failed >= N_CLIENTS
     assert sum(one.ended < broken_at for one in found) >= N_CLIENTS
     assert sum(one.began > mended_at for one in found) >= N_CLIENTS
-    alone.assert_served(server.url)
+    reference.assert_served(server.url)
 
 
 def wait_for_good_answers(server: RunningServer, n: int) -> None:
@@ -182,11 +184,11 @@ def wait_for_good_answers(server: RunningServer, n: int) -> None:
 
 @pytest.mark.slow
 def test_a_device_that_stalls_for_ten_seconds_answers_all_that_were_accepted(
-    server: RunningServer, gates: Gates, alone: Alone
+    server: RunningServer, gates: Gates, reference: ReferenceResponses
 ) -> None:
-    async def scenario() -> list[Asked]:
+    async def scenario() -> list[Exchange]:
         gates.close("run", "running")
-        waiting = asyncio.create_task(ask_all(server.url, questions(100)))
+        waiting = asyncio.create_task(send_all(server.url, image_requests(100)))
         stalls_until = time.monotonic() + 10
         await asyncio.to_thread(gates.wait_until_running)
         await asyncio.to_thread(wait_until, lambda: readiness(server) == (503, "stalled"))
@@ -197,10 +199,10 @@ def test_a_device_that_stalls_for_ten_seconds_answers_all_that_were_accepted(
         return await waiting
 
     for one in asyncio.run(scenario()):
-        alone.assert_right(one)
+        reference.assert_correct(one)
         assert one.ended - one.began > 5
     wait_until(lambda: readiness(server) == (200, "ready"))
-    alone.assert_served(server.url)
+    reference.assert_served(server.url)
 
 
 def readiness(server: RunningServer) -> tuple[int, str]:
@@ -213,10 +215,10 @@ def test_a_device_that_stalls_makes_nobody_wait_longer_than_the_deadline(
 ) -> None:
     settings = {f"{PREFIX}DEADLINE_S": "1", f"{PREFIX}STALL_S": "0.5"}
     with gated(tmp_path, "load", settings=settings) as (server, gates):
-        found = asyncio.run(ask_all(server.url, questions(32)))
+        found = asyncio.run(send_all(server.url, image_requests(32)))
         assert {one.status for one in found} == {504}
         assert max(one.ended - one.began for one in found) < LIMIT_S / 3
         assert readiness(server) == (503, "stalled")
         gates.open("run")
         wait_until(lambda: readiness(server) == (200, "ready"))
-        Alone(server.url).assert_served(server.url)
+        ReferenceResponses(server.url).assert_served(server.url)

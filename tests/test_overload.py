@@ -12,18 +12,18 @@ import httpx
 import pytest
 
 from service.settings import PREFIX
-from tests.helpers.asking import (
+from tests.helpers.connections import head, plain
+from tests.helpers.requests import (
     LIMIT_S,
     PATHS,
-    Alone,
-    Asked,
-    Question,
-    ask_all,
-    keep_asking,
+    Exchange,
+    ImageRequest,
+    ReferenceResponses,
+    image_requests,
     metric,
-    questions,
+    send_all,
+    send_until,
 )
-from tests.helpers.connections import head, plain
 from tests.helpers.servers import RunningServer
 from tests.server.test_process import Gates, gated, wait_until
 
@@ -40,8 +40,8 @@ def roomy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[RunningSer
 
 
 @pytest.fixture(scope="module")
-def alone(roomy: tuple[RunningServer, Gates]) -> Alone:
-    return Alone(roomy[0].url)
+def reference(roomy: tuple[RunningServer, Gates]) -> ReferenceResponses:
+    return ReferenceResponses(roomy[0].url)
 
 
 def n_waiting(server: RunningServer) -> float:
@@ -50,52 +50,52 @@ def n_waiting(server: RunningServer) -> float:
 
 @pytest.mark.slow
 def test_two_thousand_requests_at_once_are_served_or_told_to_come_back(
-    tmp_path: Path, alone: Alone
+    tmp_path: Path, reference: ReferenceResponses
 ) -> None:
     with gated(tmp_path, "load", "run", settings=SETTINGS) as (server, _):
-        found = asyncio.run(ask_all(server.url, questions(2000)))
+        found = asyncio.run(send_all(server.url, image_requests(2000)))
         statuses = Counter(one.status for one in found)
         assert set(statuses) == {200, 429}
         assert statuses[200] >= 64
         for one in found:
             if one.status == 200:
-                alone.assert_right(one)
+                reference.assert_correct(one)
                 continue
-            assert isinstance(one.answer, httpx.Response)
-            assert int(one.answer.headers["retry-after"]) >= 1
-            assert one.answer.json()["request_id"] == one.question.id
-        alone.assert_served(server.url)
+            assert isinstance(one.response, httpx.Response)
+            assert int(one.response.headers["retry-after"]) >= 1
+            assert one.response.json()["request_id"] == one.request.id
+        reference.assert_served(server.url)
 
 
-async def leave_while_sending(server: RunningServer, question: Question) -> None:
-    image = question.image
+async def leave_while_sending(server: RunningServer, request: ImageRequest) -> None:
+    image = request.image
     async with plain(server.url) as connection:
-        await connection.send(head(question.path, len(image)) + image[: len(image) // 2])
+        await connection.send(head(request.path, len(image)) + image[: len(image) // 2])
         await asyncio.sleep(0.5)
 
 
 async def leave_while_waiting(
-    server: RunningServer, question: Question, all_wait: asyncio.Event
+    server: RunningServer, request: ImageRequest, all_wait: asyncio.Event
 ) -> None:
     async with plain(server.url) as connection:
-        await connection.send(head(question.path, len(question.image)) + question.image)
+        await connection.send(head(request.path, len(request.image)) + request.image)
         await all_wait.wait()
 
 
 def test_half_of_500_clients_leave_and_the_others_get_their_answers(
-    roomy: tuple[RunningServer, Gates], alone: Alone
+    roomy: tuple[RunningServer, Gates], reference: ReferenceResponses
 ) -> None:
     server, gates = roomy
 
-    async def scenario() -> list[Asked]:
+    async def scenario() -> list[Exchange]:
         gates.close("run", "running")
         all_wait = asyncio.Event()
-        first = asyncio.create_task(ask_all(server.url, [Question(PATHS[0], 0)]))
+        first = asyncio.create_task(send_all(server.url, [ImageRequest(PATHS[0], 0)]))
         await asyncio.to_thread(gates.wait_until_running)
         (gates.folder / "sizes").unlink(missing_ok=True)
-        staying = asyncio.create_task(ask_all(server.url, questions(250)))
-        sending = [leave_while_sending(server, question) for question in questions(125)]
-        waiting = [leave_while_waiting(server, one, all_wait) for one in questions(125)]
+        staying = asyncio.create_task(send_all(server.url, image_requests(250)))
+        sending = [leave_while_sending(server, request) for request in image_requests(125)]
+        waiting = [leave_while_waiting(server, one, all_wait) for one in image_requests(125)]
         leaving = asyncio.gather(*sending, *waiting)
         await asyncio.to_thread(wait_until, lambda: n_waiting(server) == 375)
         all_wait.set()
@@ -108,10 +108,10 @@ def test_half_of_500_clients_leave_and_the_others_get_their_answers(
     found = asyncio.run(scenario())
     assert len(found) == 250
     for one in found:
-        alone.assert_right(one)
+        reference.assert_correct(one)
     done = (gates.folder / "sizes").read_text().split()
     assert sum(map(int, done)) == 1 + 250  # nothing was computed for those that had left
-    alone.assert_served(server.url)
+    reference.assert_served(server.url)
 
 
 def n_cancelled(server: RunningServer) -> float:
@@ -119,17 +119,17 @@ def n_cancelled(server: RunningServer) -> float:
 
 
 def test_a_signal_under_load_answers_what_was_accepted_and_ends_with_0(
-    tmp_path: Path, alone: Alone
+    tmp_path: Path, reference: ReferenceResponses
 ) -> None:
     with gated(tmp_path, "load", "run", settings=SETTINGS) as (server, gates):
 
-        async def scenario() -> tuple[list[Asked], list[Asked]]:
+        async def scenario() -> tuple[list[Exchange], list[Exchange]]:
             has_ended = asyncio.Event()
-            load = asyncio.create_task(keep_asking(server.url, 8, has_ended.is_set))
+            load = asyncio.create_task(send_until(server.url, 8, has_ended.is_set))
             await asyncio.sleep(1)
             gates.close("run")
             await asyncio.sleep(1)  # until a batch of the load waits at the gate
-            accepted = asyncio.create_task(ask_all(server.url, questions(40)))
+            accepted = asyncio.create_task(send_all(server.url, image_requests(40)))
             await asyncio.to_thread(wait_until, lambda: n_waiting(server) >= 40)
             await asyncio.sleep(1)  # some of those are the load's: until all others wait too
             server.process.send_signal(signal.SIGTERM)
@@ -143,13 +143,13 @@ def test_a_signal_under_load_answers_what_was_accepted_and_ends_with_0(
         accepted, load = asyncio.run(scenario())
         assert server.process.wait(LIMIT_S) == 0
         for one in accepted:
-            alone.assert_right(one)
+            reference.assert_correct(one)
         for one in load:
             if one.status == 200:
-                alone.assert_right(one)
+                reference.assert_correct(one)
             elif one.status is not None:
                 assert one.status in (429, 503)
             else:  # it came when the port was closed, or lay in the system's queue then
-                assert not isinstance(one.answer, httpx.TimeoutException)
+                assert not isinstance(one.response, httpx.TimeoutException)
         assert sum(one.status == 200 for one in load) > 8
         assert "Traceback" not in server.read_output()

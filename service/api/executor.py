@@ -1,7 +1,7 @@
-"""Where images are decoded and answers rendered: small ones at once, large ones on a few threads.
+"""Runs blocking work: small work inline, large work on a few threads.
 
-To hand work to a thread and back takes longer than a small image does; a large one would hold up
-all other requests, and many at once would take gigabytes.
+A hop to a thread takes longer than decoding a small image; a large image would block the event
+loop, and many at once would take gigabytes.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ N_THREADS = 4  # an image of 40 million pixels takes up to 0.6 GB while it is de
 MAX_WAITING = 256
 
 
-class Threads:
-    """A few threads for large work.
+class Executor:
+    """A bounded pool of threads with a bounded queue.
 
     Parameters
     ----------
     n_threads : int
-        How many.
+        Size of the pool.
     max_waiting : int
-        What comes beyond waits, if no more than so many wait already.
+        Calls that may wait for a thread; more are refused.
     """
 
     def __init__(self, n_threads: int = N_THREADS, max_waiting: int = MAX_WAITING) -> None:
@@ -46,20 +46,20 @@ class Threads:
         *args: P.args,
         **kwargs: P.kwargs,
     ) -> T:
-        """Call a function, here if that is small work, or on a thread.
+        """Call a function inline if the work is small, else on a thread.
 
         Raises
         ------
         QueueFull
-            Too much waits for a thread already.
+            Too many calls wait for a thread.
         DeadlineExceeded
-            It was not done in time; a call that has begun ends by itself.
+            The deadline passed; a call that is running is abandoned and ends by itself.
         """
         if is_small:
             return function(*args, **kwargs)
         if self._limiter.statistics().tasks_waiting >= self._max_waiting:
             raise QueueFull(
-                f"{self._max_waiting} large images or answers wait already; try again in a second",
+                f"{self._max_waiting} images or responses are waiting already; try again in 1 s",
                 headers={"Retry-After": "1"},
             )
         call = partial(function, *args, **kwargs)

@@ -1,4 +1,4 @@
-"""What the routes work with: the settings, the models' cards, the device queue, and threads."""
+"""The application's state: settings, model cards, device queue, cache and executor."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from service.api.cache import Cache
-from service.api.executor import Threads
+from service.api.executor import Executor
 from service.api.rate_limit import RateLimit
 from service.metrics import Metrics
 from service.models.card import ModelCard
@@ -16,29 +16,19 @@ from service.worker_state import State, WorkerSlot
 
 
 @dataclass(frozen=True)
-class Services:
-    """Made once by the application and passed to each router.
+class AppState:
+    """What the routes share; made once by the application.
 
     Attributes
     ----------
-    settings : Settings
-        Of the application.
     cards : mapping of str to ModelCard
-        Of the models that are served, by name.
+        The cards of the served models, by name.
     default : str
-        Name of the model that is taken where none is named.
-    queue : DeviceQueue
-        Runs the jobs.
-    metrics : Metrics
-        Where requests are counted.
+        Name of the model of requests that name none.
     slot : WorkerSlot
-        The place among the worker processes.
+        This process among the worker processes.
     rate_limit : RateLimit or None
-        Of each key; None where there is none.
-    cache : Cache
-        Keeps answers.
-    threads : Threads
-        Decode and render.
+        The limit for each API key; None without one.
     """
 
     settings: Settings
@@ -49,12 +39,12 @@ class Services:
     slot: WorkerSlot = field(default_factory=WorkerSlot)
     rate_limit: RateLimit | None = None
     cache: Cache = field(default_factory=Cache)
-    threads: Threads = field(default_factory=Threads)
+    executor: Executor = field(default_factory=Executor)
 
     def card(self, model: str | None = None) -> ModelCard:
-        """The card of a model, of the default one where none is named."""
+        """The card of a model; of the default model without a name."""
         return self.cards[self.default if model is None else model]
 
     def health(self) -> State:
-        """How this process is: its queue, and its devices."""
+        """The state of this process: of its queue and its devices."""
         return self.queue.health(self.settings.stall_s)

@@ -16,8 +16,8 @@ from rich.table import Table
 from service.api.request.accept import JSON
 from service.api.request.image import load_picture
 from service.api.request.options import ExplainOptions, PredictOptions, parse_options
-from service.api.request.resolved import make_question
-from service.api.response.explanation import ExplanationAnswer, check_output
+from service.api.request.resolved import resolve
+from service.api.response.explanation import ExplanationResponse, check_output
 from service.api.response.scores import predict_fields
 from service.errors import NotAnImage, OptionError, ServiceError
 from service.imaging.decode import EncodedImage
@@ -91,16 +91,16 @@ def explain_files(
     """
     given = {name: _content(name, value) for name, value in given.items()}
     options = parse_options(ExplainOptions, given, {offline.card.name: offline.card})
-    question = make_question(options, offline.card, offline.engine.layers)
-    check_output(question, JSON)
+    resolved = resolve(options, offline.card, offline.engine.layers)
+    check_output(resolved, JSON)
     _make_folder(out)
     stems = _unique_stems(paths)
 
     def explain_one(path: Path) -> None:
         stem = next(stems)
         image, view = offline.load(path, options)
-        explanation = offline.engine.explain([question.job(image.pixels)])[0]
-        answer = ExplanationAnswer(question, explanation, image)
+        explanation = offline.engine.explain([resolved.job(image.pixels)])[0]
+        answer = ExplanationResponse(resolved, explanation, image)
         for suffix, content in answer.files(view).items():
             _write(out / f"{stem}{suffix}", content)
 

@@ -16,7 +16,7 @@ from types import FrameType
 import uvicorn
 
 from service.api.rate_limit import RateLimit
-from service.api.state import Services
+from service.api.state import AppState
 from service.app import create_app
 from service.errors import ServiceError
 from service.server.protocol import allow_many_connections, make_protocol
@@ -65,7 +65,7 @@ class Server(uvicorn.Server):
     ----------
     config : uvicorn.Config
         Of the server.
-    services : Services
+    app_state : AppState
         Of its application.
     signals : sequence of Signals
         That end it.
@@ -76,12 +76,12 @@ class Server(uvicorn.Server):
     def __init__(
         self,
         config: uvicorn.Config,
-        services: Services,
+        app_state: AppState,
         signals: Sequence[signal.Signals] = SIGNALS,
         on_tick: Callable[[], None] = lambda: None,
     ) -> None:
         super().__init__(config)
-        self._services, self._signals, self._on_tick = services, signals, on_tick
+        self._app_state, self._signals, self._on_tick = app_state, signals, on_tick
         self._leaves_at = math.inf
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
@@ -92,9 +92,9 @@ class Server(uvicorn.Server):
             if signal.SIGINT in self._signals:
                 os._exit(128 + sig)
             return
-        grace_s = self._services.settings.grace_s
+        grace_s = self._app_state.settings.grace_s
         self._leaves_at = time.monotonic() + grace_s
-        self._services.queue.begin_grace()
+        self._app_state.queue.begin_grace()
         if not self.started or grace_s == 0:
             self.should_exit = True
 
@@ -147,17 +147,17 @@ def run_server(
         The model cannot be loaded.
     """
 
-    def on_loaded(services: Services) -> None:
+    def on_loaded(app_state: AppState) -> None:
         gc.freeze()
         gc.enable()
-        if services.queue.state is State.BROKEN:
+        if app_state.queue.state is State.BROKEN:
             server.should_exit = True
-        elif services.queue.state is State.READY:  # not where a signal came meanwhile
-            on_ready(_greeting(services, url_of(listener)))
+        elif app_state.queue.state is State.READY:  # not where a signal came meanwhile
+            on_ready(_greeting(app_state, url_of(listener)))
 
     def on_tick() -> None:
-        state = services.health()
-        services.slot.write(state)
+        state = app_state.health()
+        app_state.slot.write(state)
         if slot is not None and state is State.BROKEN:
             server.should_exit = True
 
@@ -166,7 +166,7 @@ def run_server(
     # of the start, and later holds up requests
     gc.disable()
     app = create_app(settings, on_loaded, slot, rate_limit)
-    services: Services = app.state.services
+    app_state: AppState = app.state.lrpserve
     config = uvicorn.Config(
         app,
         http=make_protocol(settings.receive_s),
@@ -175,22 +175,22 @@ def run_server(
         access_log=False,
     )
     allow_many_connections()
-    server = Server(config, services, signals, on_tick)
+    server = Server(config, app_state, signals, on_tick)
     server.run(sockets=[listener])
-    if services.queue.failure:
-        raise services.queue.failure
+    if app_state.queue.failure:
+        raise app_state.queue.failure
 
 
-def _greeting(services: Services, address: str) -> str:
-    card = services.card()
+def _greeting(app_state: AppState, address: str) -> str:
+    card = app_state.card()
     measured = card.accuracy.get("test")
     accuracy = (
         f"{measured.accuracy:.2%} of {measured.n} test images" if measured else "not measured"
     )
-    others = [name for name in services.cards if name != card.name]
+    others = [name for name in app_state.cards if name != card.name]
     also = f"  also:  {', '.join(others)}\n" if others else ""
     return (
-        f"ready: {card.name} on {services.queue.device_name}, accuracy {accuracy}\n{also}"
+        f"ready: {card.name} on {app_state.queue.device_name}, accuracy {accuracy}\n{also}"
         f"  try:   curl -F image=@cat.jpg {address}/explain\n"
         f"  docs:  {address}/docs"
     )

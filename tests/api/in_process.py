@@ -13,7 +13,7 @@ import pytest
 from fastapi import FastAPI
 
 import service.app
-from service.api.state import Services
+from service.api.state import AppState
 from service.app import create_app
 from service.runtime.batcher import Outcomes
 from service.runtime.device_thread import JobRunner, Layers
@@ -91,7 +91,7 @@ class Connection:
 
     def __init__(self, app: FastAPI, runner: asyncio.Runner, queue: DeviceQueue) -> None:
         self._runner, self._queue = runner, queue
-        self.services: Services = app.state.services
+        self.app_state: AppState = app.state.lrpserve
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)
         self.client = httpx.AsyncClient(transport=transport, base_url="http://service")
 
@@ -128,7 +128,7 @@ def connect(settings: Settings, engine: JobRunner) -> Iterator[Connection]:
     """Start an application with an engine, wait until it is ready, and end it."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(service.app, "_load_engines", lambda *arguments: engine)
-        loaded: list[Services] = []
+        loaded: list[AppState] = []
         app = create_app(settings, loaded.append)
         with asyncio.Runner() as runner:
             lifespan = app.router.lifespan_context(app)

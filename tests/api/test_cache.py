@@ -16,7 +16,7 @@ from starlette.responses import Response
 
 from service.api.cache import _LARGEST_SHARE, _OVERHEAD_BYTES, Asked, Cache
 from service.api.request.options import ExplainOptions, PredictOptions, parse_options
-from service.api.request.resolved import make_question
+from service.api.request.resolved import resolve
 from service.errors import RelevanceError
 from service.methods import all_parameters
 from service.models.card import ModelCard
@@ -78,7 +78,7 @@ class Served:
 def served() -> Iterator[Served]:
     engine = FakeEngine()
     with connect(Settings(cache_bytes=SIZE), engine) as connection:
-        yield Served(connection, engine, connection.services.cache)
+        yield Served(connection, engine, connection.app_state.cache)
 
 
 def without_own_headers(answer: httpx.Response) -> dict[str, str]:
@@ -86,7 +86,7 @@ def without_own_headers(answer: httpx.Response) -> dict[str, str]:
     return {name: value for name, value in answer.headers.items() if name not in own}
 
 
-# --- the same question
+# --- the same resolved
 
 
 @pytest.mark.parametrize("headers", [{}, PNG, NPY], ids=str)
@@ -168,8 +168,8 @@ def asked(card: ModelCard, given: Mapping[str, Any], media_type: str = "image/pn
     cards = {card.name: card, "other": other}
     options = parse_options(ExplainOptions, given, cards)
     chosen = cards[options.model or card.name]
-    question = make_question(options, chosen)
-    return Asked("explain", media_type, chosen.name, options, question.resolved)
+    resolved = resolve(options, chosen)
+    return Asked("explain", media_type, chosen.name, options, resolved.resolved)
 
 
 def value_of(option: str) -> Any:
@@ -303,10 +303,10 @@ def test_who_has_the_answer_gets_a_304_without_a_body(
 def test_a_304_needs_nothing_in_the_cache(photo: bytes) -> None:
     """Another worker process, or the one before the last start, has given the tag."""
     with connect(Settings(cache_bytes=SIZE), FakeEngine()) as first:
-        tag = Served(first, FakeEngine(), first.services.cache).post(photo).headers["etag"]
+        tag = Served(first, FakeEngine(), first.app_state.cache).post(photo).headers["etag"]
     engine = FakeEngine()
     with connect(Settings(cache_bytes=SIZE), engine) as second:
-        served = Served(second, engine, second.services.cache)
+        served = Served(second, engine, second.app_state.cache)
         assert served.post(photo, headers={"If-None-Match": tag}).status_code == 304
         assert served.post(photo, "/explain?size=64", {"If-None-Match": tag}).status_code == 200
     assert served.n_jobs == 1
@@ -354,7 +354,7 @@ def test_who_does_not_serve_answers_nothing_from_the_cache(
 def test_it_is_off_by_default(photo: bytes) -> None:
     engine = FakeEngine()
     with connect(Settings(), engine) as connection:
-        served = Served(connection, engine, connection.services.cache)
+        served = Served(connection, engine, connection.app_state.cache)
         for _ in range(2):
             answer = served.post(photo, headers={"If-None-Match": "*"})
             assert answer.status_code == 200
@@ -373,7 +373,7 @@ class FailingEngine(FakeEngine):
 def test_errors_are_never_kept(photo: bytes) -> None:
     engine = FailingEngine()
     with connect(Settings(cache_bytes=SIZE), engine) as connection:
-        served = Served(connection, engine, connection.services.cache)
+        served = Served(connection, engine, connection.app_state.cache)
         for n_jobs in (1, 2):
             answer = served.post(photo)
             problem_of(answer, 422)
@@ -386,7 +386,7 @@ def test_errors_are_never_kept(photo: bytes) -> None:
 def test_an_answer_that_is_too_large_is_given_but_not_kept(photo: bytes) -> None:
     engine = FakeEngine()
     with connect(Settings(cache_bytes=_LARGEST_SHARE * 2000), engine) as connection:
-        served = Served(connection, engine, connection.services.cache)
+        served = Served(connection, engine, connection.app_state.cache)
         answers = [served.post(photo, "/explain?size=2048") for _ in range(2)]
         assert [answer.status_code for answer in answers] == [200, 200]
         assert (served.n_jobs, served.cache.n_bytes) == (2, 0)

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from service.api.executor import Threads
+from service.api.executor import Executor
 from service.api.request.image import is_small
 from service.api.request.options import ExplainOptions, PredictOptions, parse_options
-from service.api.request.resolved import make_question
-from service.api.response.explanation import ExplanationAnswer
+from service.api.request.resolved import resolve
+from service.api.response.explanation import ExplanationResponse
 from service.errors import DeadlineExceeded, NotAnImage, QueueFull
 from service.imaging.decode import EncodedImage
 from service.imaging.fit import fit_image
@@ -34,8 +34,8 @@ def picture(side: int, kind: str = "PNG") -> bytes:
 
 def test_small_work_is_done_at_once_and_large_work_on_a_thread() -> None:
     async def scenario() -> list[int]:
-        threads, soon = Threads(), Deadline(LIMIT_S)
-        return [await threads.run(small, soon, threading.get_ident) for small in (True, False)]
+        executor, soon = Executor(), Deadline(LIMIT_S)
+        return [await executor.run(small, soon, threading.get_ident) for small in (True, False)]
 
     at_once, on_thread = asyncio.run(scenario())
     assert at_once == threading.get_ident() != on_thread
@@ -54,8 +54,8 @@ def test_large_work_runs_on_no_more_threads_than_there_are() -> None:
             running -= 1
 
     async def scenario() -> None:
-        threads = Threads(n_threads=2)
-        await asyncio.gather(*(threads.run(False, Deadline(LIMIT_S), work) for _ in range(10)))
+        executor = Executor(n_threads=2)
+        await asyncio.gather(*(executor.run(False, Deadline(LIMIT_S), work) for _ in range(10)))
 
     asyncio.run(asyncio.wait_for(scenario(), LIMIT_S))
     assert most == 2
@@ -70,11 +70,11 @@ def test_what_does_not_get_a_thread_in_time_is_given_up() -> None:
         gate.wait(LIMIT_S)
 
     async def scenario() -> None:
-        threads = Threads(n_threads=1)
-        first = asyncio.create_task(threads.run(False, Deadline(LIMIT_S), work))
+        executor = Executor(n_threads=1)
+        first = asyncio.create_task(executor.run(False, Deadline(LIMIT_S), work))
         await asyncio.sleep(0.05)
         with pytest.raises(DeadlineExceeded, match="no result within"):
-            await threads.run(False, Deadline(0.05), work)
+            await executor.run(False, Deadline(0.05), work)
         gate.set()
         await first
 
@@ -87,7 +87,7 @@ def test_work_that_runs_too_long_is_given_up_while_it_runs() -> None:
 
     async def scenario() -> None:
         with pytest.raises(DeadlineExceeded):
-            await Threads().run(False, Deadline(0.05), gate.wait, LIMIT_S)
+            await Executor().run(False, Deadline(0.05), gate.wait, LIMIT_S)
         gate.set()
 
     asyncio.run(asyncio.wait_for(scenario(), LIMIT_S))
@@ -97,14 +97,14 @@ def test_too_much_large_work_is_refused() -> None:
     gate = threading.Event()
 
     async def scenario() -> None:
-        threads = Threads(n_threads=1, max_waiting=2)
+        executor = Executor(n_threads=1, max_waiting=2)
         work = [
-            asyncio.create_task(threads.run(False, Deadline(LIMIT_S), gate.wait, LIMIT_S))
+            asyncio.create_task(executor.run(False, Deadline(LIMIT_S), gate.wait, LIMIT_S))
             for _ in range(3)
         ]
         await asyncio.sleep(0.05)
         with pytest.raises(QueueFull) as refused:
-            await threads.run(False, Deadline(LIMIT_S), gate.wait, LIMIT_S)
+            await executor.run(False, Deadline(LIMIT_S), gate.wait, LIMIT_S)
         assert refused.value.headers["Retry-After"] == "1"
         gate.set()
         await asyncio.gather(*work)
@@ -115,7 +115,7 @@ def test_too_much_large_work_is_refused() -> None:
 @pytest.mark.parametrize("small", [True, False])
 def test_what_the_work_raises_is_raised(small: bool) -> None:
     async def scenario() -> None:
-        await Threads().run(small, Deadline(LIMIT_S), int, "no number")
+        await Executor().run(small, Deadline(LIMIT_S), int, "no number")
 
     with pytest.raises(ValueError, match="invalid literal"):
         asyncio.run(scenario())
@@ -170,12 +170,12 @@ def test_a_picture_with_an_overlay_is_not_small() -> None:
 def test_an_answer_is_small_by_what_has_to_be_drawn(
     card: ModelCard, asked: dict[str, Any], small: bool
 ) -> None:
-    question = make_question(parse_options(ExplainOptions, asked, {card.name: card}), card)
+    resolved = resolve(parse_options(ExplainOptions, asked, {card.name: card}), card)
     image = fit_image(Image.new("RGB", (32, 32)), card.input_size, "crop", (0, 0, 0))
     one = Attribution(0, np.zeros((3, 32, 32), np.float32), 1.0, None)
     logits = np.zeros(len(card.labels), np.float32)
-    explanation = Explanation(logits, (one,) * len(question.targets), "twin", ())
-    assert ExplanationAnswer(question, explanation, image).is_small is small
+    explanation = Explanation(logits, (one,) * len(resolved.targets), "twin", ())
+    assert ExplanationResponse(resolved, explanation, image).is_small is small
 
 
 def test_no_pixel_of_a_large_picture_is_decoded_to_know_that_it_is() -> None:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from service.api.request.options import ExplainOptions
 from service.api.response.explanation import EXPLANATION_HEADER, MAX_HEADER
-from service.api.response.schemas import ExplainAnswer, TargetsAnswer
+from service.api.response.schemas import ExplainResponse, TargetsResponse
 from service.methods import RULES, TYPES
 from service.settings import Settings
 from tests.api.in_process import Connection, FakeEngine, connect
@@ -70,7 +70,7 @@ def check(answer: httpx.Response) -> None:
     if answer.status_code != 200:
         problem_of(answer, answer.status_code)
     elif answer.headers["content-type"] == "application/json":
-        kind = TargetsAnswer if "explanations" in answer.json() else ExplainAnswer
+        kind = TargetsResponse if "explanations" in answer.json() else ExplainResponse
         kind.model_validate_json(answer.content)
     else:
         assert len(answer.headers[EXPLANATION_HEADER]) <= MAX_HEADER

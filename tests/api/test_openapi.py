@@ -178,7 +178,7 @@ def test_the_method_of_an_answer_has_its_fields_by_name(document: dict[str, Any]
     request = body_schema(document, "/explain", "application/json")["properties"]
     for name in all_parameters():
         assert request[name].items() <= schema["properties"][name].items()
-    for name in ("ExplainAnswer", "TargetsAnswer"):
+    for name in ("ExplainResponse", "TargetsResponse"):
         method = named(document, name)["properties"]["method"]
         assert method["$ref"] == "#/components/schemas/Method"
 

@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from service.settings import PREFIX
-from tests.helpers.asking import LIMIT_S, Alone, Asked, keep_asking
+from tests.helpers.requests import LIMIT_S, Exchange, ReferenceResponses, send_until
 from tests.helpers.servers import RunningServer, running_server
 from tests.server.test_process import wait_until
 
@@ -26,32 +26,32 @@ def test_a_worker_that_is_killed_under_load_is_replaced_and_only_its_requests_fa
     tmp_path: Path,
 ) -> None:
     with running_server(tmp_path, {f"{PREFIX}WORKERS": "2"}) as server:
-        alone = Alone(server.url)
+        reference = ReferenceResponses(server.url)
         before = workers(server)
         assert len(before) == 2
         found, killed, killed_at = asyncio.run(kill_under_load(server))
         failed = [one for one in found if one.status is None]
         for one in found:
             if one.status is not None:
-                alone.assert_right(one)
+                reference.assert_correct(one)
         assert 0 < len(failed) <= N_CLIENTS
         for one in failed:
-            assert not isinstance(one.answer, httpx.TimeoutException)
+            assert not isinstance(one.response, httpx.TimeoutException)
             assert one.ended - killed_at < 5
         assert sum(one.began > killed_at for one in found) > N_CLIENTS
         wait_until(lambda: len(workers(server)) == 2)
         assert killed not in workers(server)
         wait_until(lambda: httpx.get(f"{server.url}/readyz").status_code == 200)
-        alone.assert_served(server.url)
+        reference.assert_served(server.url)
         assert server.stop() == 0
         wait_until(lambda: not processes_of(server))  # some end just after it
 
 
-async def kill_under_load(server: RunningServer) -> tuple[list[Asked], int, float]:
+async def kill_under_load(server: RunningServer) -> tuple[list[Exchange], int, float]:
     """Kill the worker that has most in hand, and ask on until there is another one."""
     ends_at = time.monotonic() + LIMIT_S
     load = asyncio.create_task(
-        keep_asking(server.url, N_CLIENTS, lambda: time.monotonic() > ends_at)
+        send_until(server.url, N_CLIENTS, lambda: time.monotonic() > ends_at)
     )
     await asyncio.sleep(2)
     pid = max(workers(server), key=n_open_files)

@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from service.settings import PREFIX
-from tests.helpers.asking import metric
+from tests.helpers.requests import metric
 from tests.helpers.servers import COMMAND, RunningServer, running_server
 from tests.server.test_process import (
     assert_one_sentence,

@@ -17,7 +17,7 @@ _SHOWN = 20  # of a thousand labels or layers an error names no more than this
 
 
 @dataclass(frozen=True)
-class Question:
+class ResolvedRequest:
     """Options that go together, and with the model.
 
     Attributes
@@ -56,9 +56,9 @@ class Question:
         )
 
 
-def make_question(
+def resolve(
     options: ExplainOptions, card: ModelCard, layers: Sequence[LayerInfo] = ()
-) -> Question:
+) -> ResolvedRequest:
     """Resolve options against a model.
 
     Parameters
@@ -82,7 +82,7 @@ def make_question(
     targets = _target_indices(options, card)
     if contrast is not None and contrast in targets:
         raise OptionError.of("contrast", "is the class that is explained; give another class")
-    return Question(card, options, method, targets, contrast, has_picture)
+    return ResolvedRequest(card, options, method, targets, contrast, has_picture)
 
 
 def class_index(option: str, name: str | None, card: ModelCard) -> int | None:

@@ -12,9 +12,9 @@ from PIL import Image
 from starlette.responses import Response
 
 from service.api.request.accept import JSON, NPY, PNG
-from service.api.request.resolved import Question
+from service.api.request.resolved import ResolvedRequest
 from service.api.response.scores import predict_fields
-from service.api.response.target import Attributed
+from service.api.response.target import TargetExplanation
 from service.errors import OptionError
 from service.imaging.fit import FittedImage
 from service.runtime.jobs import Explanation
@@ -33,12 +33,12 @@ def json_response(fields: dict[str, Any]) -> Response:
     return Response(_json(fields), media_type=JSON, headers=_VARY)
 
 
-class ExplanationAnswer:
+class ExplanationResponse:
     """An explanation, ready to be written in any format.
 
     Parameters
     ----------
-    question : Question
+    resolved : ResolvedRequest
         What was asked for.
     explanation : Explanation
         What the engine found.
@@ -46,22 +46,24 @@ class ExplanationAnswer:
         What the network saw.
     """
 
-    def __init__(self, question: Question, explanation: Explanation, image: FittedImage) -> None:
-        self.question, self.explanation, self.image = question, explanation, image
+    def __init__(
+        self, resolved: ResolvedRequest, explanation: Explanation, image: FittedImage
+    ) -> None:
+        self.resolved, self.explanation, self.image = resolved, explanation, image
         self.parts = [
-            Attributed(question, explanation.logits, attribution)
+            TargetExplanation(resolved, explanation.logits, attribution)
             for attribution in explanation.attributions
         ]
 
     @property
     def has_list(self) -> bool:
         """Whether the answer has a list of explanations, as `targets` asks for."""
-        return self.question.options.targets is not None
+        return self.resolved.options.targets is not None
 
     @property
     def is_small(self) -> bool:
         """Whether `respond` takes well below a millisecond."""
-        options = self.question.options
+        options = self.resolved.options
         n_pixels = options.size**2 if "heatmap" in options.output else 0
         n_values = self.explanation.attributions[0].relevance.size
         is_one = len(self.parts) == 1 and "overlay" not in options.output
@@ -95,30 +97,30 @@ class ExplanationAnswer:
         return self._common_fields() | explanations[0]
 
     def _common_fields(self) -> dict[str, Any]:
-        question, explanation = self.question, self.explanation
+        resolved, explanation = self.resolved, self.explanation
         return {
-            **predict_fields(question.card, explanation.logits, question.options, self.image),
+            **predict_fields(resolved.card, explanation.logits, resolved.options, self.image),
             "method": self._method(),
             "layers_without_rule": list(explanation.layers_without_rule),
         }
 
     def _method(self) -> dict[str, Any]:
-        question = self.question
-        index = question.contrast
+        resolved = self.resolved
+        index = resolved.contrast
         return {
-            **question.method.describe(),
-            "start": question.options.start,
-            "contrast": None if index is None else question.card.labels[index],
-            "layer": question.method.layer,
+            **resolved.method.describe(),
+            "start": resolved.options.start,
+            "contrast": None if index is None else resolved.card.labels[index],
+            "layer": resolved.method.layer,
             "engine": self.explanation.engine,
         }
 
-    def _picture(self, part: Attributed, view: Image.Image | None) -> bytes:
-        has_overlay = "overlay" in self.question.options.output
+    def _picture(self, part: TargetExplanation, view: Image.Image | None) -> bytes:
+        has_overlay = "overlay" in self.resolved.options.output
         return part.overlay(view) if has_overlay else part.heatmap()
 
 
-def check_output(question: Question, media_type: str) -> None:
+def check_output(resolved: ResolvedRequest, media_type: str) -> None:
     """Refuse an answer that cannot be given in a format.
 
     Raises
@@ -127,10 +129,10 @@ def check_output(question: Question, media_type: str) -> None:
         Several classes do not fit into one picture or array; the format is a PNG, and `output` is
         not one picture; or a picture is asked for of a layer that has none.
     """
-    options = question.options
+    options = resolved.options
     if media_type != JSON and options.targets is not None:
         raise OptionError.of("targets", f"fit into JSON only: accept {JSON}")
-    if media_type != NPY and options.output != ("relevance",) and not question.has_picture:
+    if media_type != NPY and options.output != ("relevance",) and not resolved.has_picture:
         raise OptionError.of(
             "output",
             f"the layer {options.layer} has no rows and columns to draw: give output=relevance, "
@@ -169,7 +171,7 @@ def _without_lists(fields: dict[str, Any], limit: int) -> dict[str, Any]:
     }
 
 
-def _file_name(part: Attributed) -> str:
+def _file_name(part: TargetExplanation) -> str:
     label = part.label
     return label if _SAFE_LABEL.fullmatch(label) else str(part.attribution.target)
 

@@ -14,11 +14,11 @@ from service.models.measures import Accuracy, Confusion, Epoch
 REFERENCE = "#/components/schemas/{model}"  # to one of these, in the OpenAPI document
 
 
-class _Answer(BaseModel):
+class _Schema(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
-class ClassScore(_Answer):
+class ClassScore(_Schema):
     """A class and its score."""
 
     index: int = Field(ge=0)
@@ -27,7 +27,7 @@ class ClassScore(_Answer):
     logit: float
 
 
-class ImageInfo(_Answer):
+class ImageInfo(_Schema):
     """What the network saw of the image."""
 
     width: int = Field(description="Of the upright image, in pixels")
@@ -38,7 +38,7 @@ class ImageInfo(_Answer):
     )
 
 
-class PredictAnswer(_Answer):
+class PredictResponse(_Schema):
     """The answer of `/predict`."""
 
     model: str
@@ -47,14 +47,14 @@ class PredictAnswer(_Answer):
     image: ImageInfo
 
 
-class LayerConservation(_Answer):
+class LayerConservation(_Schema):
     """How much relevance arrived at the output of a layer."""
 
     layer: str
     arrived: float
 
 
-class Conservation(_Answer):
+class Conservation(_Schema):
     """How much of the relevance at the output arrived."""
 
     start: float = Field(description="Relevance that was there to be handed on")
@@ -68,7 +68,7 @@ class Conservation(_Answer):
     )
 
 
-class RelevanceArray(_Answer):
+class RelevanceArray(_Schema):
     """Relevance as numbers."""
 
     shape: list[int]
@@ -78,7 +78,7 @@ class RelevanceArray(_Answer):
     )
 
 
-class TargetExplanation(_Answer):
+class ExplainedTarget(_Schema):
     """The explanation of one class."""
 
     target: ClassScore = Field(description="The class that was explained")
@@ -89,31 +89,31 @@ class TargetExplanation(_Answer):
     relevance: RelevanceArray | None = None
 
 
-class _Explained(PredictAnswer):
+class _Explained(PredictResponse):
     method: Method = Field(description="With every parameter that was in effect")
     layers_without_rule: list[str] = Field(
         description="Layers and functions that pass a plain gradient though the method has rules"
     )
 
 
-class ExplainAnswer(TargetExplanation, _Explained):
+class ExplainResponse(ExplainedTarget, _Explained):
     """The answer of `/explain` about one class."""
 
 
-class TargetsAnswer(_Explained):
+class TargetsResponse(_Explained):
     """The answer of `/explain` about the classes in `targets`."""
 
-    explanations: list[TargetExplanation] = Field(description="One for each, in their order")
+    explanations: list[ExplainedTarget] = Field(description="One for each, in their order")
 
 
-class OptionProblemInfo(_Answer):
+class OptionProblemInfo(_Schema):
     """One option that is wrong."""
 
     option: str
     detail: str
 
 
-class Problem(_Answer):
+class Problem(_Schema):
     """An error, as RFC 9457 says (`application/problem+json`)."""
 
     type: str = Field(description="Stable: `urn:lrpserve:problem:<name>`")
@@ -124,7 +124,7 @@ class Problem(_Answer):
     errors: list[OptionProblemInfo] | None = Field(None, description="The options that are wrong")
 
 
-class ParameterInfo(_Answer):
+class ParameterInfo(_Schema):
     """A parameter of a composite, a rule or an attributor."""
 
     name: str
@@ -138,7 +138,7 @@ class ParameterInfo(_Answer):
     choices: list[str] = Field(description="What a choice can be")
 
 
-class CompositeInfo(_Answer):
+class CompositeInfo(_Schema):
     """A composite that can be asked for."""
 
     name: str
@@ -152,7 +152,7 @@ class CompositeInfo(_Answer):
     )
 
 
-class AttributorInfo(_Answer):
+class AttributorInfo(_Schema):
     """An attributor that can be asked for."""
 
     name: str
@@ -165,7 +165,7 @@ class AttributorInfo(_Answer):
     )
 
 
-class RuleInfo(_Answer):
+class RuleInfo(_Schema):
     """A rule, for composites of one's own."""
 
     name: str
@@ -176,7 +176,7 @@ class RuleInfo(_Answer):
     conserves: bool
 
 
-class ColormapInfo(_Answer):
+class ColormapInfo(_Schema):
     """A colour map that can be asked for."""
 
     name: str
@@ -187,7 +187,7 @@ class ColormapInfo(_Answer):
     )
 
 
-class LayerDescription(_Answer):
+class LayerDescription(_Schema):
     """A layer whose relevance can be asked for."""
 
     name: str
@@ -196,7 +196,7 @@ class LayerDescription(_Answer):
     has_picture: bool = Field(description="Whether there are rows and columns to draw")
 
 
-class ModelInfo(_Answer):
+class ModelInfo(_Schema):
     """A model: its card, and what can be asked of it."""
 
     name: str
@@ -228,21 +228,21 @@ class ModelInfo(_Answer):
     colormaps: list[ColormapInfo]
 
 
-class Limits(_Answer):
+class Limits(_Schema):
     """What an image may have; one with more gets a 413."""
 
     max_body_bytes: int = Field(description="Bytes of the body of a request")
     max_pixels: int = Field(description="Pixels of an image")
 
 
-class ModelList(_Answer):
+class ModelList(_Schema):
     """The models that are served."""
 
     models: list[ModelInfo]
     limits: Limits
 
 
-class Health(_Answer):
+class Health(_Schema):
     """The state of the service."""
 
     status: Literal["ok", "starting", "ready", "stalled", "grace", "draining", "broken"]

@@ -16,7 +16,7 @@ from service.runtime.jobs import Floats
 def predict_fields(
     card: ModelCard, logits: Floats, options: PredictOptions, image: FittedImage
 ) -> dict[str, Any]:
-    """The fields of a `PredictAnswer`."""
+    """The fields of a `PredictResponse`."""
     best = np.argsort(-logits, kind="stable")[: options.top_k]
     return {
         "model": card.name,

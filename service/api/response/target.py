@@ -9,19 +9,19 @@ import numpy as np
 import pybase64
 from PIL import Image
 
-from service.api.request.resolved import Question
+from service.api.request.resolved import ResolvedRequest
 from service.api.response.scores import class_scores
 from service.imaging.look import Look
 from service.imaging.render import heatmap_png, overlay_png, own_bound
 from service.runtime.jobs import Attribution, Floats
 
 
-class Attributed:
+class TargetExplanation:
     """The relevance for one class, ready to be written in any format.
 
     Parameters
     ----------
-    question : Question
+    resolved : ResolvedRequest
         What was asked for.
     logits : NDArray[float32]
         Of the image.
@@ -29,25 +29,25 @@ class Attributed:
         What the engine found for the class.
     """
 
-    def __init__(self, question: Question, logits: Floats, attribution: Attribution) -> None:
-        self.question, self.options = question, question.options
+    def __init__(self, resolved: ResolvedRequest, logits: Floats, attribution: Attribution) -> None:
+        self.resolved, self.options = resolved, resolved.options
         self.logits, self.attribution = logits, attribution
         relevance = attribution.relevance
         # without rows and columns there are no channels either, and nothing to sum over
-        has_channels = relevance.ndim == 3 and question.has_picture
+        has_channels = relevance.ndim == 3 and resolved.has_picture
         self.map: Floats = relevance.sum(axis=0) if has_channels else relevance
         self.bound = self.options.bound or own_bound(self.map)
 
     @property
     def label(self) -> str:
         """Of the class."""
-        return self.question.card.labels[self.attribution.target]
+        return self.resolved.card.labels[self.attribution.target]
 
     def fields(self) -> dict[str, Any]:
         """Everything but the pictures and the arrays."""
         target = self.attribution.target
         return {
-            "target": class_scores(self.question.card, self.logits, [target])[0],
+            "target": class_scores(self.resolved.card, self.logits, [target])[0],
             "bound": self.bound,
             "conservation": self._conservation(),
         }
@@ -87,7 +87,7 @@ class Attributed:
             bound=self.bound,
             side=options.size,
             cmap=options.cmap,
-            frame=self.question.card.input_size,
+            frame=self.resolved.card.input_size,
             enlarge=options.enlarge,
             overlay_style=options.overlay_style,
             color_bar=options.color_bar,
@@ -112,7 +112,7 @@ class Attributed:
     def _conservation(self) -> dict[str, Any]:
         start, layers = self.attribution.start, self.attribution.by_layer
         arrived = float(self.attribution.relevance.sum(dtype=np.float64))
-        is_meant = start != 0 and self.question.method.conserves
+        is_meant = start != 0 and self.resolved.method.conserves
         by_layer = None if layers is None else [vars(layer) for layer in layers]
         return {
             "start": start,

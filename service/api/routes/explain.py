@@ -15,18 +15,18 @@ from service.api.request.accept import JSON, NPY, PNG, choose_format
 from service.api.request.body import read_upload
 from service.api.request.image import is_small, load_picture
 from service.api.request.options import ExplainOptions, parse_options
-from service.api.request.resolved import Question, make_question
+from service.api.request.resolved import ResolvedRequest, resolve
 from service.api.response.explanation import (
     EXPLANATION_HEADER,
     MAX_HEADER,
-    ExplanationAnswer,
+    ExplanationResponse,
     check_output,
 )
 from service.api.response.problems import PROBLEM_RESPONSES
-from service.api.response.schemas import ExplainAnswer, TargetsAnswer
+from service.api.response.schemas import ExplainResponse, TargetsResponse
 from service.api.routes.reuse import cached
 from service.api.routing import DirectRoute
-from service.api.state import Services
+from service.api.state import AppState
 from service.imaging.decode import EncodedImage
 
 _BINARY = {"schema": {"type": "string", "format": "binary"}}
@@ -42,13 +42,13 @@ _OK: dict[int | str, dict[str, Any]] = {
 }
 
 
-def make_router(services: Services) -> APIRouter:
+def make_router(app_state: AppState) -> APIRouter:
     """Make the route of `/explain`."""
-    router, settings = APIRouter(tags=["images"], route_class=DirectRoute), services.settings
+    router, settings = APIRouter(tags=["images"], route_class=DirectRoute), app_state.settings
 
     @router.post(
         "/explain",
-        response_model=ExplainAnswer | TargetsAnswer,
+        response_model=ExplainResponse | TargetsResponse,
         responses=_OK | PROBLEM_RESPONSES,
         openapi_extra=request_schema(ExplainOptions, {"output": "heatmap,relevance"}),
         summary="Which pixels made it say so",
@@ -59,38 +59,44 @@ def make_router(services: Services) -> APIRouter:
         `Accept: application/json` (the default) gives all of it, `image/png` the picture and
         `application/x-npy` the relevance; with the last two, the rest is in `X-Explanation`.
         """
-        check_rate(request, services.rate_limit)
+        check_rate(request, app_state.rate_limit)
         media_type = choose_format(request, [JSON, PNG, NPY])
         upload = await read_upload(request, settings.max_body_bytes, settings.receive_s)
-        options = parse_options(ExplainOptions, upload.options, services.cards)
-        card = services.card(options.model)
-        question = make_question(options, card, services.queue.layers.get(card.name, ()))
-        note(request, model=card.name, composite=question.method.composite)
-        check_output(question, media_type)
-        answer = partial(_answer, services, timings_of(request), upload.image, question, media_type)
-        asked = Asked("explain", media_type, card.name, options, question.resolved)
-        return await cached(services, request, upload.image, asked, answer)
+        options = parse_options(ExplainOptions, upload.options, app_state.cards)
+        card = app_state.card(options.model)
+        resolved = resolve(options, card, app_state.queue.layers.get(card.name, ()))
+        note(request, model=card.name, composite=resolved.method.composite)
+        check_output(resolved, media_type)
+        answer = partial(
+            _answer, app_state, timings_of(request), upload.image, resolved, media_type
+        )
+        asked = Asked("explain", media_type, card.name, options, resolved.resolved)
+        return await cached(app_state, request, upload.image, asked, answer)
 
     return router
 
 
 async def _answer(
-    services: Services, timings: Timings, content: bytes, question: Question, media_type: str
+    app_state: AppState,
+    timings: Timings,
+    content: bytes,
+    resolved: ResolvedRequest,
+    media_type: str,
 ) -> Response:
-    options, card, deadline = question.options, question.card, services.queue.deadline()
+    options, card, deadline = resolved.options, resolved.card, app_state.queue.deadline()
     with timings.measure("decode"):
         file = EncodedImage(content)
-        image, view = await services.threads.run(
+        image, view = await app_state.executor.run(
             is_small(file, options),
             deadline,
             load_picture,
-            *(file, options, card, services.settings.max_pixels),
+            *(file, options, card, app_state.settings.max_pixels),
         )
-    done = await services.queue.submit(question.job(image.pixels), deadline)
+    done = await app_state.queue.submit(resolved.job(image.pixels), deadline)
     timings.add("queue", done.queue_ms)
     timings.add("compute", done.compute_ms)
-    answer = ExplanationAnswer(question, done.result, image)
+    answer = ExplanationResponse(resolved, done.result, image)
     with timings.measure("render"):
-        return await services.threads.run(
+        return await app_state.executor.run(
             answer.is_small, deadline, answer.respond, media_type, view
         )

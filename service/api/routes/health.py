@@ -8,11 +8,11 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
 
 from service.api.response.schemas import Health
-from service.api.state import Services
+from service.api.state import AppState
 from service.worker_state import State
 
 
-def make_router(services: Services) -> APIRouter:
+def make_router(app_state: AppState) -> APIRouter:
     """Make the routes of health and readiness."""
     router = APIRouter(tags=["operations"])
 
@@ -24,7 +24,7 @@ def make_router(services: Services) -> APIRouter:
     )
     async def healthz() -> JSONResponse:
         """Answer 200 unless the service is broken for good."""
-        is_broken = services.queue.state is State.BROKEN
+        is_broken = app_state.queue.state is State.BROKEN
         return _health("broken" if is_broken else "ok", is_good=not is_broken)
 
     @router.get(
@@ -35,9 +35,9 @@ def make_router(services: Services) -> APIRouter:
     )
     async def readyz() -> JSONResponse:
         """Answer 200 when the model is loaded and warm, and requests are taken and finished."""
-        state = services.health()
+        state = app_state.health()
         if state is State.READY:  # all workers share the port: a request may meet any of them
-            state = services.slot.worst_other_state()
+            state = app_state.slot.worst_other_state()
         return _health(state.value, is_good=state is State.READY)
 
     @router.get(
@@ -47,7 +47,7 @@ def make_router(services: Services) -> APIRouter:
     )
     async def metrics(request: Request) -> Response:
         """Return the metrics of all workers, in Prometheus' text format or OpenMetrics."""
-        text, media_type = services.metrics.exposition(request.headers.get("accept", ""))
+        text, media_type = app_state.metrics.exposition(request.headers.get("accept", ""))
         return Response(text, media_type=media_type)
 
     return router

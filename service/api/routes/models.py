@@ -10,7 +10,7 @@ from fastapi import APIRouter
 
 from service.api.response.problems import PROBLEM_RESPONSES
 from service.api.response.schemas import Limits, ModelInfo, ModelList
-from service.api.state import Services
+from service.api.state import AppState
 from service.errors import NotFound
 from service.imaging.colormaps import COLOR_BLIND_SAFE, COLORMAPS, strip_png
 from service.methods import ATTRIBUTORS, COMPOSITES, RULES, TYPES, Composite
@@ -25,15 +25,15 @@ _RESPONSES: dict[int | str, dict[str, Any]] = {
 }
 
 
-def make_router(services: Services) -> APIRouter:
+def make_router(app_state: AppState) -> APIRouter:
     """Make the routes of `/models`."""
     router = APIRouter(tags=["models"])
 
     @router.get("/models", response_model=ModelList, summary="The models that are served")
     async def models() -> dict[str, Any]:
         """List every model with its card, layers and methods; and what an image may have."""
-        limits = {name: getattr(services.settings, name) for name in Limits.model_fields}
-        models = [describe_model(services, name) for name in services.cards]
+        limits = {name: getattr(app_state.settings, name) for name in Limits.model_fields}
+        models = [describe_model(app_state, name) for name in app_state.cards]
         return {"models": models, "limits": limits}
 
     @router.get(
@@ -41,22 +41,22 @@ def make_router(services: Services) -> APIRouter:
     )
     async def model(name: str) -> dict[str, Any]:
         """Describe a model: labels, input size, normalization, accuracy, provenance, methods."""
-        if name not in services.cards:
-            names = ", ".join(services.cards)
+        if name not in app_state.cards:
+            names = ", ".join(app_state.cards)
             raise NotFound(f"there is no model {name!r}; there are: {names}")
-        return describe_model(services, name)
+        return describe_model(app_state, name)
 
     return router
 
 
-def describe_model(services: Services, name: str) -> dict[str, Any]:
+def describe_model(app_state: AppState, name: str) -> dict[str, Any]:
     """The fields of a `ModelInfo`."""
-    card = services.cards[name].model_dump()
+    card = app_state.cards[name].model_dump()
     return {
         **card,
-        "default": name == services.default,
-        "ready": services.queue.state is State.READY,
-        "layers": [_describe_layer(layer) for layer in services.queue.layers.get(name, ())],
+        "default": name == app_state.default,
+        "ready": app_state.queue.state is State.READY,
+        "layers": [_describe_layer(layer) for layer in app_state.queue.layers.get(name, ())],
         "composites": [_describe_composite(composite) for composite in COMPOSITES.values()],
         "own_composites": card["composites"],
         "attributors": [asdict(attributor) for attributor in ATTRIBUTORS.values()],

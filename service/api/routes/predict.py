@@ -16,55 +16,55 @@ from service.api.request.image import is_small, load_picture
 from service.api.request.options import PredictOptions, parse_options
 from service.api.response.explanation import json_response
 from service.api.response.problems import PROBLEM_RESPONSES
-from service.api.response.schemas import PredictAnswer
+from service.api.response.schemas import PredictResponse
 from service.api.response.scores import predict_fields
 from service.api.routes.reuse import cached
 from service.api.routing import DirectRoute
-from service.api.state import Services
+from service.api.state import AppState
 from service.imaging.decode import EncodedImage
 from service.models.card import ModelCard
 from service.runtime.jobs import PredictJob
 
 
-def make_router(services: Services) -> APIRouter:
+def make_router(app_state: AppState) -> APIRouter:
     """Make the route of `/predict`."""
-    router, settings = APIRouter(tags=["images"], route_class=DirectRoute), services.settings
+    router, settings = APIRouter(tags=["images"], route_class=DirectRoute), app_state.settings
 
     @router.post(
         "/predict",
-        response_model=PredictAnswer,
+        response_model=PredictResponse,
         responses=PROBLEM_RESPONSES,
         openapi_extra=request_schema(PredictOptions, {"top_k": 3}),
         summary="What the network sees",
     )
     async def predict(request: Request) -> Response:
         """Return the best classes of an image with their probabilities and logits."""
-        check_rate(request, services.rate_limit)
+        check_rate(request, app_state.rate_limit)
         choose_format(request, [JSON])
         upload = await read_upload(request, settings.max_body_bytes, settings.receive_s)
-        options = parse_options(PredictOptions, upload.options, services.cards)
-        card = services.card(options.model)
+        options = parse_options(PredictOptions, upload.options, app_state.cards)
+        card = app_state.card(options.model)
         note(request, model=card.name)
-        answer = partial(_answer, services, timings_of(request), upload.image, options, card)
+        answer = partial(_answer, app_state, timings_of(request), upload.image, options, card)
         asked = Asked("predict", JSON, card.name, options)
-        return await cached(services, request, upload.image, asked, answer)
+        return await cached(app_state, request, upload.image, asked, answer)
 
     return router
 
 
 async def _answer(
-    services: Services, timings: Timings, content: bytes, options: PredictOptions, card: ModelCard
+    app_state: AppState, timings: Timings, content: bytes, options: PredictOptions, card: ModelCard
 ) -> Response:
-    deadline = services.queue.deadline()
+    deadline = app_state.queue.deadline()
     with timings.measure("decode"):
         file = EncodedImage(content)
-        image, _ = await services.threads.run(
+        image, _ = await app_state.executor.run(
             is_small(file, options),
             deadline,
             load_picture,
-            *(file, options, card, services.settings.max_pixels),
+            *(file, options, card, app_state.settings.max_pixels),
         )
-    done = await services.queue.submit(PredictJob(image.pixels, card.name), deadline)
+    done = await app_state.queue.submit(PredictJob(image.pixels, card.name), deadline)
     timings.add("queue", done.queue_ms)
     timings.add("compute", done.compute_ms)
     return json_response(predict_fields(card, done.result.logits, options, image))

@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from service.api.cache import Asked
 from service.api.middleware.request_context import timings_of
-from service.api.state import Services
+from service.api.state import AppState
 from service.worker_state import State
 
 _SMALL_BYTES = 1 << 17  # are hashed at once: to use a thread would take longer
@@ -17,7 +17,7 @@ _SERVING = (State.READY, State.GRACE)
 
 
 async def cached(
-    services: Services,
+    app_state: AppState,
     request: Request,
     image: bytes,
     asked: Asked,
@@ -30,7 +30,7 @@ async def cached(
 
     Parameters
     ----------
-    services : Services
+    app_state : AppState
         Their cache counts; while they do not serve, it knows nothing.
     request : Request
         Found to be valid, but for its image.
@@ -41,12 +41,12 @@ async def cached(
     answer : callable
         Computes the answer.
     """
-    cache = services.cache
-    if not cache.is_on or services.queue.state not in _SERVING:
+    cache = app_state.cache
+    if not cache.is_on or app_state.queue.state not in _SERVING:
         return await answer()
     with timings_of(request).measure("cache"):
-        is_small, deadline = len(image) <= _SMALL_BYTES, services.queue.deadline()
-        key = await services.threads.run(is_small, deadline, cache.key, image, asked)
+        is_small, deadline = len(image) <= _SMALL_BYTES, app_state.queue.deadline()
+        key = await app_state.executor.run(is_small, deadline, cache.key, image, asked)
         known = cache.find(key, ", ".join(request.headers.getlist("if-none-match")))
-    services.metrics.cache_lookups.labels("miss" if known is None else "hit").inc()
+    app_state.metrics.cache_lookups.labels("miss" if known is None else "hit").inc()
     return known or cache.keep(key, await answer())

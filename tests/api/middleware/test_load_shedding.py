@@ -24,7 +24,7 @@ def connection() -> Iterator[Connection]:
 
 def fill(connection: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
     """Pretend that as many jobs wait as may."""
-    monkeypatch.setattr(connection.services.queue._batcher, "is_full", lambda: True)
+    monkeypatch.setattr(connection.app_state.queue._batcher, "is_full", lambda: True)
 
 
 def send_pieces(

@@ -10,7 +10,7 @@ import pytest
 
 from service.api.request.fields import EXAMPLE_RULES, OUTPUTS
 from service.api.request.options import ExplainOptions, PredictOptions, parse_options
-from service.api.response.schemas import ExplainAnswer, TargetsAnswer
+from service.api.response.schemas import ExplainResponse, TargetsResponse
 from service.errors import OptionError
 from service.imaging.colormaps import COLORMAPS
 from service.methods import ATTRIBUTORS, COMPOSITES, Parameter, all_parameters
@@ -217,7 +217,7 @@ def test_good_values(client: httpx.Client, photo: bytes, option: str, value: Any
 
     assert answer.status_code == 200, answer.text[:500]
     has_list = option == "targets" and value is not None
-    (TargetsAnswer if has_list else ExplainAnswer).model_validate_json(answer.content)
+    (TargetsResponse if has_list else ExplainResponse).model_validate_json(answer.content)
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,8 @@ import pytest
 
 from service.api.request.accept import JSON, NPY, PNG
 from service.api.request.options import ExplainOptions, parse_options
-from service.api.request.resolved import class_index, make_question
-from service.api.response.schemas import ExplainAnswer, TargetsAnswer
+from service.api.request.resolved import class_index, resolve
+from service.api.response.schemas import ExplainResponse, TargetsResponse
 from service.errors import OptionError
 from service.methods import ATTRIBUTORS, COMPOSITES, all_parameters
 from service.models.card import ModelCard
@@ -77,7 +77,7 @@ def test_of_many_labels_an_error_shows_some(card: ModelCard) -> None:
 def test_targets_are_asked_for_in_their_order(client: httpx.Client, photo: bytes) -> None:
     answer = send(client, photo, {"targets": ["truck", 3, "label:dog"]}, form="json")
 
-    explanations = TargetsAnswer.model_validate_json(answer.content).explanations
+    explanations = TargetsResponse.model_validate_json(answer.content).explanations
     assert [one.target.label for one in explanations] == ["truck", "cat", "dog"]
 
 
@@ -221,7 +221,7 @@ def test_of_many_layers_an_error_shows_some(card: ModelCard) -> None:
     options = parse_options(ExplainOptions, {"layer": "relu"}, {card.name: card})
 
     with pytest.raises(OptionError, match=r"there are: input, layer0, .*layer18, \.\.\.$"):
-        make_question(options, card, layers)
+        resolve(options, card, layers)
 
 
 def test_before_it_is_ready_no_layer_is_wrong(connection: Connection, photo: bytes) -> None:
@@ -263,7 +263,7 @@ def test_a_layer_without_space_has_relevance(
 
     answer = ask(connection, photo, output="relevance", **options)
 
-    assert ExplainAnswer.model_validate_json(answer.content).relevance
+    assert ExplainResponse.model_validate_json(answer.content).relevance
     assert answer.json()["relevance"]["shape"] == [12]
     assert ask_for(NPY, connection, photo, **options).status_code == 200  # ignores output
 

@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from service.api.response.schemas import ExplainAnswer, PredictAnswer
+from service.api.response.schemas import ExplainResponse, PredictResponse
 from service.imaging.colormaps import COLORMAPS, color_table
 from service.models.card import ModelCard
 from tests.api.sending import send
@@ -23,10 +23,10 @@ Floats = NDArray[np.float32]
 STAGE = re.compile(r"([a-z]+);dur=(\d+\.\d+)")
 
 
-def explain(client: httpx.Client, photo: bytes, **options: Any) -> ExplainAnswer:
+def explain(client: httpx.Client, photo: bytes, **options: Any) -> ExplainResponse:
     answer = send(client, photo, options)
     assert answer.status_code == 200, answer.text[:500]
-    return ExplainAnswer.model_validate_json(answer.content)
+    return ExplainResponse.model_validate_json(answer.content)
 
 
 def picture_of(text: str | None) -> NDArray[np.uint8]:
@@ -34,7 +34,7 @@ def picture_of(text: str | None) -> NDArray[np.uint8]:
     return np.asarray(Image.open(io.BytesIO(base64.b64decode(text))).convert("RGB"))
 
 
-def relevance_of(answer: ExplainAnswer) -> Floats:
+def relevance_of(answer: ExplainResponse) -> Floats:
     assert answer.relevance is not None
     assert isinstance(answer.relevance.data, str)
     values = np.frombuffer(base64.b64decode(answer.relevance.data), "<f4")
@@ -47,7 +47,7 @@ def relevance_of(answer: ExplainAnswer) -> Floats:
 def test_predict_has_scores_of_a_softmax(
     client: httpx.Client, photo: bytes, card: ModelCard
 ) -> None:
-    answer = PredictAnswer.model_validate_json(
+    answer = PredictResponse.model_validate_json(
         send(client, photo, {"top_k": 10}, path="/predict").content
     )
 
@@ -64,7 +64,7 @@ def test_predict_has_scores_of_a_softmax(
 
 
 def test_predict_and_explain_see_the_same(client: httpx.Client, photo: bytes) -> None:
-    predicted = PredictAnswer.model_validate_json(send(client, photo, path="/predict").content)
+    predicted = PredictResponse.model_validate_json(send(client, photo, path="/predict").content)
 
     explained = explain(client, photo)
 

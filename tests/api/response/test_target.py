@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from service.api.response.schemas import (
-    ExplainAnswer,
+    ExplainedTarget,
+    ExplainResponse,
     ModelInfo,
     RelevanceArray,
-    TargetExplanation,
-    TargetsAnswer,
+    TargetsResponse,
 )
 from service.imaging.colormaps import color_table
 from service.methods import ATTRIBUTORS, COMPOSITES
@@ -27,16 +27,16 @@ from tests.api.sending import send
 ALL = {"output": "heatmap,overlay,relevance", "channels": "all", "size": 32}
 
 
-def explain(client: httpx.Client, photo: bytes, **options: Any) -> ExplainAnswer:
+def explain(client: httpx.Client, photo: bytes, **options: Any) -> ExplainResponse:
     answer = send(client, photo, options, form="json")
     assert answer.status_code == 200, answer.text[:500]
-    return ExplainAnswer.model_validate_json(answer.content)
+    return ExplainResponse.model_validate_json(answer.content)
 
 
-def explain_several(client: httpx.Client, photo: bytes, **options: Any) -> TargetsAnswer:
+def explain_several(client: httpx.Client, photo: bytes, **options: Any) -> TargetsResponse:
     answer = send(client, photo, options, form="json")
     assert answer.status_code == 200, answer.text[:500]
-    return TargetsAnswer.model_validate_json(answer.content)
+    return TargetsResponse.model_validate_json(answer.content)
 
 
 def array_of(relevance: RelevanceArray | None) -> NDArray[np.float32]:
@@ -59,7 +59,7 @@ def model(server: Any) -> ModelInfo:
 # --- several classes
 
 
-def assert_same(one: TargetExplanation, alone: ExplainAnswer) -> None:
+def assert_same(one: ExplainedTarget, alone: ExplainResponse) -> None:
     """The same but for rounding, which depends on what is computed together."""
     assert one.target == alone.target
     mine, other = array_of(one.relevance), array_of(alone.relevance)
@@ -85,7 +85,7 @@ def test_each_of_several_classes_has_the_answer_that_it_has_alone(
     for name, one in zip(names, answer.explanations, strict=True):
         alone = explain(client, photo, target=name, attributor=attributor, **ALL)
         assert_same(one, alone)
-        shared = set(TargetsAnswer.model_fields) - {"explanations"}
+        shared = set(TargetsResponse.model_fields) - {"explanations"}
         assert answer.model_dump(include=shared) == alone.model_dump(include=shared)
 
 
