@@ -13,10 +13,6 @@ export UV_SYSTEM_CERTS := 1
 # where Python is told to keep no bytecode, each start compiles torch anew, for ten seconds
 unexport PYTHONDONTWRITEBYTECODE
 
-# openapi-typescript 7 needs TypeScript 5
-NPX := npx --yes --prefer-offline --package openapi-typescript@7.13.0 --package typescript@5.9.3
-TYPES ?= docs/lrpserve.d.ts
-
 # uv hard-links from its cache: seconds where pip takes minutes. Where it cannot be had, pip does.
 install = $(BIN)/uv pip install --python $(BIN)/python -c constraints.txt $(1) || \
 	$(BIN)/pip install -c constraints.txt $(1)
@@ -25,7 +21,7 @@ install = $(BIN)/uv pip install --python $(BIN)/python -c constraints.txt $(1) |
 SUITE = $(BIN)/pytest -n 2 --dist loadfile -m 'not alone and not soak'; beside=$$?; \
 	$(BIN)/pytest -m 'alone and not soak' && exit $$beside
 
-.PHONY: help install serve test bench engine serving lint types browser node wrk pins clean
+.PHONY: help install serve test bench engine serving lint browser node wrk pins clean
 
 help:  ## this list (the default)
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
@@ -53,10 +49,6 @@ lint: $(DEV)  ## check format, style, types and the Dockerfile
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/hadolint Dockerfile
-
-types: $(DEV)  ## make docs/lrpserve.d.ts, the types of the API for TypeScript; needs npx
-	$(BIN)/python -m service.commands.openapi | \
-		$(NPX) openapi-typescript --default-non-nullable=false --output $(TYPES)
 
 browser:  ## Chromium for the tests, where apt-get may install it
 	@command -v chromium >/dev/null || { echo "installing Chromium ..."; { apt-get update && \

@@ -1,19 +1,19 @@
-"""`docs/lrpserve.d.ts` is what the API says, and TypeScript's compiler holds programs to it."""
+"""The types for TypeScript that the guide makes from the OpenAPI document hold programs to it."""
 
 from __future__ import annotations
 
 import re
+import shlex
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from tests.helpers.tools import cannot_run, find_tool
 
-ROOT = Path(__file__).parents[2]
-TYPES = ROOT / "docs" / "lrpserve.d.ts"
-GUIDE = (ROOT / "docs" / "frontend.md").read_text(encoding="utf-8")
-MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
+GUIDE = (Path(__file__).parents[2] / "docs" / "frontend.md").read_text(encoding="utf-8")
+ADDRESS = "http://localhost:8000/openapi.json"
 TSC = ("tsc", "--noEmit", "--strict", "--target", "es2022", "--module", "preserve")
 
 RIGHT = """
@@ -39,21 +39,21 @@ WRONG = {
 
 @pytest.fixture(scope="module")
 def npx() -> list[str]:
-    """The command that the Makefile has for the tools of TypeScript, which have been fetched."""
+    """The guide's `npx` with its packages, which have been fetched."""
     find_tool("npx", "npm")
-    (command,) = re.findall(r"^NPX := (.*)$", MAKEFILE, re.MULTILINE)
-    parts: list[str] = command.split()
-    done = subprocess.run([*parts, "tsc", "--version"], capture_output=True, check=False)
+    (command,) = re.findall(r"^npx (.*) openapi-typescript http", GUIDE, re.MULTILINE)
+    npx = ["npx", "--prefer-offline", *shlex.split(command)]
+    done = subprocess.run([*npx, "tsc", "--version"], capture_output=True, check=False)
     if done.returncode:
         cannot_run("npx cannot fetch TypeScript")
-    return parts
+    return npx
 
 
 @pytest.fixture(scope="module")
 def errors(npx: list[str], tmp_path_factory: pytest.TempPathFactory) -> str:
-    """What the compiler says of the program of the guide, and of what is wrong in one place."""
+    """What the compiler says of the guide's program, and of its variants with one fault each."""
     folder = tmp_path_factory.mktemp("typescript")
-    (folder / TYPES.name).write_bytes(TYPES.read_bytes())
+    make_types(npx, folder)
     (code,) = re.findall(r"```ts\n(.*?)```", GUIDE, re.DOTALL)
     program = code + RIGHT
     (folder / "right.ts").write_text(program)
@@ -67,12 +67,14 @@ def errors(npx: list[str], tmp_path_factory: pytest.TempPathFactory) -> str:
     return done.stdout
 
 
-def test_the_types_are_those_of_the_document(npx: list[str], tmp_path: Path) -> None:
-    made = tmp_path / TYPES.name
-    subprocess.run(
-        ["make", "types", f"TYPES={made}"], cwd=ROOT, capture_output=True, check=True, timeout=100
-    )
-    assert made.read_bytes() == TYPES.read_bytes(), "make types, and commit what it has made"
+def make_types(npx: list[str], folder: Path) -> None:
+    """Run the guide's command, with the document in a file in place of a running service."""
+    document = folder / "openapi.json"
+    with document.open("wb") as file:
+        subprocess.run([sys.executable, "-m", "service.commands.openapi"], stdout=file, check=True)
+    (arguments,) = re.findall(rf"(openapi-typescript {ADDRESS} .*)", GUIDE)
+    command = [*npx, *shlex.split(arguments.replace(ADDRESS, document.name))]
+    subprocess.run(command, cwd=folder, capture_output=True, check=True, timeout=100)
 
 
 def test_a_program_that_is_right_compiles(errors: str) -> None:
