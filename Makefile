@@ -21,7 +21,7 @@ install = $(BIN)/uv pip install --python $(BIN)/python -c constraints.txt $(1) |
 SUITE = $(BIN)/pytest -n 2 --dist loadfile -m 'not alone and not soak'; beside=$$?; \
 	$(BIN)/pytest -m 'alone and not soak' && exit $$beside
 
-.PHONY: help install serve test bench engine serving lint browser node wrk pins clean
+.PHONY: help install serve test bench engine serving lint reference browser node wrk pins clean
 
 help:  ## this list (the default)
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
@@ -44,11 +44,15 @@ serving: $(DEV) wrk  ## measure the service beside its peers, and under too much
 	$(BIN)/python -m benchmarks.serving $(ARGS)
 	$(BIN)/python -m benchmarks.overload $(ARGS)
 
-lint: $(DEV)  ## check format, style, types and the Dockerfile
+lint: $(DEV)  ## check format, style, types, the Dockerfile and the tables of docs/
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/hadolint Dockerfile
+	$(BIN)/python -m tools.reference --check
+
+reference: $(DEV)  ## write the generated tables of docs/ anew: after a change of what they describe
+	$(BIN)/python -m tools.reference
 
 browser:  ## Chromium for the tests, where apt-get may install it
 	@command -v chromium >/dev/null || { echo "installing Chromium ..."; { apt-get update && \

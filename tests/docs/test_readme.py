@@ -226,22 +226,6 @@ def test_every_error_is_documented_with_its_status(kind: type[errors.ServiceErro
     assert any(str(kind.status) in row.split("|")[1] for row in rows)
 
 
-def modules() -> list[Path]:
-    files = [*(ROOT / "service").rglob("*.py"), *(ROOT / "training").glob("*.py")]
-    return sorted(f for f in files if f.name not in ("__init__.py", "__main__.py"))
-
-
-@pytest.mark.parametrize("path", modules(), ids=lambda p: str(p.relative_to(ROOT)))
-def test_every_module_has_a_phrase_in_the_layout(path: Path) -> None:
-    layout = README.split("## Layout", 1)[1]
-    rows = [line for line in layout.splitlines() if f"{path.parent.name}/" in line]
-    assert any(path.name in row or path.stem in _braced(row) for row in rows)
-
-
-def _braced(row: str) -> list[str]:
-    return [name for group in re.findall(r"\{([^}]*)\}", row) for name in group.split(",")]
-
-
 def test_what_the_readme_links_to_is_there() -> None:
     targets = re.findall(r"\]\((?!https?:)([^)#]+)\)", README)
     assert targets

@@ -1,0 +1,1 @@
+"""The tables of the documentation, generated from the code that they describe."""
