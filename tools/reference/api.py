@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from typing import Any
 
 from service.api.request.options import ExplainOptions, PredictOptions
@@ -12,18 +14,7 @@ from service.models.card import ModelCard
 from service.settings import Settings
 from tools.reference.markdown import code, table, values_of
 
-RESPONSES = (
-    "PredictAnswer",
-    "ExplainAnswer",
-    "TargetsAnswer",
-    "TargetExplanation",
-    "ClassScore",
-    "ImageInfo",
-    "Conservation",
-    "LayerConservation",
-    "RelevanceArray",
-    "Problem",
-)
+_REFERENCE = re.compile(r"#/components/schemas/(\w+)")
 # options whose values have a table of their own
 _ELSEWHERE = {
     "composite": "The rules: the name of a [composite](methods.md#composites), or a list of "
@@ -67,9 +58,26 @@ def _options(names: list[str]) -> str:
 
 
 def responses() -> str:
-    """The fields of every JSON response, by its schema's name in the OpenAPI document."""
-    schemas = _document()["components"]["schemas"]
-    return "\n\n".join(_object(name, schemas[name]) for name in RESPONSES)
+    """The fields of all that a JSON response of `/predict` or `/explain` holds."""
+    document = _document()
+    schemas = document["components"]["schemas"]
+    posts = [
+        operations["post"] for operations in document["paths"].values() if "post" in operations
+    ]
+    names = _names_in([operation["responses"] for operation in posts], schemas)
+    return "\n\n".join(_object(name, schemas[name]) for name in names)
+
+
+def _names_in(part: Any, schemas: dict[str, Any]) -> list[str]:
+    """The names of all schemas that a part of the document refers to, each once."""
+    found: list[str] = []
+    parts = [part]
+    while parts:
+        text = json.dumps(parts.pop(0))
+        new = [name for name in dict.fromkeys(_REFERENCE.findall(text)) if name not in found]
+        found += new
+        parts += [schemas[name] for name in new]
+    return found
 
 
 def card() -> str:
