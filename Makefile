@@ -26,7 +26,7 @@ SUITE = $(BIN)/pytest -n 2 --dist loadfile -m 'not alone and not soak'; beside=$
 help:  ## this list (the default)
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
 
-install: $(SERVE)  ## make .venv with what the service needs
+install: $(SERVE)  ## make .venv with the service and its client
 
 serve: $(SERVE)  ## start the service; HOST, PORT and LRPSERVE_* are honoured
 	@exec $(BIN)/lrpserve serve --host $(HOST) --port $(PORT)
@@ -71,18 +71,18 @@ wrk:  ## what puts load on servers, where apt-get may install it
 
 pins: $(DEV)  ## make constraints.txt anew with the newest versions
 	$(BIN)/uv pip compile --quiet --upgrade --python-version 3.11 --extra dev --extra bench --no-annotate \
-		--custom-compile-command 'make pins' -o constraints.txt pyproject.toml
+		--custom-compile-command 'make pins' -o constraints.txt pyproject.toml client/pyproject.toml
 
 clean:  ## remove .venv and all caches
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
-	find service training tests benchmarks -name __pycache__ -prune -exec rm -rf {} +
+	find service training client tests benchmarks -name __pycache__ -prune -exec rm -rf {} +
 
-$(SERVE): pyproject.toml constraints.txt
+$(SERVE): pyproject.toml client/pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and \
 		"error: Python 3.11 or newer is needed; name one: make PYTHON=python3.12")'
 	$(PYTHON) -m venv .venv
 	-$(BIN)/pip install --quiet -c constraints.txt uv
-	$(call install,-e .)
+	$(call install,-e . -e client)
 	@touch $@
 
 $(DEV): $(SERVE)

@@ -15,10 +15,10 @@ ROOT = Path(__file__).parent.parent
 
 # What each part may import, besides itself. A name of a module allows that module only.
 ALLOWED: dict[str, set[str]] = {
+    "lrpserve_client": set(),  # it knows the wire only, as every client does
     "service.errors": set(),
     "service.methods": {"service.errors"},
     "service.api_keys": set(),
-    "service.client": set(),  # it knows the wire only, as every client does
     "service.origins": set(),
     "service.worker_state": set(),
     "service.settings": {"service.errors", "service.api_keys", "service.origins"},
@@ -155,13 +155,20 @@ ALLOWED: dict[str, set[str]] = {
 }
 
 
+# The packages, and the folder that each stands in.
+PACKAGES = {"service": ROOT, "training": ROOT, "lrpserve_client": ROOT / "client"}
+
+
 def modules() -> dict[str, Path]:
-    files = (path for top in ("service", "training") for path in sorted((ROOT / top).rglob("*.py")))
-    return {name_of(path): path for path in files}
+    return {
+        name_of(path, folder): path
+        for package, folder in PACKAGES.items()
+        for path in sorted((folder / package).rglob("*.py"))
+    }
 
 
-def name_of(path: Path) -> str:
-    parts = path.relative_to(ROOT).with_suffix("").parts
+def name_of(path: Path, folder: Path) -> str:
+    parts = path.relative_to(folder).with_suffix("").parts
     return ".".join(part for part in parts if part != "__init__")
 
 
@@ -178,7 +185,7 @@ def imports_of(name: str) -> Iterator[str]:
             found = [one if one in MODULES else node.module for one in joined]
         else:
             continue
-        yield from (one for one in found if one.split(".")[0] in ("service", "training"))
+        yield from (one for one in found if one.split(".")[0] in PACKAGES)
 
 
 def part_of(name: str) -> str | None:
@@ -255,7 +262,7 @@ for module in modules:
             in_package("service.methods", "service.errors", "service.settings"),
             "torch,fastapi,PIL,numpy",
         ),
-        (in_package("service.client"), "torch,fastapi,starlette"),
+        (in_package("lrpserve_client"), "service,torch,fastapi,starlette"),
         (["service.app", "service.commands.serve", "service.commands.openapi"], "torch"),
         (["service.commands.__main__"], "torch,fastapi,PIL,numpy"),
     ],

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 import zipfile
 from pathlib import Path
@@ -14,33 +13,23 @@ import pytest
 from service.models.card import ModelCard
 from service.models.registry import find_bundle
 from service.settings import DEFAULT_MODEL
+from tests.helpers.builds import build, install
 from tests.helpers.servers import COMMAND, running_server
 
 ROOT = Path(__file__).parent.parent
 pytestmark = pytest.mark.slow
 
 
-def run_module(*arguments: str) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", *arguments], cwd=ROOT, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-
-
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("wheel")
-    run_module("hatchling", "build", "-t", "wheel", "-d", str(folder))
-    (built,) = folder.glob("*.whl")
-    return built
+    return build(ROOT, "wheel", tmp_path_factory.mktemp("wheel"))
 
 
 @pytest.fixture(scope="module")
 def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with what the wheel installs, and nothing else."""
     folder = tmp_path_factory.mktemp("installed")
-    options = ("--offline", "--no-deps", "--python", sys.executable, "--target", str(folder))
-    run_module("uv", "pip", "install", *options, str(wheel))
+    install(str(wheel), "--no-deps", "--python", sys.executable, "--target", str(folder))
     return folder
 
 

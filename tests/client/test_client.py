@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import io
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from service.client import (
+from lrpserve_client import (
     AsyncClient,
     Client,
     Explanation,
@@ -24,8 +22,8 @@ from service.client import (
     ServiceUnreachable,
     UnreadableAnswer,
 )
-from service.client.exchange import timing_ms
-from service.client.images import ImageSource
+from lrpserve_client.exchange import timing_ms
+from lrpserve_client.images import ImageSource
 from tests.helpers.servers import RunningServer, running_server
 
 
@@ -154,12 +152,6 @@ def test_times_are_those_of_the_service(server: RunningServer, cat: Path) -> Non
 )
 def test_times_that_cannot_be_read_are_left_out(header: str, times: dict[str, float]) -> None:
     assert timing_ms(header) == times
-
-
-def test_without_httpx_it_says_what_to_install() -> None:
-    code = "import sys; sys.modules['httpx'] = None; import service.client"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert "pip install 'lrpserve[client]'" in done.stderr
 
 
 def test_nobody_there_is_said_after_the_retries() -> None:

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from service.client import Client
-from service.client.images import image_bytes
+from lrpserve_client import Client
+from lrpserve_client.images import image_bytes
 from service.imaging.decode import decode
 from tests.helpers.pictures import ORIENTATION, encode, smooth_photo
 from tests.helpers.servers import RunningServer

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.client.retries import Outcome, Retries
+from lrpserve_client.retries import Outcome, Retries
 
 DONE = httpx.Response(200)
 

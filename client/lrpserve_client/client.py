@@ -10,11 +10,11 @@ from typing import Any, Self, overload
 
 import httpx
 
-from service.client import exchange
-from service.client.exchange import Exchange, Result
-from service.client.images import ImageSource
-from service.client.results import Explanation, Model, Prediction
-from service.client.retries import Outcome, Retries
+from lrpserve_client import exchange
+from lrpserve_client.exchange import Exchange, Result
+from lrpserve_client.images import ImageSource
+from lrpserve_client.results import Explanation, Model, Prediction
+from lrpserve_client.retries import Outcome, Retries
 
 
 class Client:

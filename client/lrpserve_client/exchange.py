@@ -11,9 +11,9 @@ from urllib.parse import quote
 import httpx
 import numpy as np
 
-from service.client.errors import RequestRefused, ServiceUnreachable, UnreadableAnswer
-from service.client.images import ImageSource, image_bytes
-from service.client.results import (
+from lrpserve_client.errors import RequestRefused, ServiceUnreachable, UnreadableAnswer
+from lrpserve_client.images import ImageSource, image_bytes
+from lrpserve_client.results import (
     Explanation,
     Model,
     Prediction,
@@ -21,7 +21,7 @@ from service.client.results import (
     read_model,
     read_prediction,
 )
-from service.client.retries import Outcome
+from lrpserve_client.retries import Outcome
 
 Result = TypeVar("Result")
 

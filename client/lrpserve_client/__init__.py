@@ -1,0 +1,28 @@
+"""Client for lrpserve: explanations of images over HTTP, as numpy arrays and pictures."""
+
+from importlib.metadata import version
+
+from lrpserve_client.client import AsyncClient, Client
+from lrpserve_client.errors import (
+    ClientError,
+    RequestRefused,
+    ServiceUnreachable,
+    UnreadableAnswer,
+)
+from lrpserve_client.results import Explanation, ImageBox, Model, Prediction, Score
+
+__version__ = version("lrpserve-client")
+
+__all__ = [
+    "AsyncClient",
+    "Client",
+    "ClientError",
+    "Explanation",
+    "ImageBox",
+    "Model",
+    "Prediction",
+    "RequestRefused",
+    "Score",
+    "ServiceUnreachable",
+    "UnreadableAnswer",
+]
