@@ -9,7 +9,7 @@ from typing import Literal
 from service.errors import OptionError, OptionProblem
 
 Value = float | bool | str
-Kind = Literal["number", "integer", "switch", "choice"]
+Kind = Literal["number", "integer", "boolean", "enum"]
 
 
 @dataclass(frozen=True)
@@ -20,14 +20,14 @@ class Parameter:
     ----------
     name, text : str
         The wire's name, and what it does.
-    kind : {"number", "integer", "switch", "choice"}
-        What values it takes.
+    kind : {"number", "integer", "boolean", "enum"}
+        The type of its values.
     default : float, bool, str or None
         None where it follows from the size of the network's input, as the text says.
     minimum, maximum : float or None
         Bounds of a number, both included.
     choices : tuple of str
-        What a choice can be.
+        The values of an enum.
     """
 
     name: str
@@ -40,9 +40,9 @@ class Parameter:
 
     def problem(self, value: object) -> str | None:
         """Say what is wrong with a value; None if nothing is."""
-        if self.kind == "switch":
+        if self.kind == "boolean":
             return None if isinstance(value, bool) else "must be true or false"
-        if self.kind == "choice":
+        if self.kind == "enum":
             is_known = isinstance(value, str) and value in self.choices
             return None if is_known else f"must be one of: {', '.join(self.choices)}"
         kinds = int if self.kind == "integer" else (int, float)
@@ -130,7 +130,7 @@ BETA = Parameter(
 )
 ZERO_BIAS = Parameter(
     "zero_bias",
-    "switch",
+    "boolean",
     False,
     "Leave biases out of the rules, so that they absorb no relevance",
 )
@@ -161,7 +161,7 @@ N_STEPS = Parameter(
 )
 BASELINE = Parameter(
     "baseline",
-    "choice",
+    "enum",
     "mean",
     "The image that stands for nothing: the mean colour of the training data, black, or white",
     choices=("mean", "black", "white"),

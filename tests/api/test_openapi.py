@@ -197,7 +197,7 @@ def test_a_rule_is_described_as_its_parameters_are(document: dict[str, Any], rul
     for parameter in RULES[rule].parameters:
         schema = named(document, "Rule")["properties"][parameter.name]
         bounds = {"minimum": parameter.minimum, "maximum": parameter.maximum}
-        kind = {"type": "boolean"} if parameter.kind == "switch" else {"type": "number", **bounds}
+        kind = {"type": "boolean"} if parameter.kind == "boolean" else {"type": "number", **bounds}
 
         assert any(kind.items() <= one.items() for one in schema.get("anyOf", [schema]))
         assert f"{parameter.text} (of " in schema["description"]
@@ -319,7 +319,7 @@ def test_parameters_are_those_of_the_registry(document: dict[str, Any], name: st
     assert schema["description"].startswith(parameter.text)
     assert (schema.get("minimum"), schema.get("maximum")) == (parameter.minimum, parameter.maximum)
     assert tuple(schema.get("enum", ())) == parameter.choices
-    kinds = {"number": "number", "integer": "integer", "switch": "boolean", "choice": "string"}
+    kinds = {"number": "number", "integer": "integer", "boolean": "boolean", "enum": "string"}
     assert schema["type"] == kinds[parameter.kind]
     for option in ("composite", "attributor"):
         if option in beside(name):

@@ -10,7 +10,7 @@ from service.methods import COMPOSITES, RULES, Method, Parameter, Value, make_me
 
 def corners(parameter: Parameter) -> tuple[Value, ...]:
     """The default and the bounds of a parameter."""
-    if parameter.kind == "switch":
+    if parameter.kind == "boolean":
         return (False, True)
     assert parameter.minimum is not None
     assert parameter.maximum is not None

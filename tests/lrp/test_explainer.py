@@ -223,7 +223,7 @@ def test_relevance_is_finite_for_all_parameters_within_bounds(
     values = {
         parameter.name: data.draw(
             st.booleans()
-            if parameter.kind == "switch"
+            if parameter.kind == "boolean"
             else st.floats(parameter.minimum, parameter.maximum)
         )
         for parameter in composite.parameters

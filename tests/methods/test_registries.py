@@ -73,7 +73,7 @@ def test_a_name_stands_for_one_parameter_on_the_wire() -> None:
 @pytest.mark.parametrize("parameter", PARAMETERS, ids=lambda parameter: parameter.name)
 def test_a_default_is_allowed(parameter: Parameter) -> None:
     assert parameter.default is None or parameter.problem(parameter.default) is None
-    assert bool(parameter.choices) is (parameter.kind == "choice")
+    assert bool(parameter.choices) is (parameter.kind == "enum")
     has_bounds = parameter.minimum is not None and parameter.maximum is not None
     assert has_bounds is (parameter.kind in ("number", "integer"))
     assert len(parameter.text) > 5
@@ -99,7 +99,7 @@ def test_bounds_are_included_and_nothing_beyond_them_is(parameter: Parameter) ->
 @pytest.mark.parametrize("parameter", PARAMETERS, ids=lambda parameter: parameter.name)
 @pytest.mark.parametrize("value", [None, "", "1", [], {}, float("nan"), float("inf"), 0.5, True])
 def test_a_value_of_another_kind_is_a_problem(parameter: Parameter, value: object) -> None:
-    kinds = {"number": float, "integer": int, "switch": bool, "choice": str}
+    kinds = {"number": float, "integer": int, "boolean": bool, "enum": str}
     problem = parameter.problem(value)
     if type(value) is not kinds[parameter.kind] or value in ("", "1"):
         assert problem

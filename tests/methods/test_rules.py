@@ -17,7 +17,7 @@ FLAT = {"layers": "type:linear", "rule": "flat"}
 
 
 def values_of(parameter: Parameter) -> st.SearchStrategy[Any]:
-    if parameter.kind == "switch":
+    if parameter.kind == "boolean":
         return st.booleans()
     low, high = parameter.minimum, parameter.maximum
     return st.floats(low, high) | st.integers(1, 10).filter(lambda n: n <= (high or n))

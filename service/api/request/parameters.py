@@ -34,8 +34,8 @@ _PIXELS = 8  # an example for what is counted in pixels, small enough for any ne
 _KINDS: Mapping[Kind, tuple[type, str]] = {  # the types of Python and of JSON schema
     "number": (float, "number"),
     "integer": (int, "integer"),
-    "switch": (bool, "boolean"),
-    "choice": (str, "string"),
+    "boolean": (bool, "boolean"),
+    "enum": (str, "string"),
 }
 _Owners = Sequence[Attributor | Composite | Rule]
 

@@ -135,7 +135,7 @@ class ParameterInfo(_Schema):
     text: str
     minimum: float | None
     maximum: float | None
-    choices: list[str] = Field(description="What a choice can be")
+    choices: list[str] = Field(description="The values of an enum")
 
 
 class CompositeInfo(_Schema):

@@ -45,9 +45,9 @@ DEFAULTS: dict[str, Any] = {
 
 
 def good_values(parameter: Parameter) -> list[Any]:
-    if parameter.kind == "switch":
+    if parameter.kind == "boolean":
         return [True, False, "true", "false"]
-    if parameter.kind == "choice":
+    if parameter.kind == "enum":
         return list(parameter.choices)
     if parameter.default is None:  # its bounds follow from the network's input
         return [5, 8, "7"]
@@ -56,9 +56,9 @@ def good_values(parameter: Parameter) -> list[Any]:
 
 
 def bad_values(parameter: Parameter) -> list[tuple[Any, str]]:
-    if parameter.kind == "switch":
+    if parameter.kind == "boolean":
         return [("maybe", "true or false"), (2, "true or false"), ("", "true or false")]
-    if parameter.kind == "choice":
+    if parameter.kind == "enum":
         return [("grey", ", ".join(parameter.choices)), (1, "string")]
     assert parameter.minimum is not None
     assert parameter.maximum is not None

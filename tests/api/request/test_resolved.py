@@ -149,7 +149,7 @@ def test_a_parameter_reaches_the_engine(
     connection: Connection, engine: FakeEngine, photo: bytes, name: str
 ) -> None:
     parameter = all_parameters()[name]
-    other = {"switch": True, "choice": "black", "number": 0.5, "integer": 2}[parameter.kind]
+    other = {"boolean": True, "enum": "black", "number": 0.5, "integer": 2}[parameter.kind]
 
     answer = ask(connection, photo, **{**beside(name), name: other})
 

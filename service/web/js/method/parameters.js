@@ -10,12 +10,12 @@ export function parameterField(
 ) {
   const label = name.replaceAll("_", " ");
   const change = (given) => set([String(normal), ""].includes(String(given)) ? null : given);
-  if (kind === "switch") {
+  if (kind === "boolean") {
     const box = toggle(label, String(value) === "true", change, place);
     box.title = text;
     return box;
   }
-  if (kind === "choice")
+  if (kind === "enum")
     return field(
       label,
       choice(
