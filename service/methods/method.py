@@ -10,7 +10,7 @@ from typing import Any
 from service.errors import OptionError
 from service.methods.attributors import ATTRIBUTORS, DEFAULT_ATTRIBUTOR, occlusion_grid
 from service.methods.composites import COMPOSITES, DEFAULT_COMPOSITE, PLAIN
-from service.methods.parameters import Parameter, Value, check_names, complete
+from service.methods.parameters import Parameter, Value, check_names, with_defaults
 from service.methods.rules import RULES, Assignment
 
 INPUT = "input"
@@ -23,7 +23,7 @@ def _resolve(composite: str, values: Values) -> Rules:
     return tuple(rule.resolve(dict(values)) for rule in COMPOSITES[composite].rules)
 
 
-_DEFAULTS = complete(COMPOSITES[DEFAULT_COMPOSITE].parameters, {})
+_DEFAULTS = with_defaults(COMPOSITES[DEFAULT_COMPOSITE].parameters, {})
 
 
 @dataclass(frozen=True)
@@ -149,7 +149,7 @@ def _make_method(
     check_names(owner, (*has, *way.parameters), chosen)
     if attributor == "occlusion":
         chosen |= occlusion_grid(chosen, input_size)
-    own_values, way_values = complete(has, chosen), complete(way.parameters, chosen)
+    own_values, way_values = with_defaults(has, chosen), with_defaults(way.parameters, chosen)
     method = Method("", attributor, (*own_values, *way_values), (), layer)
     if named:
         return replace(method, composite=named.name, rules=_resolve(named.name, own_values))

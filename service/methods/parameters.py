@@ -38,8 +38,8 @@ class Parameter:
     maximum: float | None = None
     choices: tuple[str, ...] = ()
 
-    def problem(self, value: object) -> str | None:
-        """Say what is wrong with a value; None if nothing is."""
+    def validate(self, value: object) -> str | None:
+        """Return what is wrong with a value, or None if it is valid."""
         if self.kind == "boolean":
             return None if isinstance(value, bool) else "must be true or false"
         if self.kind == "enum":
@@ -81,10 +81,10 @@ def check_names(owner: str, parameters: Iterable[Parameter], given: Iterable[str
         raise OptionError(problems)
 
 
-def complete(
+def with_defaults(
     parameters: Iterable[Parameter], given: Mapping[str, Value]
 ) -> tuple[tuple[str, Value], ...]:
-    """Every parameter with the value that was given, or its default; those without are left out."""
+    """Each parameter's given value or its default; parameters that have neither are left out."""
     values = ((p.name, given.get(p.name, p.default)) for p in parameters)
     return tuple((name, value) for name, value in values if value is not None)
 

@@ -20,7 +20,7 @@ from service.methods.parameters import (
     Parameter,
     Value,
     check_names,
-    complete,
+    with_defaults,
 )
 
 Affects = Literal["affine", "averaging", "elementwise", "relu", "any"]
@@ -190,7 +190,7 @@ class Assignment:
 
     def resolve(self, given: Mapping[str, Value]) -> Assignment:
         """Complete the values: those of the assignment, then those given, then the defaults."""
-        values = complete(RULES[self.rule].parameters, {**given, **dict(self.values)})
+        values = with_defaults(RULES[self.rule].parameters, {**given, **dict(self.values)})
         return Assignment(self.layers, self.rule, values)
 
     def describe(self) -> dict[str, Any]:
@@ -234,7 +234,7 @@ def _parse_entry(number: int, entry: object) -> Assignment:
         raise _error(f"entry {number}: {'; '.join(problems)}")
     numbers = {p.name for p in rule.parameters if p.kind == "number"}
     exact = {key: float(value) if key in numbers else value for key, value in values.items()}
-    return Assignment(layers, rule.name, complete(rule.parameters, exact))
+    return Assignment(layers, rule.name, with_defaults(rule.parameters, exact))
 
 
 def _problems(rule: Rule, values: Mapping[str, Any]) -> Iterator[str]:
@@ -244,7 +244,7 @@ def _problems(rule: Rule, values: Mapping[str, Any]) -> Iterator[str]:
         yield error.detail
         return
     for parameter in rule.parameters:
-        problem = parameter.problem(values[parameter.name]) if parameter.name in values else None
+        problem = parameter.validate(values[parameter.name]) if parameter.name in values else None
         if problem:
             yield f"{parameter.name}: {problem}"
             return

@@ -72,7 +72,7 @@ def test_a_name_stands_for_one_parameter_on_the_wire() -> None:
 
 @pytest.mark.parametrize("parameter", PARAMETERS, ids=lambda parameter: parameter.name)
 def test_a_default_is_allowed(parameter: Parameter) -> None:
-    assert parameter.default is None or parameter.problem(parameter.default) is None
+    assert parameter.default is None or parameter.validate(parameter.default) is None
     assert bool(parameter.choices) is (parameter.kind == "enum")
     has_bounds = parameter.minimum is not None and parameter.maximum is not None
     assert has_bounds is (parameter.kind in ("number", "integer"))
@@ -90,9 +90,9 @@ def test_bounds_are_included_and_nothing_beyond_them_is(parameter: Parameter) ->
     kind = int if parameter.kind == "integer" else float
     low, high = kind(parameter.minimum), kind(parameter.maximum)
     step = 1 if kind is int else 1e-12
-    assert parameter.problem(low) is parameter.problem(high) is None
+    assert parameter.validate(low) is parameter.validate(high) is None
     for value in (low - step, high + 1, -(10**400), 10**400):
-        assert parameter.problem(value) == f"must be {parameter.bounds}"
+        assert parameter.validate(value) == f"must be {parameter.bounds}"
     assert f"{low:g}" in parameter.bounds
 
 
@@ -100,7 +100,7 @@ def test_bounds_are_included_and_nothing_beyond_them_is(parameter: Parameter) ->
 @pytest.mark.parametrize("value", [None, "", "1", [], {}, float("nan"), float("inf"), 0.5, True])
 def test_a_value_of_another_kind_is_a_problem(parameter: Parameter, value: object) -> None:
     kinds = {"number": float, "integer": int, "boolean": bool, "enum": str}
-    problem = parameter.problem(value)
+    problem = parameter.validate(value)
     if type(value) is not kinds[parameter.kind] or value in ("", "1"):
         assert problem
         assert problem.startswith("must be ")

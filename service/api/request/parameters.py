@@ -92,7 +92,7 @@ def _property(meanings: Sequence[Parameter], owners: _Owners) -> JsonSchemaValue
 
 def _field(parameter: Parameter) -> tuple[Any, Any]:
     def check(value: Value) -> Value:
-        problem = parameter.problem(value)
+        problem = parameter.validate(value)
         if problem:
             raise ValueError(problem)
         return value
