@@ -13,8 +13,8 @@ from matplotlib.image import AxesImage
 from numpy.typing import NDArray
 from PIL import Image
 
-from service.imaging.look import Look
 from service.imaging.render import overlay_png, own_bound
+from service.imaging.render_options import RenderOptions
 from training.layers import LayerRelevance
 
 CMAP = "bwr"
@@ -146,5 +146,5 @@ def _show_relevance(axes: Axes, relevance: NDArray[np.float32], bound: float) ->
 
 def _overlay(example: Example, bound: float) -> NDArray[np.uint8]:
     picture = Image.fromarray(example.pixels)
-    content = overlay_png(example.relevance, Look(bound, OVERLAY_SIDE, CMAP), picture)
+    content = overlay_png(example.relevance, RenderOptions(bound, OVERLAY_SIDE, CMAP), picture)
     return np.asarray(Image.open(io.BytesIO(content)))

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from benchmarks.peers.tutorial import Tutorial
-from service.imaging.look import Look
 from service.imaging.render import heatmap_png, own_bound
+from service.imaging.render_options import RenderOptions
 
 
 class ExplainApi(litserve.LitAPI):  # type: ignore[misc]  # it has no types
@@ -42,7 +42,7 @@ class ExplainApi(litserve.LitAPI):  # type: ignore[misc]  # it has no types
         """Write the answer."""
         logits, relevance = output
         heatmap = relevance.sum(0).numpy()
-        picture = heatmap_png(heatmap, Look(own_bound(heatmap), 256))
+        picture = heatmap_png(heatmap, RenderOptions(own_bound(heatmap), 256))
         return self.tutorial.describe(logits) | {"heatmap": base64.b64encode(picture).decode()}
 
 

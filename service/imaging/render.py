@@ -13,8 +13,8 @@ from PIL import Image
 from service.imaging.color_bar import RAMP, bar_size, with_color_bar
 from service.imaging.colormaps import CENTER, color_table
 from service.imaging.contours import contour_mask
-from service.imaging.look import Look
 from service.imaging.png import enlarge_nearest, palette_png
+from service.imaging.render_options import RenderOptions
 
 Relevance = NDArray[np.floating[Any]]
 Pixels = NDArray[np.uint8]
@@ -29,28 +29,28 @@ def own_bound(relevance: Relevance) -> float:
     return float(np.abs(relevance).max())
 
 
-def heatmap_png(relevance: Relevance, look: Look) -> bytes:
+def heatmap_png(relevance: Relevance, options: RenderOptions) -> bytes:
     """Draw relevance as an 8-bit palette PNG; with a colour bar as an RGB one.
 
     Parameters
     ----------
     relevance : NDArray[float32]
         Shape (H, W).
-    look : Look
+    options : RenderOptions
         How to draw it.
     """
-    size, table = look.size(relevance.shape), color_table(look.cmap)
-    is_smooth = look.enlarge == "smooth"
+    size, table = options.output_size(relevance.shape), color_table(options.cmap)
+    is_smooth = options.enlarge == "smooth"
     # squares are enlarged while they are written, which is much faster
-    size_of_indices = size if is_smooth or look.color_bar else None
-    indices = _indices(relevance, look.bound, size_of_indices, is_smooth)
-    if not look.color_bar:
+    size_of_indices = size if is_smooth or options.color_bar else None
+    indices = _indices(relevance, options.bound, size_of_indices, is_smooth)
+    if not options.color_bar:
         return palette_png(indices, size, table.tobytes())
-    bar = _indices(RAMP, _bar_bound(look), bar_size(size[1]), is_smooth)
-    return _png(with_color_bar(table[indices], table[bar], look.bound))
+    bar = _indices(RAMP, _bar_bound(options), bar_size(size[1]), is_smooth)
+    return _png(with_color_bar(table[indices], table[bar], options.bound))
 
 
-def overlay_png(relevance: Relevance, look: Look, picture: Image.Image) -> bytes:
+def overlay_png(relevance: Relevance, options: RenderOptions, picture: Image.Image) -> bytes:
     """Draw relevance over the grey picture that it belongs to, as an RGB PNG.
 
     Where there is none, the picture stays grey.
@@ -59,19 +59,19 @@ def overlay_png(relevance: Relevance, look: Look, picture: Image.Image) -> bytes
     ----------
     relevance : NDArray[float32]
         Shape (H, W).
-    look : Look
+    options : RenderOptions
         How to draw it.
     picture : Image.Image
         What the network saw, in mode RGB and any size with the aspect ratio of the answer.
     """
-    size = look.size(relevance.shape)
+    size = options.output_size(relevance.shape)
     grey = np.asarray(picture.resize(size, Image.Resampling.BILINEAR).convert("L"), np.float32)
     grey += _OVERLAY_LIGHT * (255 - grey)
-    drawn = _draw_over(grey, relevance, look, size)
-    if not look.color_bar:
+    drawn = _draw_over(grey, relevance, options, size)
+    if not options.color_bar:
         return _png(drawn)
-    bar = _draw_over(_WHITE, RAMP, replace(look, bound=_bar_bound(look)), bar_size(size[1]))
-    return _png(with_color_bar(drawn, bar, look.bound))
+    bar = _draw_over(_WHITE, RAMP, replace(options, bound=_bar_bound(options)), bar_size(size[1]))
+    return _png(with_color_bar(drawn, bar, options.bound))
 
 
 def color_indices(relevance: Relevance, bound: float) -> Pixels:
@@ -102,31 +102,35 @@ def _to_indices(share: Relevance) -> Pixels:
     return indices
 
 
-def _bar_bound(look: Look) -> float:
+def _bar_bound(options: RenderOptions) -> float:
     """That of a ramp from 1 to -1; where there is no relevance, there are no colours either."""
-    return float(look.bound > 0)
+    return float(options.bound > 0)
 
 
-def _draw_over(grey: Relevance, relevance: Relevance, look: Look, size: Size) -> Pixels:
+def _draw_over(grey: Relevance, relevance: Relevance, options: RenderOptions, size: Size) -> Pixels:
     """Mix grey, of shape (height, width) or (1, 1), with the colours over it."""
-    cover = _contours if look.overlay_style == "contours" else _veil
-    strength, is_for = cover(relevance, look, size)
+    cover = _contours if options.overlay_style == "contours" else _alpha_cover
+    strength, is_for = cover(relevance, options, size)
     # the ends of the map: paler colours and less cover at once would hide weak relevance twice
-    color = color_table(look.cmap)[np.where(is_for, 2 * CENTER, 0)]
+    color = color_table(options.cmap)[np.where(is_for, 2 * CENTER, 0)]
     mixed = grey[..., None] * (1 - strength[..., None]) + color * strength[..., None]
     return np.rint(mixed).astype(np.uint8)
 
 
-def _veil(relevance: Relevance, look: Look, size: Size) -> tuple[Relevance, NDArray[np.bool_]]:
+def _alpha_cover(
+    relevance: Relevance, options: RenderOptions, size: Size
+) -> tuple[Relevance, NDArray[np.bool_]]:
     """How much of the picture is hidden, 0 to 1, and whether by what is for."""
-    indices = _indices(relevance, look.bound, size, is_smooth=look.enlarge != "nearest")
+    indices = _indices(relevance, options.bound, size, is_smooth=options.enlarge != "nearest")
     strength = np.abs(indices.astype(np.float32) - CENTER) / CENTER * _OVERLAY_STRENGTH
     return strength, indices > CENTER
 
 
-def _contours(relevance: Relevance, look: Look, size: Size) -> tuple[Relevance, NDArray[np.bool_]]:
+def _contours(
+    relevance: Relevance, options: RenderOptions, size: Size
+) -> tuple[Relevance, NDArray[np.bool_]]:
     """The same for lines of equal relevance."""
-    share = _share(relevance, look.bound).astype(np.float32)
+    share = _share(relevance, options.bound).astype(np.float32)
     for_, against = (contour_mask(sign * share, size) for sign in (1, -1))
     return np.maximum(for_, against).astype(np.float32) / 255, for_ > against
 

@@ -12,17 +12,17 @@ from PIL import Image
 
 from service.imaging.colormaps import CENTER, COLORMAPS, color_table
 from service.imaging.contours import LEVELS
-from service.imaging.look import Enlarge, Look
 from service.imaging.render import color_indices, heatmap_png, overlay_png, own_bound
+from service.imaging.render_options import Enlarge, RenderOptions
 from tests.helpers.pictures import Array, smooth_photo
 
 BLUE, WHITE, RED = [0, 0, 255], [255, 255, 255], [255, 0, 0]
 Map = NDArray[np.float32]
-LOOKS = [
-    Look(1.0, 64),
-    Look(1.0, 64, enlarge="nearest"),
-    Look(1.0, 64, enlarge="smooth"),
-    Look(1.0, 64, overlay_style="contours"),
+OPTIONS = [
+    RenderOptions(1.0, 64),
+    RenderOptions(1.0, 64, enlarge="nearest"),
+    RenderOptions(1.0, 64, enlarge="smooth"),
+    RenderOptions(1.0, 64, overlay_style="contours"),
 ]
 
 
@@ -50,13 +50,13 @@ def row(*values: float) -> Map:
 @pytest.mark.parametrize("name", COLORMAPS)
 @pytest.mark.parametrize("bound", [0.0, 1.0])
 def test_no_relevance_is_the_colour_of_nothing(name: str, bound: float) -> None:
-    found = rgb(heatmap_png(np.zeros((32, 32), np.float32), Look(bound, 64, name)))
+    found = rgb(heatmap_png(np.zeros((32, 32), np.float32), RenderOptions(bound, 64, name)))
 
     assert (found == color_table(name)[CENTER]).all()
 
 
 def test_red_is_for_blue_is_against() -> None:
-    found = rgb(heatmap_png(row(-2, 0, 2), Look(2, 3, "bwr")))
+    found = rgb(heatmap_png(row(-2, 0, 2), RenderOptions(2, 3, "bwr")))
 
     assert found.tolist() == [[BLUE, WHITE, RED]]
 
@@ -81,7 +81,7 @@ def test_the_own_bound_is_the_largest_absolute_value() -> None:
     relevance = row(0.5, -2, 1)
 
     assert own_bound(relevance) == 2
-    assert rgb(heatmap_png(relevance, Look(2, 3, "bwr")))[0, 1].tolist() == BLUE
+    assert rgb(heatmap_png(relevance, RenderOptions(2, 3, "bwr")))[0, 1].tolist() == BLUE
 
 
 @given(
@@ -100,7 +100,7 @@ def test_for_and_against_are_mirror_images(values: list[float], bound: float) ->
 def test_every_pixel_has_the_colour_of_its_relevance(name: str) -> None:
     relevance, bound = random_map(), 0.02
 
-    found = rgb(heatmap_png(relevance, Look(bound, 96, name)))
+    found = rgb(heatmap_png(relevance, RenderOptions(bound, 96, name)))
 
     share = np.clip(relevance.astype(np.float64) / bound, -1, 1)
     expected = color_table(name)[np.rint(127 + 127 * share).astype(int)]
@@ -108,7 +108,7 @@ def test_every_pixel_has_the_colour_of_its_relevance(name: str) -> None:
 
 
 def test_a_heatmap_is_an_8_bit_palette_png() -> None:
-    content = heatmap_png(random_map(), Look(0.02, 256, "bwr"))
+    content = heatmap_png(random_map(), RenderOptions(0.02, 256, "bwr"))
     picture = opened(content)
 
     assert picture.mode == "P"
@@ -120,8 +120,11 @@ def test_a_heatmap_is_an_8_bit_palette_png() -> None:
 def test_the_side_is_what_was_asked_for(side: int) -> None:
     photo = smooth_photo(32, 32)
 
-    assert opened(heatmap_png(random_map(), Look(0.02, side, "bwr"))).size == (side, side)
-    assert opened(overlay_png(random_map(), Look(0.02, side, "bwr"), photo)).size == (side, side)
+    assert opened(heatmap_png(random_map(), RenderOptions(0.02, side, "bwr"))).size == (side, side)
+    assert opened(overlay_png(random_map(), RenderOptions(0.02, side, "bwr"), photo)).size == (
+        side,
+        side,
+    )
 
 
 @pytest.mark.parametrize(
@@ -132,8 +135,10 @@ def test_maps_that_are_not_square_keep_their_aspect(
 ) -> None:
     photo = smooth_photo(*shape)
 
-    assert opened(heatmap_png(random_map(*shape), Look(0.02, 80, "bwr"))).size == size
-    assert opened(overlay_png(random_map(*shape), Look(0.02, 80, "bwr"), photo)).size == size
+    assert opened(heatmap_png(random_map(*shape), RenderOptions(0.02, 80, "bwr"))).size == size
+    assert (
+        opened(overlay_png(random_map(*shape), RenderOptions(0.02, 80, "bwr"), photo)).size == size
+    )
 
 
 # --- overlays
@@ -148,7 +153,7 @@ def is_grey(pixels: Array) -> NDArray[np.bool_]:
 def test_the_picture_is_grey_where_nothing_is_relevant(name: str) -> None:
     photo = smooth_photo(128, 128)
 
-    found = rgb(overlay_png(np.zeros((32, 32), np.float32), Look(1.0, 128, name), photo))
+    found = rgb(overlay_png(np.zeros((32, 32), np.float32), RenderOptions(1.0, 128, name), photo))
 
     assert is_grey(found).all()
     order = np.asarray(photo.convert("L")).ravel().argsort()
@@ -159,7 +164,9 @@ def test_relevance_colours_its_own_place() -> None:
     relevance = np.zeros((32, 32), np.float32)
     relevance[4:8, 4:8], relevance[20:24, 20:24] = 1, -1
 
-    found = rgb(overlay_png(relevance, Look(1.0, 320, "bwr"), smooth_photo(320, 320))).astype(int)
+    found = rgb(
+        overlay_png(relevance, RenderOptions(1.0, 320, "bwr"), smooth_photo(320, 320))
+    ).astype(int)
 
     assert found[60, 60, 0] > found[60, 60, 2] + 100  # red
     assert found[220, 220, 2] > found[220, 220, 0] + 100  # blue
@@ -171,7 +178,9 @@ def test_relevance_colours_its_own_place() -> None:
 def test_more_relevance_hides_more_of_the_picture() -> None:
     photo = Image.new("RGB", (32, 32), (128, 128, 128))
     maps = [np.full((32, 32), value, np.float32) for value in (0, 0.1, 0.5, 1)]
-    pictures = [rgb(overlay_png(relevance, Look(1, 32, "bwr"), photo)) for relevance in maps]
+    pictures = [
+        rgb(overlay_png(relevance, RenderOptions(1, 32, "bwr"), photo)) for relevance in maps
+    ]
     reds = [int(np.ptp(picture[0, 0])) for picture in pictures]
 
     assert reds[0] == 0
@@ -182,19 +191,23 @@ def test_more_relevance_hides_more_of_the_picture() -> None:
 
 
 @pytest.mark.parametrize("shape", [(8, 8), (7, 5), (1, 1), (64, 64)])
-def test_in_a_frame_every_map_is_as_large(shape: tuple[int, int]) -> None:
-    photo, frame = smooth_photo(40, 20), (32, 16)
+def test_layer_maps_of_any_shape_are_rendered_at_the_size_of_the_image(
+    shape: tuple[int, int],
+) -> None:
+    photo, image_size = smooth_photo(40, 20), (32, 16)
 
-    heatmap = opened(heatmap_png(random_map(*shape), Look(0.02, 80, "bwr", frame)))
-    overlay = opened(overlay_png(random_map(*shape), Look(0.02, 80, "bwr", frame), photo))
+    heatmap = opened(heatmap_png(random_map(*shape), RenderOptions(0.02, 80, "bwr", image_size)))
+    overlay = opened(
+        overlay_png(random_map(*shape), RenderOptions(0.02, 80, "bwr", image_size), photo)
+    )
 
     assert heatmap.size == overlay.size == (40, 80)
 
 
-def test_in_a_frame_values_become_larger_squares() -> None:
+def test_a_layer_map_is_enlarged_to_squares() -> None:
     relevance = random_map(4, 4)
 
-    found = rgb(heatmap_png(relevance, Look(0.02, 32, "bwr", (32, 32))))
+    found = rgb(heatmap_png(relevance, RenderOptions(0.02, 32, "bwr", (32, 32))))
 
     expected = color_table("bwr")[color_indices(relevance, 0.02)].repeat(8, 0).repeat(8, 1)
     assert np.array_equal(found, expected)
@@ -206,7 +219,9 @@ def test_in_a_frame_values_become_larger_squares() -> None:
 def test_smooth_relevance_is_interpolated_before_it_gets_colours() -> None:
     step, size = row(-0.8, 0.8), (4, 1)
 
-    found = rgb(heatmap_png(step, Look(1.0, size[0], enlarge="smooth", frame=size[::-1])))
+    found = rgb(
+        heatmap_png(step, RenderOptions(1.0, size[0], enlarge="smooth", image_size=size[::-1]))
+    )
 
     # the centres of the pixels are at 1 and 3 of 4; in between it is linear, beyond constant
     shares = np.array([[-0.8, -0.4, 0.4, 0.8]])
@@ -218,8 +233,8 @@ def test_smooth_and_nearest_agree_where_pixels_have_their_centres(side: int) -> 
     relevance, bound = random_map(), 0.02
     places = np.floor((np.arange(32) + 0.5) * side / 32).astype(int)
 
-    smooth = rgb(heatmap_png(relevance, Look(bound, side, enlarge="smooth")))
-    nearest = rgb(heatmap_png(relevance, Look(bound, side, enlarge="nearest")))
+    smooth = rgb(heatmap_png(relevance, RenderOptions(bound, side, enlarge="smooth")))
+    nearest = rgb(heatmap_png(relevance, RenderOptions(bound, side, enlarge="nearest")))
 
     centres = smooth[places][:, places].astype(int), nearest[places][:, places].astype(int)
     limit = 255 * 32 / side * np.abs(np.diff(relevance)).max() / bound  # half a pixel off
@@ -230,8 +245,8 @@ def test_each_picture_has_its_own_default() -> None:
     relevance, photo = random_map(), smooth_photo(128, 128)
 
     def both(enlarge: Enlarge | None) -> tuple[bytes, bytes]:
-        look = Look(0.02, 128, enlarge=enlarge)
-        return heatmap_png(relevance, look), overlay_png(relevance, look, photo)
+        options = RenderOptions(0.02, 128, enlarge=enlarge)
+        return heatmap_png(relevance, options), overlay_png(relevance, options, photo)
 
     default, nearest, smooth = both(None), both("nearest"), both("smooth")
     assert default == (nearest[0], smooth[1])
@@ -242,7 +257,7 @@ def test_each_picture_has_its_own_default() -> None:
 def test_a_nearest_overlay_has_squares_on_an_even_picture() -> None:
     photo = Image.new("RGB", (128, 128), (128, 128, 128))
 
-    found = rgb(overlay_png(random_map(), Look(0.02, 128, enlarge="nearest"), photo))
+    found = rgb(overlay_png(random_map(), RenderOptions(0.02, 128, enlarge="nearest"), photo))
 
     assert np.array_equal(found, found[::4, ::4].repeat(4, 0).repeat(4, 1))
 
@@ -254,9 +269,9 @@ def test_contours_are_lines_in_the_colours_of_for_and_against() -> None:
     relevance = np.zeros((32, 32), np.float32)
     relevance[4:12, 4:12], relevance[20:28, 20:28] = 1, -1
     photo = Image.new("RGB", (320, 320), (128, 128, 128))
-    look = Look(1.0, 320, overlay_style="contours")
+    options = RenderOptions(1.0, 320, overlay_style="contours")
 
-    found = rgb(overlay_png(relevance, look, photo)).astype(int)
+    found = rgb(overlay_png(relevance, options, photo)).astype(int)
 
     reds, blues = (found[..., i] > found[..., 2 - i] + 100 for i in (0, 2))
     assert reds[30:130, 30:130].any()
@@ -267,11 +282,13 @@ def test_contours_are_lines_in_the_colours_of_for_and_against() -> None:
     assert is_grey(inside.astype(np.uint8)).all()
 
 
-@pytest.mark.parametrize("look", LOOKS, ids=str)
+@pytest.mark.parametrize("options", OPTIONS, ids=str)
 @pytest.mark.parametrize("bound", [0.0, 0.02, 1e300])
-def test_beside_a_colour_bar_the_picture_is_what_it_is_without(look: Look, bound: float) -> None:
+def test_beside_a_colour_bar_the_picture_is_what_it_is_without(
+    options: RenderOptions, bound: float
+) -> None:
     relevance, photo = random_map(20, 40), smooth_photo(64, 128)
-    plain = replace(look, bound=bound, side=128)
+    plain = replace(options, bound=bound, side=128)
     barred = replace(plain, color_bar=True)
 
     pictures = [rgb(heatmap_png(relevance, one)) for one in (plain, barred)]
@@ -285,9 +302,9 @@ def test_beside_a_colour_bar_the_picture_is_what_it_is_without(look: Look, bound
 @pytest.mark.parametrize("name", COLORMAPS)
 @pytest.mark.parametrize("enlarge", ["nearest", "smooth"])
 def test_the_bar_of_a_heatmap_has_all_of_its_colours(name: str, enlarge: Enlarge) -> None:
-    look = Look(0.02, 510, name, enlarge=enlarge, color_bar=True)
+    options = RenderOptions(0.02, 510, name, enlarge=enlarge, color_bar=True)
 
-    bar = rgb(heatmap_png(random_map(), look))[:, 510 + 20]
+    bar = rgb(heatmap_png(random_map(), options))[:, 510 + 20]
 
     shown = bar.astype(int)[1:-1]
     nearest = np.abs(shown[:, None] - color_table(name)[::-1]).sum(2).argmin(1)
@@ -296,9 +313,9 @@ def test_the_bar_of_a_heatmap_has_all_of_its_colours(name: str, enlarge: Enlarge
 
 
 def test_the_bar_of_contours_has_the_lines_of_the_levels() -> None:
-    look = Look(0.02, 400, overlay_style="contours", color_bar=True)
+    options = RenderOptions(0.02, 400, overlay_style="contours", color_bar=True)
 
-    bar = rgb(overlay_png(random_map(), look, smooth_photo(400, 400)))[:, 400 + 20].astype(int)
+    bar = rgb(overlay_png(random_map(), options, smooth_photo(400, 400)))[:, 400 + 20].astype(int)
 
     for sign, channel in ((1, 0), (-1, 2)):
         for level in LEVELS:
@@ -308,9 +325,9 @@ def test_the_bar_of_contours_has_the_lines_of_the_levels() -> None:
     assert (bar[195:205] == 255).all()
 
 
-@pytest.mark.parametrize("look", LOOKS, ids=str)
-def test_where_nothing_is_relevant_no_look_has_colours(look: Look) -> None:
-    nothing, barred = np.zeros((8, 8), np.float32), replace(look, bound=0.0, color_bar=True)
+@pytest.mark.parametrize("options", OPTIONS, ids=str)
+def test_zero_relevance_is_rendered_without_colour(options: RenderOptions) -> None:
+    nothing, barred = np.zeros((8, 8), np.float32), replace(options, bound=0.0, color_bar=True)
 
     assert is_grey(rgb(heatmap_png(nothing, barred))).all()
     assert is_grey(rgb(overlay_png(nothing, barred, smooth_photo(64, 64)))).all()

@@ -23,7 +23,7 @@ from service.errors import OptionError, OptionProblem
 from service.imaging.colormaps import COLORMAPS, DEFAULT
 from service.imaging.contours import LEVELS
 from service.imaging.fit import Fit
-from service.imaging.look import Enlarge, OverlayStyle
+from service.imaging.render_options import Enlarge, OverlayStyle
 from service.methods import (
     ATTRIBUTORS,
     DEFAULT_ATTRIBUTOR,

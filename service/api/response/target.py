@@ -11,8 +11,8 @@ from PIL import Image
 
 from service.api.request.resolved import ResolvedRequest
 from service.api.response.scores import class_scores
-from service.imaging.look import Look
 from service.imaging.render import heatmap_png, overlay_png, own_bound
+from service.imaging.render_options import RenderOptions
 from service.runtime.jobs import Attribution, Floats
 
 
@@ -73,21 +73,21 @@ class TargetExplanation:
 
     def heatmap(self) -> bytes:
         """A PNG."""
-        return heatmap_png(self.map, self._look())
+        return heatmap_png(self.map, self._render_options())
 
     def overlay(self, view: Image.Image | None) -> bytes:
         """A PNG, drawn on what the network saw."""
         if view is None:
             raise ValueError("an overlay needs the picture")
-        return overlay_png(self.map, self._look(), view)
+        return overlay_png(self.map, self._render_options(), view)
 
-    def _look(self) -> Look:
+    def _render_options(self) -> RenderOptions:
         options = self.options
-        return Look(
+        return RenderOptions(
             bound=self.bound,
             side=options.size,
             cmap=options.cmap,
-            frame=self.resolved.card.input_size,
+            image_size=self.resolved.card.input_size,
             enlarge=options.enlarge,
             overlay_style=options.overlay_style,
             color_bar=options.color_bar,

@@ -1,4 +1,4 @@
-"""How relevance is drawn, as a request asks for it."""
+"""Options of a rendered heatmap or overlay."""
 
 from __future__ import annotations
 
@@ -9,30 +9,30 @@ from service.imaging.colormaps import DEFAULT
 
 Enlarge = Literal["nearest", "smooth"]
 OverlayStyle = Literal["alpha", "contours"]
-Frame = tuple[int, int]
 
 
 @dataclass(frozen=True)
-class Look:
-    """How relevance is drawn.
+class RenderOptions:
+    """How relevance is rendered.
 
     Attributes
     ----------
     bound : float
-        The absolute relevance that gets the full colour; more is clipped. With 0 all is nothing.
+        The absolute relevance that gets the full colour; larger values are clipped. With 0 the
+        picture shows no relevance.
     side : int
         The longer side of the picture, in pixels, without its colour bar.
     cmap : str
         A key of `COLORMAPS`.
-    frame : tuple of 2 int or None
-        Height and width of what the picture is to be as large as: of the image, where the map is
-        of a layer that is smaller; None for those of the map.
+    image_size : tuple of 2 int or None
+        Height and width of the network's input, whose aspect ratio the picture takes: a layer's map
+        may be smaller and of another one. None for the aspect ratio of the map.
     enlarge : str or None
-        `nearest` makes squares of the pixels of a map, `smooth` interpolates between them; None
+        `nearest` draws each value of a map as a square, `smooth` interpolates between values; None
         for squares in heatmaps and smooth overlays. Contours are always smooth.
     overlay_style : str
-        `alpha` covers the more of the picture, the larger the relevance is; `contours` draws lines
-        where it passes the `LEVELS` of `service.imaging.contours`.
+        `alpha` covers more of the image the larger the relevance is; `contours` draws lines of
+        equal relevance at the `LEVELS` of `service.imaging.contours`.
     color_bar : bool
         Whether a colour bar with its scale stands beside the picture.
     """
@@ -40,13 +40,13 @@ class Look:
     bound: float
     side: int
     cmap: str = DEFAULT
-    frame: Frame | None = None
+    image_size: tuple[int, int] | None = None
     enlarge: Enlarge | None = None
     overlay_style: OverlayStyle = "alpha"
     color_bar: bool = False
 
-    def size(self, shape: tuple[int, ...]) -> tuple[int, int]:
+    def output_size(self, map_shape: tuple[int, ...]) -> tuple[int, int]:
         """Width and height of the picture of a map of shape (H, W), in pixels."""
-        height, width = self.frame or shape
+        height, width = self.image_size or map_shape
         longer = max(height, width)
         return max(1, round(width * self.side / longer)), max(1, round(height * self.side / longer))
