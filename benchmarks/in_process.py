@@ -24,10 +24,6 @@ class Answered:
         """One."""
         return 1
 
-    def improve(self, *, is_idle: bool) -> bool:
-        """Nothing can make it faster."""
-        return False
-
     def memory_bytes(self) -> int:
         """None."""
         return 0

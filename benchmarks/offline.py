@@ -23,10 +23,7 @@ def main(seconds: float) -> None:
     job = ExplainJob(pixels, DEFAULT_MODEL, Method())
     rates = []
     for size in SIZES:
-        for _ in range(3):  # so that the engine wants to be fast at this
-            engines.run([job] * size)
-        while engines.improve(is_idle=True):
-            pass
+        engines.run([job] * size)  # the first one takes longer
         n, began = 0, time.perf_counter()
         while time.perf_counter() - began < seconds / len(SIZES):
             engines.run([job] * size)

@@ -176,8 +176,6 @@ def time_batches(engines: Engines, job: ExplainJob, n: int) -> dict[str, list[fl
     found = {}
     for size in BATCHES:
         engines.run([job] * size)
-        while engines.improve(is_idle=True):
-            pass
         times = []
         for _ in range(max(5, n // size) + 1):
             began = time.process_time()

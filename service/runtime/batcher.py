@@ -74,11 +74,6 @@ class Batcher(Generic[ItemT, ResultT]):
         """Whether no more may wait."""
         return len(self._items) >= self._size
 
-    @property
-    def is_closed(self) -> bool:
-        """Whether nothing more may come."""
-        return self._is_closed
-
     def put(self, item: ItemT) -> None:
         """Let an item wait.
 

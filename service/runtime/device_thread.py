@@ -38,12 +38,6 @@ class JobRunner(Protocol):
     def memory_bytes(self) -> int:
         """Memory in use on its device; on a CPU, by the process."""
 
-    def improve(self, *, is_idle: bool) -> bool:
-        """Do a piece of what makes later jobs faster; returns whether there was any.
-
-        While jobs wait, only what makes many of them faster is worth it.
-        """
-
     def run(self, jobs: Sequence[Job], is_cancelled: Callable[[], bool]) -> Outcomes[Result]:
         """Run a batch of one key; a long one ends early when it is cancelled.
 
@@ -176,23 +170,10 @@ class DeviceThread:
         jobs: Sequence[QueuedJob] = ()
         try:
             self._measure_memory(engine)
-            while jobs := self._take(engine):
+            while jobs := self._batcher.next_batch():
                 self._run(engine, jobs)
         except BaseException as error:  # noqa: BLE001  what no job may raise, such as SystemExit
             self._on_died(jobs, error)
-
-    def _take(self, engine: JobRunner) -> Sequence[QueuedJob]:
-        """Wait for a batch; the engine may use the time."""
-        can_improve = True
-        while can_improve and not self._batcher.is_closed:
-            self._busy_since = time.monotonic()
-            try:
-                can_improve = engine.improve(is_idle=not len(self._batcher))
-            except Exception:  # it works without, only slower
-                logger.exception("the engine cannot make itself faster")
-                can_improve = False
-            self._busy_since = math.inf
-        return self._batcher.next_batch()
 
     def _run(self, engine: JobRunner, jobs: Sequence[QueuedJob]) -> None:
         def run(part: Sequence[QueuedJob]) -> Outcomes[Result]:

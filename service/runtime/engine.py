@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import partial
 
 import numpy as np
 import torch
@@ -31,7 +30,6 @@ from service.runtime.jobs import (
     PredictJob,
     Result,
 )
-from service.runtime.programs import USES_IN_IDLE, USES_UNDER_LOAD, Programs
 from service.runtime.transfer import to_device, to_device_at_once, to_host
 
 logger = logging.getLogger(__name__)
@@ -63,7 +61,6 @@ class Engine:
             name: parse_rules(entries) for name, entries in self.card.composites.items()
         }
         self._batch_size = 1  # until it is found
-        self._programs = Programs(is_on=False)  # while batches are tried that will not come
         self._mean = torch.tensor(self.card.mean, device=device).view(1, 3, 1, 1)
         self._std = torch.tensor(self.card.std, device=device).view(1, 3, 1, 1)
         self._samples = selftest.sample_images(self.card.input_size, 2).numpy()
@@ -134,8 +131,6 @@ class Engine:
         with _blaming(self.card.name):
             self._batch_size = self._find_batch_size(max_batch_size)
             self.predict(list(self._samples))
-            self._programs = Programs(is_on=self.device.type == "cpu")
-            self._want_programs()
             image = self._normalize(to_device(self._samples[:1], self.device))
             found = selftest.check(self.explainer, image, self._default_method())
         if not found.passed:
@@ -144,13 +139,6 @@ class Engine:
                 f"reference by {found.difference:.1e} of the largest, more than {found.limit:g}; "
                 f"`lrpserve verify {self.card.name}` shows all of it"
             )
-
-    def improve(self, *, is_idle: bool) -> bool:
-        """Make a program that is wanted; returns whether there was one to make.
-
-        While jobs wait, only one that would have been used many times.
-        """
-        return self._programs.make_next(USES_IN_IDLE if is_idle else USES_UNDER_LOAD)
 
     def verify(self) -> list[Check]:
         """Check every composite in float64 and float32 against zennit."""
@@ -167,14 +155,6 @@ class Engine:
             lambda n: self.run([ExplainJob(image, self.card.name, method)] * n), sizes
         )
 
-    def _want_programs(self) -> None:
-        """Ask for what comes most: the default method, with every size of batch that is given."""
-        job = ExplainJob(self._samples[0], self.card.name, self._default_method())
-        sizes = [2**n for n in range(self._batch_size.bit_length())]
-        for size in {*sizes, self._batch_size}:
-            self.run([job] * size)
-        self._programs.want_all()
-
     def _default_method(self) -> Method:
         try:
             self.explainer.way(Method())
@@ -184,12 +164,8 @@ class Engine:
 
     def predict(self, images: Sequence[NDArray[np.uint8]]) -> list[Prediction]:
         """Predict a batch of uint8 images, each of shape (H, W, 3)."""
-
-        def predict(pixels: Tensor) -> tuple[Tensor, ...]:
-            return (self.explainer.predict(self._normalize(pixels)),)
-
         pixels = to_device(np.stack(images), self.device)
-        (logits,) = to_host(*self._programs.run(self.explainer, predict, pixels))
+        (logits,) = to_host(self.explainer.predict(self._normalize(pixels)))
         return [Prediction(row) for row in logits]
 
     def explain(
@@ -221,19 +197,9 @@ class Engine:
         rows, pixels = to_device_at_once(
             [rows_of(jobs), np.stack([job.pixels for job in jobs])], self.device
         )
-        way = self.explainer.way(method)
-
-        def attribute(
-            is_cancelled: IsCancelled, rows: Tensor, pixels: Tensor
-        ) -> tuple[Tensor, ...]:
-            images, starts = self._normalize(pixels), make_starts(rows)
-            return columns_of(self.explainer.explain(images, starts, method, is_cancelled))
-
-        if self._is_one_pass(method) and way.engine == "twin":
-            columns = self._programs.run(way, partial(attribute, never_cancelled), rows, pixels)
-        else:
-            columns = attribute(is_cancelled, rows, pixels)
-        return explanations_of(jobs, columns, way)
+        images, starts = self._normalize(pixels), make_starts(rows)
+        found = self.explainer.explain(images, starts, method, is_cancelled)
+        return explanations_of(jobs, columns_of(found), self.explainer.way(method))
 
     def _normalize(self, pixels: Tensor) -> Tensor:
         scaled = (pixels.permute(0, 3, 1, 2).float() / 255 - self._mean) / self._std

@@ -43,10 +43,6 @@ class Engines:
         """How many jobs like this one are best done at once."""
         return self.engines[job.model].best_size(job)
 
-    def improve(self, *, is_idle: bool) -> bool:
-        """Make jobs that come often faster, a piece at a time; returns whether there was any."""
-        return any(engine.improve(is_idle=is_idle) for engine in self.engines.values())
-
     def run(
         self, jobs: Sequence[Job], is_cancelled: IsCancelled = never_cancelled
     ) -> Outcomes[Result]:

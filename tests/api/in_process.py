@@ -54,9 +54,6 @@ class FakeEngine:
         """How many jobs like this one are done at once."""
         return 4
 
-    def improve(self, *, is_idle: bool) -> bool:
-        return False
-
     def memory_bytes(self) -> int:
         """Memory in use."""
         return 1

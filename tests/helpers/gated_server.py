@@ -33,9 +33,6 @@ class GatedRunner:
         """How many jobs like this one are done at once."""
         return 32
 
-    def improve(self, *, is_idle: bool) -> bool:
-        return False
-
     def memory_bytes(self) -> int:
         """What is in use on the device."""
         return self.inner.memory_bytes()

@@ -44,9 +44,6 @@ class Runner:
     def best_size(self, job: Job) -> int:
         return self.size
 
-    def improve(self, *, is_idle: bool) -> bool:
-        return False
-
     def memory_bytes(self) -> int:
         return 1
 
