@@ -1,1 +1,1 @@
-"""Measurements with peers beside them, printed as ratios. Reports, not tests."""
+"""Benchmarks: ratios to zennit and to other services, measured in turns. Reports, not tests."""

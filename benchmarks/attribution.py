@@ -1,4 +1,4 @@
-"""The twin beside zennit: operations, CPU time, memory, and how far both are from the limit.
+"""The engine beside zennit: operations, CPU time, memory, and the share of the machine's peak.
 
 Run by `make engine`. Everything is measured in one process on one thread, in turns, so the ratios
 mean something on a machine that does other work too; the absolute times do not.
@@ -10,8 +10,7 @@ import copy
 import json
 import platform
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 from statistics import median, quantiles
@@ -22,78 +21,18 @@ import typer
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
-from zennit.attribution import Gradient
-from zennit.composites import COMPOSITES as ZENNIT_COMPOSITES
 
+from benchmarks.cases import DEFAULT, Call, TimedCase, large_cases, make_case, small_cases
 from benchmarks.flops import count
-from service.lrp.attribution.output_relevance import Start
 from service.lrp.explainer import Explainer
 from service.methods import COMPOSITES, make_method
-from service.models.architectures import build
 from service.models.bundles import read_bundle
 from service.models.registry import find_bundle
 from service.runtime.device import open_device
 
-Call = Callable[[], object]
-DEFAULT = "epsilon_plus_flat"
-TIMED = (DEFAULT, "epsilon_gamma_box", "epsilon_alpha2_beta1")
-GOALS = {  # of the issue that the engine was built for
-    "flops": {DEFAULT: 3.0, "epsilon_gamma_box": 5.0, "epsilon_alpha2_beta1": 4.0},
-    "minivgg": 2.5,
-    "large": 1.8,
-}
+# the most operations, in forward passes
+FLOPS_GOALS = {DEFAULT: 3.0, "epsilon_gamma_box": 5.0, "epsilon_alpha2_beta1": 4.0}
 console = Console()
-
-
-@dataclass(frozen=True)
-class Case:
-    """One network, one batch, one composite: the ways to explain it.
-
-    Attributes
-    ----------
-    naive : callable
-        zennit as a tutorial has it: its attributor and composite on the network as it is.
-    oracle : callable
-        zennit on the service's canonized network, in the service's memory layout.
-    twin : callable
-        The service's engine.
-    forward : callable
-        The network's own forward pass in the service's layout.
-    """
-
-    naive: Call
-    oracle: Call
-    twin: Call
-    forward: Call
-
-
-def make_case(model: nn.Module, images: Tensor, composite: str) -> Case:
-    """Make the ways; the network is copied, as the engine changes its memory layout."""
-    method = make_method(composite, "gradient", {})
-    starts = [Start.predicted(len(images), images.device)]
-    explainer = Explainer(copy.deepcopy(model))
-    oracle = explainer.oracle(method).gradient
-    naive = Gradient(model, _zennit(composite, images))
-    layout = torch.channels_last if images.device.type == "cpu" else torch.contiguous_format
-    arranged = images.contiguous(memory_format=layout)
-    return Case(
-        naive=lambda: naive(images, _one_hot),
-        oracle=lambda: oracle.find(arranged, starts),
-        twin=lambda: explainer.explain(arranged, starts, method),
-        forward=lambda: explainer.predict(arranged),
-    )
-
-
-def _zennit(composite: str, images: Tensor) -> Any:
-    if composite == "none":
-        return None
-    zero = torch.zeros(1, 3, 1, 1, device=images.device)
-    box = {"low": zero, "high": zero + 1} if composite == "epsilon_gamma_box" else {}
-    return ZENNIT_COMPOSITES[composite](**box)
-
-
-def _one_hot(logits: Tensor) -> Tensor:
-    return nn.functional.one_hot(logits.argmax(1), logits.shape[1]).to(logits)
 
 
 def time_in_turns(calls: Sequence[Call], n: int) -> list[list[float]]:
@@ -128,7 +67,7 @@ def report_flops(model: nn.Module, images: Tensor) -> list[dict[str, Any]]:
             "composite": name,
             "zennit": zennit.flops / forward,
             "twin": twin.flops / forward,
-            "goal": GOALS["flops"].get(name) if isinstance(GOALS["flops"], dict) else None,
+            "goal": FLOPS_GOALS.get(name),
             "operators": {"zennit": zennit.operators, "twin": twin.operators},
         }
         rows.append(row)
@@ -139,54 +78,60 @@ def report_flops(model: nn.Module, images: Tensor) -> list[dict[str, Any]]:
     return rows
 
 
-def report_times(cases: Sequence[tuple[str, int, str, Case, int, float]]) -> list[dict[str, Any]]:
-    """CPU time of zennit over that of the twin."""
+def report_times(cases: Sequence[TimedCase]) -> list[dict[str, Any]]:
+    """CPU time of zennit over CPU time of the twin."""
     table = Table(
         "network", "batch", "composite", "n", "zennit ms", "twin ms", "zennit / twin (quartiles)",
         "goal", "canonized zennit / twin", "twin in forwards", title="CPU time",
     )  # fmt: skip
-    rows = []
-    for network, batch, composite, case, n, goal in cases:
-        naive, oracle, twin, forward = time_in_turns(
-            (case.naive, case.oracle, case.twin, case.forward), n
-        )
-        ratios = [one / other for one, other in zip(naive, twin, strict=True)]
-        low, _, high = quantiles(ratios, n=4)
-        row = {
-            "network": network,
-            "batch": batch,
-            "composite": composite,
-            "n": n,
-            "zennit_ms": median(naive) * 1e3,
-            "twin_ms": median(twin) * 1e3,
-            "ratio": median(ratios),
-            "quartiles": [low, high],
-            "goal": goal,
-            "ratio_to_canonized": median(a / b for a, b in zip(oracle, twin, strict=True)),
-            "twin_in_forwards": median(twin) / median(forward),
-            "gflop_per_s": count(case.twin).flops / median(twin) / 1e9,
-            "forward_gflop_per_s": count(case.forward).flops / median(forward) / 1e9,
-        }
-        rows.append(row)
+    rows = [_timed(case) for case in cases]
+    for row in rows:
+        low, high = row["quartiles"]
         table.add_row(
-            network, str(batch), composite, str(n), f"{row['zennit_ms']:.1f}",
-            f"{row['twin_ms']:.1f}", f"{row['ratio']:.2f} ({low:.2f} to {high:.2f})",
-            f">= {goal}", f"{row['ratio_to_canonized']:.2f}", f"{row['twin_in_forwards']:.2f}",
+            row["network"], str(row["batch"]), row["composite"], str(row["n"]),
+            f"{row['zennit_ms']:.1f}", f"{row['twin_ms']:.1f}",
+            f"{row['ratio']:.2f} ({low:.2f} to {high:.2f})", f">= {row['goal']}",
+            f"{row['ratio_to_canonized']:.2f}", f"{row['twin_in_forwards']:.2f}",
         )  # fmt: skip
     console.print(table)
     return rows
 
 
+def _timed(timed: TimedCase) -> dict[str, Any]:
+    """The times of a case, its ratios, and its rates in GFLOP/s."""
+    case = timed.case
+    naive, oracle, twin, forward = time_in_turns(
+        (case.naive, case.oracle, case.twin, case.forward), timed.n
+    )
+    ratios = [one / other for one, other in zip(naive, twin, strict=True)]
+    low, _, high = quantiles(ratios, n=4)
+    return {
+        "network": timed.network,
+        "batch": timed.batch,
+        "composite": timed.composite,
+        "n": timed.n,
+        "zennit_ms": median(naive) * 1e3,
+        "twin_ms": median(twin) * 1e3,
+        "ratio": median(ratios),
+        "quartiles": [low, high],
+        "goal": timed.goal,
+        "ratio_to_canonized": median(a / b for a, b in zip(oracle, twin, strict=True)),
+        "twin_in_forwards": median(twin) / median(forward),
+        "gflop_per_s": count(case.twin).flops / median(twin) / 1e9,
+        "forward_gflop_per_s": count(case.forward).flops / median(forward) / 1e9,
+    }
+
+
 def report_limit(rows: Sequence[dict[str, Any]]) -> float:
-    """How much of the machine's best rate is reached; that is the rate of a large convolution."""
+    """Rates as shares of the peak, which is the rate of a large convolution."""
     images = torch.rand(8, 256, 28, 28).contiguous(memory_format=torch.channels_last)
     layer = nn.Conv2d(256, 256, 3, padding=1, bias=False).to(memory_format=torch.channels_last)
     with torch.no_grad():
         times = time_in_turns([lambda: layer(images)], 9)[0]
     best = count(lambda: layer(images)).flops / median(times) / 1e9
     table = Table(
-        "network", "batch", "composite", "twin", "forward alone", "share of the best",
-        title=f"GFLOP/s on one thread; the best rate, of a large convolution: {best:.0f}",
+        "network", "batch", "composite", "twin", "forward alone", "share of the peak",
+        title=f"GFLOP/s on one thread; the peak, of a large convolution: {best:.0f}",
     )  # fmt: skip
     for row in rows:
         rates = (row["gflop_per_s"], row["forward_gflop_per_s"])
@@ -216,32 +161,8 @@ def report_memory(model: nn.Module) -> dict[str, int]:
     return found
 
 
-def small_cases(model: nn.Module, n: int) -> list[tuple[str, int, str, Case, int, float]]:
-    """MiniVGG, the one that ships."""
-    generator = torch.Generator().manual_seed(0)
-    cases = []
-    for composite in TIMED:
-        for batch in (1, 8, 32):
-            images = torch.randn(batch, 3, 32, 32, generator=generator)
-            repeats = max(n // 2, n // batch)
-            case = make_case(model, images, composite)
-            cases.append(("minivgg", batch, composite, case, repeats, 2.5))
-    return cases
-
-
-def large_cases(n: int) -> list[tuple[str, int, str, Case, int, float]]:
-    """ResNet50 and VGG16 with random weights."""
-    torch.manual_seed(0)
-    images = torch.randn(1, 3, 224, 224)
-    models = {name: build(name, 1000).eval() for name in ("resnet50", "vgg16")}
-    return [
-        (name, 1, DEFAULT, make_case(model.requires_grad_(False), images, DEFAULT), n, 1.8)
-        for name, model in models.items()
-    ]
-
-
 def report_gpu(model: nn.Module) -> list[dict[str, Any]]:
-    """The same on a GPU, timed by its events."""
+    """GPU time of zennit over GPU time of the twin, by CUDA events."""
     if not torch.cuda.is_available():
         console.print("GPU: there is none here, so nothing was measured on one")
         return []
@@ -269,7 +190,7 @@ def _time_on_gpu(call: Call, n: int = 30) -> float:
 
 
 def machine() -> dict[str, str]:
-    """What it ran on."""
+    """The processor and the versions that were measured."""
     cpu = next(
         (line.split(":")[1].strip() for line in _cpu_lines() if line.startswith("model name")),
         platform.processor(),
@@ -287,7 +208,7 @@ def main(
     quick: Annotated[bool, typer.Option(help="Few repetitions")] = False,
     out: Annotated[Path | None, typer.Option(help="Write everything there as JSON")] = None,
 ) -> None:
-    """Print the twin beside zennit."""
+    """Measure the engine beside zennit."""
     torch.set_num_threads(1)
     console.print(machine())
     model = read_bundle(find_bundle("minivgg-cifar10")).model

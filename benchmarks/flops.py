@@ -12,12 +12,12 @@ from torch.utils.flop_counter import flop_registry
 
 
 class FlopCounter(TorchDispatchMode):
-    """Counts while it is entered.
+    """Counts the operations that run in its `with` block.
 
     Attributes
     ----------
     flops : int
-        Of matrix products and convolutions: two for each multiplication and addition.
+        Of matrix products and convolutions: two for each multiply-add.
     operators : int
         Calls of ATen operators.
     """
@@ -27,7 +27,7 @@ class FlopCounter(TorchDispatchMode):
         self.flops = self.operators = 0
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        """Count a call, and make it."""
+        """Make a call, and count it."""
         output = func(*args, **(kwargs or {}))
         self.operators += 1
         packet = func.overloadpacket
@@ -39,12 +39,12 @@ class FlopCounter(TorchDispatchMode):
 
 
 def convolution_flops(weight: torch.Size, output: torch.Size) -> int:
-    """Two for each weight that an output is made of."""
+    """Two for each weight of each output."""
     return 2 * prod(output) * prod(weight[1:])
 
 
 def count(call: Callable[[], object]) -> FlopCounter:
-    """Count what a call does."""
+    """Count the operations of a call."""
     counter = FlopCounter()
     with counter:
         call()

@@ -1,4 +1,4 @@
-"""`wrk`: so many requests as a number of connections can send, and how long they took."""
+"""A closed loop with `wrk`: each connection sends its next request after a response."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-# Only a 2xx is an answer; latencies are in microseconds.
+from benchmarks.payloads import Payload
+
+# Only a 2xx is a good response; latencies are in microseconds.
 _SCRIPT = """
 wrk.method = "POST"
 wrk.headers["Content-Type"] = "%s"
@@ -26,25 +28,17 @@ end
 
 
 @dataclass(frozen=True)
-class Payload:
-    """A request's body and what it is."""
-
-    content_type: str
-    body: bytes
-
-
-@dataclass(frozen=True)
 class Load:
-    """What came of a load.
+    """The result of a load.
 
     Attributes
     ----------
     per_s : float
-        Good answers in a second.
+        Good responses per second.
     n_bad : int
-        Answers that were not good, and requests that got none.
+        Responses with an error status, and requests without a response.
     p50_ms, p99_ms : float
-        Percentiles of the time of an answer.
+        Percentiles of the latency.
     """
 
     per_s: float
@@ -54,12 +48,12 @@ class Load:
 
 
 def read_output(output: str) -> Load:
-    """Read what `wrk` has printed with our script.
+    """Parse the output of `wrk` with our script.
 
     Raises
     ------
     ValueError
-        It is something else.
+        The last line is not the script's.
     """
     found = json.loads(output.splitlines()[-1])
     n_good = found["n"] - found["bad"]
@@ -72,21 +66,7 @@ def read_output(output: str) -> Load:
 
 
 def put_load(url: str, payload: Payload, connections: int, seconds: int, folder: Path) -> Load:
-    """Send the same request again and again.
-
-    Parameters
-    ----------
-    url : str
-        Where to.
-    payload : Payload
-        What.
-    connections : int
-        Each waits for its answer before it sends the next request.
-    seconds : int
-        How long.
-    folder : Path
-        For what `wrk` reads.
-    """
+    """Repeat a request for `seconds` on each of the connections; `folder` is for wrk's files."""
     body, script = folder / "body", folder / "script.lua"
     body.write_bytes(payload.body)
     script.write_text(_SCRIPT % (payload.content_type, body), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""The engine without a server: how many images it explains in a second with its best batch."""
+"""The engine without a server: images explained per second at the best batch size."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SIZES = (1, 2, 4, 8, 16, 32)
 
 
 def main(seconds: float) -> None:
-    """Print the best rate of all sizes of batches."""
+    """Print the highest rate over all batch sizes."""
     engines = load_engines({DEFAULT_MODEL: find_bundle(DEFAULT_MODEL)}, "cpu")
     pixels = np.random.default_rng(0).integers(0, 255, (32, 32, 3), dtype=np.uint8)
     job = ExplainJob(pixels, DEFAULT_MODEL, Method())

@@ -1,8 +1,8 @@
-"""An open loop: requests are sent when they are due, whether or not others were answered.
+"""An open loop: requests are sent at random times, whether or not earlier ones have a response.
 
-`wrk` waits for an answer before it sends the next request, so a slow server is asked less often
-and its slowness is counted once. Here requests arrive at random (Poisson) at a rate of ours, and
-the time of an answer counts from when its request was due, also where no connection was free.
+`wrk` waits for a response before it sends the next request, so a slow server gets fewer requests
+and its slowness counts once. Here requests arrive as a Poisson process at a fixed rate, and a
+latency counts from when the request was due, also where no connection was free.
 """
 
 from __future__ import annotations
@@ -19,46 +19,46 @@ from urllib.parse import urlsplit
 import numpy as np
 import uvloop
 
-from benchmarks.load import Payload
+from benchmarks.payloads import Payload
 
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
-_NONE = 0  # the status of a request that got no answer
-_LIMIT_S = 40.0  # that the last answers may take: more than the service's deadline
+_NONE = 0  # the status of a request without a response
+_LIMIT_S = 40.0  # for the last responses: more than the service's deadline
 
 
 @dataclass(frozen=True)
-class Answer:
+class Outcome:
     """What became of a request.
 
     Attributes
     ----------
     status : int
-        Of HTTP; 0 where there was no answer.
-    took_s : float
-        From when it was due until the answer was there.
+        The HTTP status; 0 where there was no response.
+    latency_s : float
+        From when the request was due until the response was complete.
     ended_s : float
-        When that was, from the start of the load.
+        When the response was complete, since the start of the load.
     """
 
     status: int
-    took_s: float
+    latency_s: float
     ended_s: float
 
 
 @dataclass(frozen=True)
-class Offer:
-    """How much is sent.
+class OfferedLoad:
+    """How many requests are sent, and how.
 
     Attributes
     ----------
     per_s : float
-        Requests in a second, in the mean.
+        The mean rate of requests.
     seconds : float
-        How long.
+        How long requests are sent.
     connections : int
-        That are open; what is due while all of them are busy waits here.
+        Open connections; a request that is due while all are busy waits for one.
     seed : int
-        Of the times.
+        For the random times.
     """
 
     per_s: float
@@ -68,61 +68,55 @@ class Offer:
 
 
 @dataclass(frozen=True)
-class Offered:
-    """What came of an offer.
+class LoadResult:
+    """The outcomes of an offered load.
 
     Attributes
     ----------
-    answers : list of Answer
+    outcomes : list of Outcome
         One for each request that was due.
     sent_per_s : float
-        Requests that were really sent in a second, while they were offered.
+        The rate at which requests were really sent.
     """
 
-    answers: list[Answer]
+    outcomes: list[Outcome]
     sent_per_s: float
 
-    def good_per_s(self) -> float:
-        """Good answers in a second, until the last one came."""
-        ends = [one.ended_s for one in self.answers if one.status == 200]
+    def goodput_per_s(self) -> float:
+        """Good responses per second, until the last of them."""
+        ends = [outcome.ended_s for outcome in self.outcomes if outcome.status == 200]
         return len(ends) / max(ends) if ends else 0.0
 
     def percentile_ms(self, share: float) -> float:
-        """Of the times of good answers."""
-        good_s = [one.took_s for one in self.answers if one.status == 200]
-        return float(np.quantile(good_s, share)) * 1e3
+        """A percentile of the latency of good responses."""
+        latencies_s = [outcome.latency_s for outcome in self.outcomes if outcome.status == 200]
+        return float(np.quantile(latencies_s, share)) * 1e3
 
     def share(self, statuses: tuple[int, ...], limit_s: float) -> float:
-        """How many of all requests got one of these answers in time."""
-        fine = [one for one in self.answers if one.status in statuses and one.took_s <= limit_s]
-        return len(fine) / len(self.answers)
+        """The share of all requests that got one of the statuses within `limit_s`."""
+        in_time = [
+            outcome
+            for outcome in self.outcomes
+            if outcome.status in statuses and outcome.latency_s <= limit_s
+        ]
+        return len(in_time) / len(self.outcomes)
 
 
-def due_times(offer: Offer) -> list[float]:
-    """Seconds from the start at which requests arrive, at random."""
-    n = round(offer.per_s * offer.seconds)
-    gaps = np.random.default_rng(offer.seed).exponential(1 / offer.per_s, n)
+def due_times(load: OfferedLoad) -> list[float]:
+    """The random times at which requests are due, in seconds from the start."""
+    n = round(load.per_s * load.seconds)
+    gaps = np.random.default_rng(load.seed).exponential(1 / load.per_s, n)
     times: list[float] = np.cumsum(gaps).tolist()
     return times
 
 
-def offer_load(url: str, payload: Payload, offer: Offer) -> Offered:
-    """Send requests at a rate, and wait for all answers.
-
-    Parameters
-    ----------
-    url : str
-        Where to.
-    payload : Payload
-        What.
-    offer : Offer
-        How much of it.
-    """
-    return uvloop.run(_Sender(url, payload).send(offer))
+def offer_load(url: str, payload: Payload, load: OfferedLoad) -> LoadResult:
+    """Send requests at the load's rate, and wait for all responses."""
+    return uvloop.run(_Sender(url, payload).send(load))
 
 
 class _Connection(asyncio.Protocol):
-    """A connection with at most one request under way."""
+    """A connection with at most one open request."""
 
     def __init__(self, on_end: Callable[[_Connection, int], None]) -> None:
         self._on_end, self._buffer = on_end, b""
@@ -158,7 +152,7 @@ class _Connection(asyncio.Protocol):
 
 
 class _Sender:
-    """Sends one load."""
+    """Sends one load over a pool of connections."""
 
     def __init__(self, url: str, payload: Payload) -> None:
         parts = urlsplit(url)
@@ -173,20 +167,20 @@ class _Sender:
         self._all: set[_Connection] = set()
         self._waiting: deque[float] = deque()
         self._opening: set[asyncio.Task[None]] = set()
-        self._answers: list[Answer] = []
+        self._outcomes: list[Outcome] = []
         self._n_sent, self._began_s, self._is_over = 0, 0.0, False
 
-    async def send(self, offer: Offer) -> Offered:
-        for _ in range(offer.connections):
+    async def send(self, load: OfferedLoad) -> LoadResult:
+        for _ in range(load.connections):
             await self._open()
         self._began_s = time.perf_counter()
-        times = due_times(offer)
+        times = due_times(load)
         for due_s in times:
-            await asyncio.sleep(max(0.0, due_s - self._now_s()))  # reads answers also when late
+            await asyncio.sleep(max(0.0, due_s - self._now_s()))  # reads responses also when late
             self._dispatch(due_s)
-        sent_per_s = self._n_sent / max(self._now_s(), offer.seconds)
+        sent_per_s = self._n_sent / max(self._now_s(), load.seconds)
         await self._wait_for(len(times))
-        return Offered(self._finish(), sent_per_s)
+        return LoadResult(self._finish(), sent_per_s)
 
     def _now_s(self) -> float:
         return time.perf_counter() - self._began_s  # the loop's own clock ticks in milliseconds
@@ -206,17 +200,17 @@ class _Sender:
         try:
             _, connection = await connect
         except OSError:
-            return  # what is due waits for the others
+            return  # requests wait for the other connections
         self._all.add(connection)
-        self._take_back(connection)
+        self._release(connection)
 
     def _end(self, connection: _Connection, status: int) -> None:
         if connection.due_s is not None:
             now_s = self._now_s()
-            self._answers.append(Answer(status, now_s - connection.due_s, now_s))
+            self._outcomes.append(Outcome(status, now_s - connection.due_s, now_s))
             connection.due_s = None
         if status != _NONE and connection.is_open:
-            self._take_back(connection)
+            self._release(connection)
         elif connection in self._all:
             self._all.discard(connection)
             if not self._is_over:
@@ -224,22 +218,22 @@ class _Sender:
                 self._opening.add(task)
                 task.add_done_callback(self._opening.discard)
 
-    def _take_back(self, connection: _Connection) -> None:
+    def _release(self, connection: _Connection) -> None:
         self._free.append(connection)
         if self._waiting:
             self._dispatch(self._waiting.popleft())
 
     async def _wait_for(self, n: int) -> None:
         limit_s = self._now_s() + _LIMIT_S
-        while len(self._answers) < n and self._now_s() < limit_s:  # noqa: ASYNC110  10 ms are fine
+        while len(self._outcomes) < n and self._now_s() < limit_s:  # noqa: ASYNC110  10 ms are fine
             await asyncio.sleep(0.01)
 
-    def _finish(self) -> list[Answer]:
+    def _finish(self) -> list[Outcome]:
         self._is_over = True
         now_s = self._now_s()
-        under_way = [one.due_s for one in self._all if one.due_s is not None]
-        lost = [Answer(_NONE, now_s - due_s, now_s) for due_s in (*under_way, *self._waiting)]
+        sent = [connection.due_s for connection in self._all if connection.due_s is not None]
+        lost = [Outcome(_NONE, now_s - due_s, now_s) for due_s in (*sent, *self._waiting)]
         for connection in list(self._all):
             connection.due_s = None
             connection.close()
-        return [*self._answers, *lost]
+        return [*self._outcomes, *lost]

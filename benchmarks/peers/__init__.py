@@ -1,1 +1,1 @@
-"""Servers that the service is measured beside, written for this."""
+"""Peers: the servers that the service is compared with."""

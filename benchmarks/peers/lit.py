@@ -1,4 +1,4 @@
-"""LitServe with its batching on: zennit for a batch, and the service's own cheap pictures."""
+"""LitServe with batching: zennit for a batch, and the service's own fast rendering."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class ExplainApi(litserve.LitAPI):  # type: ignore[misc]  # it has no types
         return self.tutorial.load(base64.b64decode(request["image"]))
 
     def batch(self, inputs: list[Tensor]) -> Tensor:
-        """Put images together."""
+        """Stack images into a batch."""
         return torch.stack(inputs)
 
     def predict(self, images: Tensor) -> tuple[Tensor, Tensor]:
@@ -35,11 +35,11 @@ class ExplainApi(litserve.LitAPI):  # type: ignore[misc]  # it has no types
         return self.tutorial.attribute(images)
 
     def unbatch(self, output: tuple[Tensor, Tensor]) -> list[tuple[Tensor, Tensor]]:
-        """Take a batch apart."""
+        """Split the results of a batch."""
         return list(zip(*output, strict=True))
 
     def encode_response(self, output: tuple[Tensor, Tensor]) -> dict[str, Any]:
-        """Write the answer."""
+        """The response of one image."""
         logits, relevance = output
         heatmap = relevance.sum(0).numpy()
         picture = heatmap_png(heatmap, RenderOptions(own_bound(heatmap), 256))

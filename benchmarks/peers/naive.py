@@ -1,4 +1,4 @@
-"""FastAPI as a tutorial has it: everything in the endpoint, one request after another."""
+"""FastAPI as in a tutorial: all work in the endpoint, one request after another."""
 
 from __future__ import annotations
 

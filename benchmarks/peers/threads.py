@@ -1,4 +1,4 @@
-"""The same with a lock and FastAPI's threads, as zennit changes the network while it explains."""
+"""The naive peer on FastAPI's thread pool, with a lock: zennit changes the network it explains."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a tutorial does for an image: one zennit context and one matplotlib figure."""
+"""The work of a tutorial for an image: one zennit context and one matplotlib figure."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ mpl.use("Agg")
 
 
 class Tutorial:
-    """The shipped network, explained as the tutorial does. Not for several threads at once."""
+    """The shipped network, explained as in the tutorial. Not thread-safe."""
 
     def __init__(self) -> None:
         bundle = read_bundle(find_bundle(DEFAULT_MODEL), ())
@@ -39,7 +39,7 @@ class Tutorial:
         return (pixels - self.mean) / self.std
 
     def attribute(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits, and the relevance for the best class, of a batch of shape (N, 3, H, W)."""
+        """Logits, and the relevance of the predicted class, of a batch of shape (N, 3, H, W)."""
         with Gradient(model=self.model, composite=EpsilonPlusFlat(epsilon=1e-6)) as attributor:
             logits, relevance = attributor(
                 images, lambda out: torch.eye(out.shape[1])[out.argmax(1)]
@@ -47,14 +47,14 @@ class Tutorial:
         return logits.detach(), relevance
 
     def explain(self, content: bytes, *, has_relevance: bool = False) -> dict[str, Any]:
-        """The answer to a request."""
+        """The response to a request."""
         logits, relevance = self.attribute(self.load(content)[None])
         heatmap = relevance[0].sum(0).numpy()
         answer = self.describe(logits[0]) | {"heatmap": draw(heatmap)}
         return answer | {"relevance": heatmap.tolist()} if has_relevance else answer
 
     def describe(self, logits: Tensor) -> dict[str, Any]:
-        """The classes."""
+        """The five best classes."""
         values = logits.softmax(0).tolist()
         pairs = zip(self.card.labels, values, strict=True)
         best = sorted(pairs, key=lambda pair: -pair[1])[:5]
@@ -62,7 +62,7 @@ class Tutorial:
 
 
 def draw(heatmap: Any) -> str:
-    """A figure, as base64 of a PNG."""
+    """A heatmap as a figure: a PNG in base64."""
     bound = float(abs(heatmap).max()) or 1.0
     figure, axes = plt.subplots()
     axes.imshow(heatmap, cmap="bwr", vmin=-bound, vmax=bound)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from benchmarks.attribution import make_case
+from benchmarks.cases import make_case
 from benchmarks.flops import count
 from service.methods import COMPOSITES
 from service.models.bundles import Bundle, read_bundle

@@ -1,4 +1,4 @@
-"""What `wrk` says, read."""
+"""Loads by `wrk`, and its output."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.load import Load, Payload, put_load, read_output
+from benchmarks.load import Load, put_load, read_output
+from benchmarks.payloads import Payload
 from tests.helpers.tools import find_tool
 
 OUTPUT = """Running 1s test @ http://127.0.0.1:1/
@@ -18,11 +19,11 @@ OUTPUT = """Running 1s test @ http://127.0.0.1:1/
 {"n": 300, "us": 2000000, "bad": 100, "lost": 3, "p50": 1500, "p99": 20000}"""
 
 
-def test_only_good_answers_count() -> None:
+def test_only_good_responses_count() -> None:
     assert read_output(OUTPUT) == Load(per_s=100.0, n_bad=103, p50_ms=1.5, p99_ms=20.0)
 
 
-def test_something_else_is_refused() -> None:
+def test_other_output_is_refused() -> None:
     with pytest.raises(ValueError, match="Expecting value"):
         read_output("unable to connect")
 

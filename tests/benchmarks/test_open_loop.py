@@ -1,4 +1,4 @@
-"""An open loop, against a server whose answers and times are known."""
+"""The open loop, against a server whose responses and delays are known."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from statistics import mean, median
 
 import pytest
 
-from benchmarks.load import Payload
-from benchmarks.open_loop import Answer, Offer, Offered, due_times, offer_load
+from benchmarks.open_loop import LoadResult, OfferedLoad, Outcome, due_times, offer_load
+from benchmarks.payloads import Payload
 
 PAYLOAD = Payload("image/png", b"a body")
 DELAY_S = 0.05
@@ -66,51 +66,51 @@ async def read_head(reader: asyncio.StreamReader) -> bytes:
         return b""
 
 
-def test_requests_come_at_random_and_at_the_rate() -> None:
-    offer = Offer(per_s=200, seconds=50, connections=1, seed=3)
-    times = due_times(offer)
+def test_requests_are_due_at_random_times_with_the_rate() -> None:
+    load = OfferedLoad(per_s=200, seconds=50, connections=1, seed=3)
+    times = due_times(load)
     gaps = [after - before for before, after in itertools.pairwise(times)]
     assert len(times) == 10_000
     assert mean(gaps) == pytest.approx(1 / 200, rel=0.05)
     assert median(gaps) == pytest.approx(0.693 / 200, rel=0.1)  # ln 2: of an exponential
-    assert times == due_times(offer)
+    assert times == due_times(load)
 
 
-def test_each_request_gets_the_answer_that_the_server_gave() -> None:
+def test_each_outcome_has_the_status_that_the_server_sent() -> None:
     with serving(lambda n: 200 if n % 4 else 429) as url:
-        found = offer_load(url, PAYLOAD, Offer(per_s=200, seconds=1, connections=8))
-    statuses = [one.status for one in found.answers]
+        result = offer_load(url, PAYLOAD, OfferedLoad(per_s=200, seconds=1, connections=8))
+    statuses = [outcome.status for outcome in result.outcomes]
     assert (len(statuses), statuses.count(200), statuses.count(429)) == (200, 150, 50)
-    assert found.share((200,), limit_s=60) == 0.75
-    assert found.share((200, 429), limit_s=60) == 1.0
+    assert result.share((200,), limit_s=60) == 0.75
+    assert result.share((200, 429), limit_s=60) == 1.0
 
 
-def test_nothing_waits_for_other_answers_where_connections_are_free() -> None:
+def test_requests_do_not_wait_while_connections_are_free() -> None:
     with serving(lambda n: 200, DELAY_S) as url:
-        found = offer_load(url, PAYLOAD, Offer(per_s=100, seconds=1, connections=50))
-    times = [one.took_s for one in found.answers]
+        result = offer_load(url, PAYLOAD, OfferedLoad(per_s=100, seconds=1, connections=50))
+    times = [outcome.latency_s for outcome in result.outcomes]
     assert min(times) >= 0.9 * DELAY_S  # clocks differ
-    assert found.percentile_ms(0.5) < 10 * DELAY_S * 1e3  # one by one it would be 40 times
+    assert result.percentile_ms(0.5) < 10 * DELAY_S * 1e3  # one by one it would be 40 times
 
 
-def test_the_time_of_an_answer_counts_from_when_its_request_was_due() -> None:
+def test_latency_counts_from_when_the_request_was_due() -> None:
     with serving(lambda n: 200, DELAY_S) as url:
-        found = offer_load(url, PAYLOAD, Offer(per_s=100, seconds=0.5, connections=1))
+        result = offer_load(url, PAYLOAD, OfferedLoad(per_s=100, seconds=0.5, connections=1))
     # 50 requests one by one take 2.5 s, and were due within about half a second
-    assert max(one.took_s for one in found.answers) > 1.0
-    assert found.sent_per_s < 40
-    assert found.share((200,), limit_s=0.5) < 0.9
+    assert max(outcome.latency_s for outcome in result.outcomes) > 1.0
+    assert result.sent_per_s < 40
+    assert result.share((200,), limit_s=0.5) < 0.9
 
 
-def test_a_request_without_an_answer_counts_as_one_and_others_go_on() -> None:
+def test_a_request_without_a_response_counts_and_others_go_on() -> None:
     with serving(lambda n: 0 if n in (3, 5) else 200) as url:
-        found = offer_load(url, PAYLOAD, Offer(per_s=100, seconds=0.5, connections=2))
-    statuses = [one.status for one in found.answers]
+        result = offer_load(url, PAYLOAD, OfferedLoad(per_s=100, seconds=0.5, connections=2))
+    statuses = [outcome.status for outcome in result.outcomes]
     assert (statuses.count(0), statuses.count(200)) == (2, 48)
 
 
-def test_goodput_counts_good_answers_until_the_last_one() -> None:
-    answers = [Answer(200, 0.1, 1.0), Answer(200, 0.1, 4.0), Answer(429, 0.1, 8.0)]
-    found = Offered(answers, sent_per_s=3.0)
-    assert found.good_per_s() == 0.5
-    assert Offered([], 0.0).good_per_s() == 0.0
+def test_goodput_counts_good_responses_until_the_last() -> None:
+    outcomes = [Outcome(200, 0.1, 1.0), Outcome(200, 0.1, 4.0), Outcome(429, 0.1, 8.0)]
+    result = LoadResult(outcomes, sent_per_s=3.0)
+    assert result.goodput_per_s() == 0.5
+    assert LoadResult([], 0.0).goodput_per_s() == 0.0

@@ -15,9 +15,9 @@ import torch
 from fastapi import FastAPI
 from PIL import Image
 
+from benchmarks.payloads import multipart, sample
 from benchmarks.peers import naive, threads
 from benchmarks.peers.tutorial import Tutorial
-from benchmarks.serving import multipart, sample
 from service.methods import Method
 from service.runtime.engine import Engine
 from service.runtime.jobs import ExplainJob
@@ -47,7 +47,7 @@ def test_a_peer_sees_what_the_product_sees(make_app: Callable[[], FastAPI], engi
 
 
 def test_a_peer_finds_the_relevance_that_the_product_finds(engine: Engine) -> None:
-    payload = multipart(sample(), output="heatmap,relevance")
+    payload = multipart(output="heatmap,relevance")
     answer = ask(naive.make_app(), payload.content_type, payload.body)
     wanted = engine.explain([ExplainJob(PIXELS, engine.card.name, Method())])[0]
     relevance = wanted.attributions[0].relevance.sum(0)
