@@ -75,7 +75,6 @@ def create_app(
     queue = DeviceQueue(
         [partial(_load_engines, folders, settings, device) for device in settings.devices],
         size=settings.queue_size,
-        deadline_s=settings.deadline_s,
         on_loaded=tell,
         metrics=metrics,
     )
@@ -113,7 +112,7 @@ def create_app(
     app.add_middleware(Failsafe)  # of those too
     if settings.cors_origins:
         app.add_middleware(AllowOrigins, origins=settings.cors_origins)
-    app.add_middleware(RequestContext, metrics=metrics)
+    app.add_middleware(RequestContext, metrics=metrics, deadline_s=settings.deadline_s)
     add_docs(app)
     add_page(app)
     complete_document(app, settings)

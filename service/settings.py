@@ -53,7 +53,10 @@ class Settings(BaseSettings):
     )
     queue_size: int = Field(256, gt=0, description="Requests that may wait; more get a 429")
     deadline_s: float = Field(
-        30.0, gt=0, allow_inf_nan=False, description="Seconds until a request gets a 504"
+        30.0,
+        gt=0,
+        allow_inf_nan=False,
+        description="Seconds from the head of a request until it gets a 504",
     )
     receive_s: float = Field(
         30.0,

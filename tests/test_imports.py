@@ -61,6 +61,7 @@ ALLOWED: dict[str, set[str]] = {
         "service.imaging",
         # of these only what needs no torch
         "service.models.card",
+        "service.runtime.deadline",
         "service.runtime.jobs",
     },
     "service.api.response": {
@@ -78,6 +79,7 @@ ALLOWED: dict[str, set[str]] = {
         "service.api_keys",
         "service.logs",
         "service.metrics",
+        "service.runtime.deadline",
         "service.runtime.queue",
     },
     "service.api": {
@@ -101,6 +103,7 @@ ALLOWED: dict[str, set[str]] = {
         "service.methods",
         "service.imaging",
         "service.models.card",
+        "service.runtime.deadline",
         "service.runtime.jobs",
         "service.worker_state",
     },

@@ -63,7 +63,7 @@ class Executor:
                 headers={"Retry-After": "1"},
             )
         call = partial(function, *args, **kwargs)
-        async with deadline.keep():
+        async with deadline.enforce():
             return await anyio.to_thread.run_sync(
                 call, limiter=self._limiter, abandon_on_cancel=True
             )

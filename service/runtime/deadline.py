@@ -1,16 +1,17 @@
-"""Until when a request has to have its answer. Needs no torch."""
+"""The deadline of a request: one point in time for all that is done for it. Needs no torch."""
 
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from service.errors import DeadlineExceeded
+from service.errors import DeadlineExceeded, ServiceError
 
 
 class Deadline:
-    """Begins when it is made, on an event loop.
+    """The time by which a request has to be answered; it starts when it is made, in an event loop.
 
     Parameters
     ----------
@@ -20,21 +21,36 @@ class Deadline:
 
     def __init__(self, limit_s: float) -> None:
         self._limit_s = limit_s
-        self._ends_at = asyncio.get_running_loop().time() + limit_s
+        self._started_at = asyncio.get_running_loop().time()
 
     @asynccontextmanager
-    async def keep(self) -> AsyncIterator[None]:
-        """Give a block up that is not done in time.
+    async def enforce(
+        self, limit_s: float = math.inf, error: ServiceError | None = None
+    ) -> AsyncIterator[None]:
+        """Cancel a block that still runs at the deadline.
+
+        Parameters
+        ----------
+        limit_s : float
+            A limit of this block, in seconds since the start of the request too.
+        error : ServiceError, optional
+            Raised at that limit, if it does not come after the deadline.
 
         Raises
         ------
         DeadlineExceeded
-            It was not.
+            The deadline has passed.
         """
+        timeout = asyncio.timeout_at(self._started_at + min(limit_s, self._limit_s))
         try:
-            async with asyncio.timeout_at(self._ends_at):
+            async with timeout:
                 yield
         except TimeoutError:
-            raise DeadlineExceeded(
-                f"there was no result within {self._limit_s:g} s; try again later"
-            ) from None
+            if not timeout.expired():  # it was raised inside of the block
+                raise
+            raise error if error and limit_s <= self._limit_s else self._exceeded() from None
+
+    def _exceeded(self) -> DeadlineExceeded:
+        return DeadlineExceeded(
+            f"there was no result within {self._limit_s:g} s of the request; try again later"
+        )

@@ -55,8 +55,6 @@ class DeviceQueue:
         One for each device: makes its engine, on its thread.
     size : int
         Jobs that may wait.
-    deadline_s : float
-        Seconds that a caller waits at most.
     on_loaded : callable, optional
         Called on a device thread when loading has ended, well or not.
     metrics : Metrics, optional
@@ -67,11 +65,10 @@ class DeviceQueue:
         self,
         loads: Sequence[Callable[[], JobRunner]],
         size: int,
-        deadline_s: float,
         on_loaded: Callable[[], None] = lambda: None,
         metrics: Metrics | None = None,
     ) -> None:
-        self._deadline_s, self._on_loaded = deadline_s, on_loaded
+        self._on_loaded = on_loaded
         self._metrics = metrics or Metrics()
         self._batcher: JobBatcher = Batcher(size, self._best_size)
         self._lock = threading.RLock()  # of the state; a signal may come while it is held
@@ -112,10 +109,6 @@ class DeviceQueue:
         for thread in self._threads:
             thread.join(max(0.0, ends_at - time.monotonic()))
 
-    def deadline(self) -> Deadline:
-        """The deadline of a request that comes now."""
-        return Deadline(self._deadline_s)
-
     def check_capacity(self) -> None:
         """Refuse a request before any work is done for it, where its job would be refused anyway.
 
@@ -129,24 +122,20 @@ class DeviceQueue:
             raise self._full()
 
     @overload
-    async def submit(
-        self, job: PredictJob, deadline: Deadline | None = None
-    ) -> Done[Prediction]: ...
+    async def submit(self, job: PredictJob, deadline: Deadline) -> Done[Prediction]: ...
 
     @overload
-    async def submit(
-        self, job: ExplainJob, deadline: Deadline | None = None
-    ) -> Done[Explanation]: ...
+    async def submit(self, job: ExplainJob, deadline: Deadline) -> Done[Explanation]: ...
 
-    async def submit(self, job: Job, deadline: Deadline | None = None) -> Any:
+    async def submit(self, job: Job, deadline: Deadline) -> Any:
         """Queue a job and wait for its result.
 
         Parameters
         ----------
         job : Job
-            What to do.
-        deadline : Deadline, optional
-            Of its request; by default it begins now.
+            What to compute.
+        deadline : Deadline
+            Of its request.
 
         Raises
         ------
@@ -164,7 +153,7 @@ class DeviceQueue:
         with self._metrics.outcome_of_job():
             self._put(queued)
             try:
-                async with (deadline or self.deadline()).keep():
+                async with deadline.enforce():
                     return await queued.future
             finally:
                 if queued.future.cancelled():  # it may still wait

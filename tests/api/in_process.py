@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 import numpy as np
@@ -32,6 +32,7 @@ from service.settings import DEFAULT_MODEL, Settings
 from service.worker_state import State
 
 N_CLASSES = 10
+T = TypeVar("T")
 
 
 INFOS = (
@@ -107,9 +108,13 @@ class Connection:
             yield
         self._queue.layers = before
 
+    def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """Run a coroutine on the event loop of the application."""
+        return self._runner.run(coroutine)
+
     def request(self, method: str, path: str, **content: Any) -> httpx.Response:
         """Send one request."""
-        return self._runner.run(self.client.request(method, path, **content))
+        return self.run(self.client.request(method, path, **content))
 
     def post_at_once(self, n: int, path: str, **content: Any) -> list[httpx.Response]:
         """Send the same request several times without waiting between them."""
@@ -117,7 +122,7 @@ class Connection:
         async def send_all() -> list[httpx.Response]:
             return await asyncio.gather(*(self.client.post(path, **content) for _ in range(n)))
 
-        return self._runner.run(send_all())
+        return self.run(send_all())
 
 
 @contextmanager

@@ -21,9 +21,9 @@ def make_queue(runner: Runner) -> Iterator[MakeQueue]:
     """Makes queues that are ready; they are closed at the end."""
     made: list[DeviceQueue] = []
 
-    def make(size: int = 8, deadline_s: float = LIMIT_S) -> DeviceQueue:
+    def make(size: int = 8) -> DeviceQueue:
         loaded = threading.Event()
-        queue = DeviceQueue([lambda: runner], size, deadline_s, on_loaded=loaded.set)
+        queue = DeviceQueue([lambda: runner], size, on_loaded=loaded.set)
         queue.start()
         assert loaded.wait(LIMIT_S)
         made.append(queue)

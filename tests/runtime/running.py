@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from service.runtime.deadline import Deadline
 from service.runtime.device_thread import Done, Layers
 from service.runtime.jobs import Job, LayerInfo, Prediction, PredictJob
 from service.runtime.queue import DeviceQueue
@@ -77,19 +78,28 @@ def run(scenario: Coroutine[Any, Any, None]) -> None:
     asyncio.run(asyncio.wait_for(scenario, 2 * LIMIT_S))
 
 
-async def submit_all(queue: DeviceQueue, numbers: range) -> list[asyncio.Task[Done[Prediction]]]:
+async def submit(queue: DeviceQueue, number: int, deadline_s: float = LIMIT_S) -> Done[Prediction]:
+    """Submit a job with a deadline that starts now."""
+    return await queue.submit(job(number), Deadline(deadline_s))
+
+
+async def submit_all(
+    queue: DeviceQueue, numbers: range, deadline_s: float = LIMIT_S
+) -> list[asyncio.Task[Done[Prediction]]]:
     """Submit jobs in order, and return when they are all in the queue."""
     tasks = []
     for number in numbers:
-        tasks.append(asyncio.create_task(queue.submit(job(number))))
+        tasks.append(asyncio.create_task(submit(queue, number, deadline_s)))
         await asyncio.sleep(0)
     return tasks
 
 
-async def hold_first(runner: Runner, queue: DeviceQueue) -> asyncio.Task[Done[Prediction]]:
+async def hold_first(
+    runner: Runner, queue: DeviceQueue, deadline_s: float = LIMIT_S
+) -> asyncio.Task[Done[Prediction]]:
     """Submit job 0, and return when the device is busy with it."""
     runner.hold()
-    (task,) = await submit_all(queue, range(1))
+    (task,) = await submit_all(queue, range(1), deadline_s)
     assert await asyncio.to_thread(runner.entered.wait, LIMIT_S)
     return task
 
@@ -100,7 +110,7 @@ def result_of(done: Done[Prediction]) -> int:
 
 def ready_queue(load: Callable[[], Runner]) -> DeviceQueue:
     loaded = threading.Event()
-    queue = DeviceQueue([load], size=64, deadline_s=LIMIT_S, on_loaded=loaded.set)
+    queue = DeviceQueue([load], size=64, on_loaded=loaded.set)
     queue.start()
     assert loaded.wait(LIMIT_S)
     return queue

@@ -20,10 +20,10 @@ from tests.runtime.running import (
     MakeQueue,
     Runner,
     hold_first,
-    job,
     ready_queue,
     result_of,
     run,
+    submit,
     submit_all,
 )
 
@@ -114,7 +114,7 @@ def test_one_of_32_that_fails_leaves_31_right_answers(
         assert [result_of(answer) for answer in answers if isinstance(answer, Done)] == [
             number for number in range(33) if number != 13
         ]
-        assert result_of(await queue.submit(job(40))) == 40
+        assert result_of(await submit(queue, 40)) == 40
 
     run(scenario())
     assert len(caplog.records) == 1  # not one for each half
@@ -147,12 +147,12 @@ def test_a_full_queue_refuses_at_once_and_says_when_to_come_back(
         first = await hold_first(runner, queue)
         waiting = await submit_all(queue, range(1, 4))
         with pytest.raises(QueueFull, match="3 requests are waiting") as refused:
-            await queue.submit(job(9))
+            await submit(queue, 9)
         assert refused.value.headers["Retry-After"] == "1"
         runner.gate.set()
         await asyncio.gather(first, *waiting)
         assert runner.done == [0, 1, 2, 3]
-        await queue.submit(job(9))  # there is room again
+        await submit(queue, 9)  # there is room again
 
     run(scenario())
 
@@ -164,7 +164,7 @@ def test_retry_after_follows_the_measured_rate(runner: Runner, make_queue: MakeQ
         queue._threads[0].mean_job_s = 20.0
         waiting = await submit_all(queue, range(1, 3))
         with pytest.raises(QueueFull) as refused:
-            await queue.submit(job(9))
+            await submit(queue, 9)
         assert refused.value.headers["Retry-After"] == "40"
         runner.gate.set()
         await asyncio.gather(first, *waiting)
@@ -195,8 +195,7 @@ def test_a_job_that_runs_past_the_deadline_is_answered_then(
     runner: Runner, make_queue: MakeQueue
 ) -> None:
     async def scenario() -> None:
-        queue = make_queue(deadline_s=0.1)
-        first = await hold_first(runner, queue)
+        first = await hold_first(runner, make_queue(), deadline_s=0.1)
         async with asyncio.timeout(LIMIT_S / 2):
             with pytest.raises(DeadlineExceeded, match=r"within 0\.1 s"):
                 await first
@@ -208,7 +207,7 @@ def test_a_job_that_runs_past_the_deadline_is_answered_then(
 
 def test_a_running_job_learns_when_it_is_cancelled(runner: Runner, make_queue: MakeQueue) -> None:
     async def scenario() -> None:
-        first = await hold_first(runner, make_queue(deadline_s=0.1))
+        first = await hold_first(runner, make_queue(), deadline_s=0.1)
         was_cancelled = runner.is_cancelled()
         with pytest.raises(DeadlineExceeded):
             await first
@@ -222,13 +221,13 @@ def test_a_job_that_waits_past_the_deadline_is_answered_then_and_not_run(
     runner: Runner, make_queue: MakeQueue
 ) -> None:
     async def scenario() -> None:
-        queue = make_queue(deadline_s=0.1)
-        first, second = await hold_first(runner, queue), queue.submit(job(1))
+        queue = make_queue()
+        first, second = await hold_first(runner, queue, 0.1), submit(queue, 1, 0.1)
         async with asyncio.timeout(LIMIT_S / 2):
             answers = await asyncio.gather(first, second, return_exceptions=True)
         assert [type(answer) for answer in answers] == [DeadlineExceeded] * 2
         runner.gate.set()
-        await queue.submit(job(2))
+        await submit(queue, 2)
         assert runner.done == [0, 2]
 
     run(scenario())
@@ -277,7 +276,7 @@ def test_an_event_loop_that_has_ended_harms_nobody(runner: Runner, make_queue: M
         await hold_first(runner, queue)
 
     async def stay() -> None:
-        assert result_of(await queue.submit(job(1))) == 1
+        assert result_of(await submit(queue, 1)) == 1
 
     run(leave())
     runner.gate.set()

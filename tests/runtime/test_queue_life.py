@@ -22,10 +22,10 @@ from tests.runtime.running import (
     MakeQueue,
     Runner,
     hold_first,
-    job,
     ready_queue,
     result_of,
     run,
+    submit,
     submit_all,
 )
 
@@ -48,7 +48,7 @@ def test_closing_refuses_new_jobs_and_finishes_those_that_were_accepted(
         while queue.state is not State.DRAINING:  # noqa: ASYNC110  it has no event to wait for
             await asyncio.sleep(0.01)
         with pytest.raises(NotReady, match="shutting down") as refused:
-            await queue.submit(job(9))
+            await submit(queue, 9)
         assert refused.value.headers["Retry-After"] == "1"
         runner.gate.set()
         answers = await asyncio.gather(first, *others)
@@ -72,7 +72,7 @@ def test_closing_while_it_loads_waits_and_is_never_ready(runner: Runner) -> None
         assert gate.wait(LIMIT_S)
         return runner
 
-    queue = DeviceQueue([load], size=1, deadline_s=LIMIT_S, on_loaded=ended.set)
+    queue = DeviceQueue([load], size=1, on_loaded=ended.set)
     queue.start()
     closing = threading.Thread(target=queue.close)
     closing.start()
@@ -93,12 +93,12 @@ def test_jobs_are_refused_until_the_engine_is_loaded(runner: Runner) -> None:
         assert gate.wait(LIMIT_S)
         return runner
 
-    queue = DeviceQueue([load], size=1, deadline_s=LIMIT_S, on_loaded=loaded.set)
+    queue = DeviceQueue([load], size=1, on_loaded=loaded.set)
     queue.start()
 
     async def scenario() -> None:
         with pytest.raises(NotReady, match="being loaded") as refused:
-            await queue.submit(job(1))
+            await submit(queue, 1)
         assert refused.value.headers["Retry-After"] == "1"
         states, before = [queue.state], queue.layers
         gate.set()
@@ -107,7 +107,7 @@ def test_jobs_are_refused_until_the_engine_is_loaded(runner: Runner) -> None:
         assert states == [State.STARTING, State.READY]
         assert queue.device_name == "a device"
         assert (before, queue.layers) == ({}, runner.layers)
-        assert result_of(await queue.submit(job(1))) == 1
+        assert result_of(await submit(queue, 1)) == 1
 
     run(scenario())
     queue.close()
@@ -133,7 +133,7 @@ def test_an_engine_that_cannot_be_loaded_leaves_the_queue_broken(
 
     async def scenario() -> None:
         with pytest.raises(NotReady, match="could not load"):
-            await queue.submit(job(1))
+            await submit(queue, 1)
 
     run(scenario())
     queue.close()
@@ -145,11 +145,11 @@ def test_while_it_leaves_it_is_not_ready_but_serves(runner: Runner, make_queue: 
         queue = make_queue()
         queue.begin_grace()
         states = [queue.state]
-        assert result_of(await queue.submit(job(1))) == 1
+        assert result_of(await submit(queue, 1)) == 1
         queue.close()
         assert [*states, queue.state] == [State.GRACE, State.DRAINING]
         with pytest.raises(NotReady, match="shutting down"):
-            await queue.submit(job(2))
+            await submit(queue, 2)
 
     run(scenario())
 
@@ -176,7 +176,7 @@ def test_leaving_before_it_is_ready_is_draining(runner: Runner) -> None:
         assert gate.wait(LIMIT_S)
         return runner
 
-    queue = DeviceQueue([load], size=1, deadline_s=LIMIT_S, on_loaded=ended.set)
+    queue = DeviceQueue([load], size=1, on_loaded=ended.set)
     queue.start()
     queue.begin_grace()
     gate.set()
@@ -189,15 +189,15 @@ def test_it_is_stalled_while_nothing_comes_of_a_batch_though_nobody_waits_any_mo
     runner: Runner, make_queue: MakeQueue
 ) -> None:
     async def scenario() -> None:
-        queue = make_queue(deadline_s=0.1)
+        queue = make_queue()
         assert queue.health(0.0) is State.READY  # nothing is to be done
-        first = await hold_first(runner, queue)
+        first = await hold_first(runner, queue, deadline_s=0.1)
         with pytest.raises(DeadlineExceeded):
             await first
         assert queue.health(0.05) is State.STALLED
         assert queue.health(LIMIT_S) is State.READY
         runner.gate.set()
-        await queue.submit(job(1))
+        await submit(queue, 1)
         queue.close()
         assert queue.health(0.0) is State.DRAINING
 
@@ -217,7 +217,7 @@ def test_a_thread_that_dies_leaves_nobody_waiting(
         assert [type(answer) for answer in answers] == [InternalError] * 5
         assert queue.state is State.BROKEN
         with pytest.raises(NotReady, match="its device failed"):
-            await queue.submit(job(9))
+            await submit(queue, 9)
 
     run(scenario())
     assert "a device thread has died" in caplog.text
@@ -232,12 +232,12 @@ def test_whoever_is_told_that_it_has_loaded_cannot_stop_the_device(
         told.set()
         raise BrokenPipeError("nobody reads the output")
 
-    queue = DeviceQueue([lambda: runner], size=1, deadline_s=LIMIT_S, on_loaded=tell)
+    queue = DeviceQueue([lambda: runner], size=1, on_loaded=tell)
     queue.start()
     assert told.wait(LIMIT_S)
 
     async def scenario() -> None:
-        assert result_of(await queue.submit(job(1))) == 1
+        assert result_of(await submit(queue, 1)) == 1
 
     run(scenario())
     queue.close()
@@ -252,7 +252,7 @@ def test_whichever_device_is_free_takes_what_waits() -> None:
     runners[0].hold()
     loads = [lambda runner=runner: runner for runner in runners]
     loaded = threading.Event()
-    queue = DeviceQueue(loads, size=64, deadline_s=LIMIT_S, on_loaded=loaded.set)
+    queue = DeviceQueue(loads, size=64, on_loaded=loaded.set)
     queue.start()
     assert loaded.wait(LIMIT_S)
     assert queue.device_name == "a device, a device"
@@ -283,7 +283,7 @@ def test_it_is_ready_when_all_devices_are(runner: Runner) -> None:
         assert gate.wait(LIMIT_S)
         return Runner()
 
-    queue = DeviceQueue([lambda: runner, load], size=1, deadline_s=LIMIT_S, on_loaded=loaded.set)
+    queue = DeviceQueue([lambda: runner, load], size=1, on_loaded=loaded.set)
     queue.start()
     while queue._threads[0].engine is None:
         time.sleep(0.01)
@@ -306,7 +306,7 @@ def test_one_device_that_cannot_be_loaded_breaks_it(runner: Runner) -> None:
         n_told += 1
         told.set()
 
-    queue = DeviceQueue([load, lambda: runner], size=1, deadline_s=LIMIT_S, on_loaded=tell)
+    queue = DeviceQueue([load, lambda: runner], size=1, on_loaded=tell)
     queue.start()
     assert told.wait(LIMIT_S)
     queue.close()

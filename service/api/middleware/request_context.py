@@ -1,4 +1,4 @@
-"""Wraps every request: its id, its timings, its line in the log, the answer to a failure."""
+"""Request context: id, timings, deadline, log line, and the response to an unexpected error."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from service.api.response.problems import problem_response
 from service.errors import InternalError
 from service.logs import fields
 from service.metrics import Metrics
+from service.runtime.deadline import Deadline
 
 logger = logging.getLogger(__name__)
 _CLIENT_CLOSED = 499  # in logs and metrics only: the client left before there was an answer
@@ -60,7 +61,7 @@ class Timings:
 
 
 class RequestContext:
-    """Pure ASGI: gives each request an id and timings, and each answer their headers.
+    """Pure ASGI: gives each request an id, timings and its deadline, and each response headers.
 
     When a request has ended, it is counted, and there is a line for it in the log; neither holds
     anything of the image.
@@ -71,10 +72,12 @@ class RequestContext:
         Gets the requests.
     metrics : Metrics
         Where they are counted.
+    deadline_s : float
+        Seconds from the head of a request to its response.
     """
 
-    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
-        self._app, self._metrics = app, metrics
+    def __init__(self, app: ASGIApp, metrics: Metrics, deadline_s: float) -> None:
+        self._app, self._metrics, self._deadline_s = app, metrics, deadline_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -84,6 +87,7 @@ class RequestContext:
         request_id, timings = _request_id(Headers(scope=scope)), Timings()
         state = scope.setdefault("state", {})
         state["request_id"], state["timings"], state["notes"] = request_id, timings, {}
+        state["deadline"] = Deadline(self._deadline_s)
         status = _CLIENT_CLOSED
 
         async def send_with_headers(message: Message) -> None:
@@ -177,6 +181,12 @@ def timings_of(request: Request) -> Timings:
     """The timings of a request."""
     timings: Timings = request.state.timings
     return timings
+
+
+def deadline_of(request: Request) -> Deadline:
+    """The deadline of a request, from its head to the end of its response."""
+    deadline: Deadline = request.state.deadline
+    return deadline
 
 
 def _request_id(headers: Headers) -> str:

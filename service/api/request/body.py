@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import re
 from collections import Counter
@@ -18,12 +17,14 @@ from starlette.requests import Request
 
 from service.errors import (
     BrokenRequest,
+    DeadlineExceeded,
     OptionError,
     OptionProblem,
     RequestTimeout,
     TooLarge,
     UnsupportedMediaType,
 )
+from service.runtime.deadline import Deadline
 
 IMAGE_FIELD = "image"
 _MULTIPART, _JSON, _BYTES = "multipart/form-data", "application/json", "application/octet-stream"
@@ -39,7 +40,9 @@ class Upload:
     options: Mapping[str, Any]
 
 
-async def read_upload(request: Request, max_body_bytes: int, receive_s: float) -> Upload:
+async def read_upload(
+    request: Request, max_body_bytes: int, receive_s: float, deadline: Deadline
+) -> Upload:
     """Read an image and its options.
 
     Parameters
@@ -50,7 +53,9 @@ async def read_upload(request: Request, max_body_bytes: int, receive_s: float) -
     max_body_bytes : int
         More is refused, by the declared length or while reading.
     receive_s : float
-        Seconds that the client has for the whole body.
+        Seconds that the client has for the whole body, from the head of the request on.
+    deadline : Deadline
+        Of the request.
 
     Raises
     ------
@@ -58,6 +63,8 @@ async def read_upload(request: Request, max_body_bytes: int, receive_s: float) -
         The body cannot be read, has no image, or two.
     RequestTimeout
         It was not here in time.
+    DeadlineExceeded
+        It was not here at the deadline.
     TooLarge
         The body has too many bytes.
     UnsupportedMediaType
@@ -65,14 +72,15 @@ async def read_upload(request: Request, max_body_bytes: int, receive_s: float) -
     OptionError
         An option is given twice, or where it does not belong.
     """
+    late = RequestTimeout(
+        f"the body was not here within {receive_s:g} s; send a smaller image, or faster"
+    )
     try:
-        async with asyncio.timeout(receive_s):
+        async with deadline.enforce(receive_s, late):
             return await _read(request, max_body_bytes)
-    except TimeoutError:
-        raise RequestTimeout(
-            f"the body was not here within {receive_s:g} s; send a smaller image, or faster",
-            headers={"Connection": "close"},  # nobody reads the rest of it
-        ) from None
+    except (RequestTimeout, DeadlineExceeded) as error:
+        error.headers["Connection"] = "close"  # the rest of the body is not read
+        raise
 
 
 async def _read(request: Request, max_body_bytes: int) -> Upload:

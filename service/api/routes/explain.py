@@ -8,7 +8,7 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 
 from service.api.cache import Asked
-from service.api.middleware.request_context import Timings, note, timings_of
+from service.api.middleware.request_context import Timings, deadline_of, note, timings_of
 from service.api.openapi import request_schema
 from service.api.rate_limit import check_rate
 from service.api.request.accept import JSON, NPY, PNG, choose_format
@@ -28,6 +28,7 @@ from service.api.routes.reuse import cached
 from service.api.routing import DirectRoute
 from service.api.state import AppState
 from service.imaging.decode import EncodedImage
+from service.runtime.deadline import Deadline
 
 _BINARY = {"schema": {"type": "string", "format": "binary"}}
 _HEADERS = {
@@ -61,14 +62,15 @@ def make_router(app_state: AppState) -> APIRouter:
         """
         check_rate(request, app_state.rate_limit)
         media_type = choose_format(request, [JSON, PNG, NPY])
-        upload = await read_upload(request, settings.max_body_bytes, settings.receive_s)
+        deadline = deadline_of(request)
+        upload = await read_upload(request, settings.max_body_bytes, settings.receive_s, deadline)
         options = parse_options(ExplainOptions, upload.options, app_state.cards)
         card = app_state.card(options.model)
         resolved = resolve(options, card, app_state.queue.layers.get(card.name, ()))
         note(request, model=card.name, composite=resolved.method.composite)
         check_output(resolved, media_type)
         answer = partial(
-            _answer, app_state, timings_of(request), upload.image, resolved, media_type
+            _answer, app_state, timings_of(request), deadline, upload.image, resolved, media_type
         )
         asked = Asked("explain", media_type, card.name, options, resolved.resolved)
         return await cached(app_state, request, upload.image, asked, answer)
@@ -79,11 +81,12 @@ def make_router(app_state: AppState) -> APIRouter:
 async def _answer(
     app_state: AppState,
     timings: Timings,
+    deadline: Deadline,
     content: bytes,
     resolved: ResolvedRequest,
     media_type: str,
 ) -> Response:
-    options, card, deadline = resolved.options, resolved.card, app_state.queue.deadline()
+    options, card = resolved.options, resolved.card
     with timings.measure("decode"):
         file = EncodedImage(content)
         image, view = await app_state.executor.run(

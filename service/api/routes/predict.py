@@ -7,7 +7,7 @@ from functools import partial
 from fastapi import APIRouter, Request, Response
 
 from service.api.cache import Asked
-from service.api.middleware.request_context import Timings, note, timings_of
+from service.api.middleware.request_context import Timings, deadline_of, note, timings_of
 from service.api.openapi import request_schema
 from service.api.rate_limit import check_rate
 from service.api.request.accept import JSON, choose_format
@@ -23,6 +23,7 @@ from service.api.routing import DirectRoute
 from service.api.state import AppState
 from service.imaging.decode import EncodedImage
 from service.models.card import ModelCard
+from service.runtime.deadline import Deadline
 from service.runtime.jobs import PredictJob
 
 
@@ -41,11 +42,14 @@ def make_router(app_state: AppState) -> APIRouter:
         """Return the best classes of an image with their probabilities and logits."""
         check_rate(request, app_state.rate_limit)
         choose_format(request, [JSON])
-        upload = await read_upload(request, settings.max_body_bytes, settings.receive_s)
+        deadline = deadline_of(request)
+        upload = await read_upload(request, settings.max_body_bytes, settings.receive_s, deadline)
         options = parse_options(PredictOptions, upload.options, app_state.cards)
         card = app_state.card(options.model)
         note(request, model=card.name)
-        answer = partial(_answer, app_state, timings_of(request), upload.image, options, card)
+        answer = partial(
+            _answer, app_state, timings_of(request), deadline, upload.image, options, card
+        )
         asked = Asked("predict", JSON, card.name, options)
         return await cached(app_state, request, upload.image, asked, answer)
 
@@ -53,9 +57,13 @@ def make_router(app_state: AppState) -> APIRouter:
 
 
 async def _answer(
-    app_state: AppState, timings: Timings, content: bytes, options: PredictOptions, card: ModelCard
+    app_state: AppState,
+    timings: Timings,
+    deadline: Deadline,
+    content: bytes,
+    options: PredictOptions,
+    card: ModelCard,
 ) -> Response:
-    deadline = app_state.queue.deadline()
     with timings.measure("decode"):
         file = EncodedImage(content)
         image, _ = await app_state.executor.run(

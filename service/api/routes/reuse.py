@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from service.api.cache import Asked
-from service.api.middleware.request_context import timings_of
+from service.api.middleware.request_context import deadline_of, timings_of
 from service.api.state import AppState
 from service.worker_state import State
 
@@ -45,7 +45,7 @@ async def cached(
     if not cache.is_on or app_state.queue.state not in _SERVING:
         return await answer()
     with timings_of(request).measure("cache"):
-        is_small, deadline = len(image) <= _SMALL_BYTES, app_state.queue.deadline()
+        is_small, deadline = len(image) <= _SMALL_BYTES, deadline_of(request)
         key = await app_state.executor.run(is_small, deadline, cache.key, image, asked)
         known = cache.find(key, ", ".join(request.headers.getlist("if-none-match")))
     app_state.metrics.cache_lookups.labels("miss" if known is None else "hit").inc()

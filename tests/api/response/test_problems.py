@@ -165,7 +165,7 @@ async def fail(request: Request) -> PlainTextResponse:
 def test_a_failure_shows_nothing_but_is_logged_under_its_id(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    layers = [Middleware(RequestContext, metrics=Metrics()), Middleware(Failsafe)]
+    layers = [Middleware(RequestContext, metrics=Metrics(), deadline_s=60), Middleware(Failsafe)]
     app = Starlette(routes=[Route("/", fail)], middleware=layers)
 
     async def get() -> httpx.Response:
