@@ -10,11 +10,11 @@ from torch import Tensor, fx, nn
 from service.lrp.network.analysis import logits_of, module_of, non_negative, vanishing
 from service.lrp.network.layers import AvgPool, Linear, Sum, is_altered, is_as_known
 from service.lrp.rules.assignment import Rules
+from service.lrp.rules.base import Place
 from service.lrp.rules.elementwise_rules import ELEMENTWISE_RULES, NormPool, NormSum
 from service.lrp.rules.linear_map import AffineMap, affine_map
 from service.lrp.rules.linear_rules import AFFINE_RULES
 from service.lrp.rules.modified_weights import ModifiedWeights
-from service.lrp.rules.place import Place
 
 Box = tuple[Tensor, Tensor]
 

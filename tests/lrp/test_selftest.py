@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from service.errors import BundleError, OptionError
 from service.lrp.explainer import Explainer
+from service.lrp.rules.base import RuleModule
 from service.lrp.rules.linear_rules import AlphaBeta, Epsilon, Flat, Gamma, WSquare, ZBox, ZPlus
-from service.lrp.rules.propagate import RuleModule
 from service.lrp.selftest import LIMITS, Check, check, difference, sample_images, verify
 from service.methods import COMPOSITES, Method, make_method, parse_rules
 from service.models.bundles import read_bundle

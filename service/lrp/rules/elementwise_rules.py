@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from service.lrp.rules.propagate import RuleModule, stabilize
+from service.lrp.rules.base import RuleModule, stabilize
 
 
 class Pass(RuleModule):

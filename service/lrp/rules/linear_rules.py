@@ -14,9 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from service.lrp.rules.base import AffineRule, Place, stabilize
 from service.lrp.rules.modified_weights import negative, positive
-from service.lrp.rules.place import AffineRule, Place
-from service.lrp.rules.propagate import stabilize
 
 # a difference that is so many times smaller than what it was taken of has lost 6 of its 24 bits
 _LOST = 64
