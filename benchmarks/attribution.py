@@ -151,8 +151,8 @@ def report_memory(model: nn.Module) -> dict[str, int]:
     together = Explainer(copy.deepcopy(model))
     for name in COMPOSITES:
         alone = Explainer(copy.deepcopy(model))
-        alone.way(make_method(name, "gradient", {}))
-        together.way(make_method(name, "gradient", {}))
+        alone.prepare(make_method(name, "gradient", {}))
+        together.prepare(make_method(name, "gradient", {}))
         found[name] = alone.twin_bytes
     found["all together"] = together.twin_bytes
     for name, size in found.items():

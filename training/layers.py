@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from service.lrp.attribution.output_relevance import Start
+from service.lrp.attribution.output_relevance import OutputRelevance
 from service.lrp.explainer import Explainer
 from service.methods import INPUT, Method
 
@@ -55,8 +55,8 @@ def relevance_by_layer(model: nn.Module, image: Tensor, method: Method) -> list[
 
 
 def _measure(explainer: Explainer, image: Tensor, method: Method) -> Iterator[LayerRelevance]:
-    starts = [Start.predicted(len(image))]
-    for layer in (*explainer.explain(image, starts, method).taps, INPUT):
+    starts = [OutputRelevance.predicted(len(image))]
+    for layer in (*explainer.explain(image, starts, method).recorded_layers, INPUT):
         found = explainer.explain(image, starts, replace(method, layer=layer))
         values = found.relevances[0]
         has_space = values.ndim == 4

@@ -13,11 +13,11 @@ import torch
 from torch import Tensor, fx, nn
 
 from service.errors import DeadlineExceeded, OptionError
-from service.lrp.attribution.gradient import Found, LayerGradient
-from service.lrp.attribution.output_relevance import Start
+from service.lrp.attribution.gradient import AttributionResult, LayerGradient
+from service.lrp.attribution.output_relevance import OutputRelevance
 from service.lrp.attribution.sampling import (
-    Finder,
-    Predictor,
+    AttributeFn,
+    PredictFn,
     integrated_gradients,
     occlusion,
     smooth_grad,
@@ -25,7 +25,7 @@ from service.lrp.attribution.sampling import (
 from service.lrp.network.network import Network, names_of
 from service.lrp.rules.assignment import Rules, assign_rules, layers_without_rule
 from service.lrp.rules.modified_weights import ModifiedWeights
-from service.lrp.twin import Box, NoTwinError, make_twin, with_taps
+from service.lrp.twin import Box, NoTwinError, make_twin, with_recorded_layers
 from service.lrp.zennit_reference import in_call_order, make_oracle, zennit_composite
 from service.methods import COMPOSITES, INPUT, PLAIN, Method
 
@@ -37,7 +37,7 @@ UNTRACED = "(code that cannot be traced)"
 
 
 @dataclass(frozen=True, eq=False)
-class Way:
+class PreparedMethod:
     """How a method is computed on a network: an attributor, and what is known about it.
 
     Attributes
@@ -46,7 +46,7 @@ class Way:
         Of the twin, or of zennit.
     engine : {"twin", "zennit"}
         Which of them it is.
-    taps : tuple of str
+    recorded_layers : tuple of str
         Names of the layers at which relevance is counted.
     layers_without_rule : tuple of str
         Layers and functions that pass a plain gradient though the method has rules.
@@ -56,18 +56,18 @@ class Way:
 
     gradient: LayerGradient
     engine: EngineName
-    taps: tuple[str, ...]
+    recorded_layers: tuple[str, ...]
     layers_without_rule: tuple[str, ...]
     weights: dict[int, int]
 
 
 @dataclass(frozen=True, eq=False)
 class Attributions:
-    """What was found for a batch, and how; see `Found` for the tensors."""
+    """What was found for a batch, and how; see `AttributionResult` for the tensors."""
 
-    found: Found
+    found: AttributionResult
     engine: EngineName
-    taps: tuple[str, ...]
+    recorded_layers: tuple[str, ...]
     layers_without_rule: tuple[str, ...]
 
     @property
@@ -87,13 +87,15 @@ def never_cancelled() -> bool:
 
 
 def _unless_cancelled(
-    find: Finder, predict: Predictor, is_cancelled: IsCancelled
-) -> tuple[Finder, Predictor]:
+    find: AttributeFn, predict: PredictFn, is_cancelled: IsCancelled
+) -> tuple[AttributeFn, PredictFn]:
     def check() -> None:
         if is_cancelled():
             raise DeadlineExceeded("the deadline has passed, or the caller has left")
 
-    def find_unless_cancelled(images: Tensor, starts: Sequence[Start]) -> Found:
+    def find_unless_cancelled(
+        images: Tensor, starts: Sequence[OutputRelevance]
+    ) -> AttributionResult:
         check()
         return find(images, starts)
 
@@ -128,7 +130,7 @@ class Explainer:
             "white": self._box[1],
         }
         self._weights = ModifiedWeights()
-        self._ways: OrderedDict[tuple[object, ...], Way] = OrderedDict()
+        self._prepared: OrderedDict[tuple[object, ...], PreparedMethod] = OrderedDict()
         self._lock = threading.Lock()
 
     def predict(self, images: Tensor) -> Tensor:
@@ -140,7 +142,7 @@ class Explainer:
     def explain(
         self,
         images: Tensor,
-        starts: Sequence[Start],
+        starts: Sequence[OutputRelevance],
         method: Method,
         is_cancelled: IsCancelled = never_cancelled,
     ) -> Attributions:
@@ -150,7 +152,7 @@ class Explainer:
         ----------
         images : Tensor
             Normalized images, shape (N, C, H, W).
-        starts : sequence of Start
+        starts : sequence of OutputRelevance
             Rounds of targets: one for each image in each.
         method : Method
             The attributor, the rules and the layer.
@@ -164,19 +166,21 @@ class Explainer:
         DeadlineExceeded
             `is_cancelled` returned True.
         """
-        way = self.way(method)
-        find, predict = _unless_cancelled(way.gradient.find, self.predict, is_cancelled)
+        prepared = self.prepare(method)
+        find, predict = _unless_cancelled(prepared.gradient.attribute, self.predict, is_cancelled)
         found = self._attribute(find, predict, images, starts, method)
-        return Attributions(found, way.engine, way.taps, way.layers_without_rule)
+        return Attributions(
+            found, prepared.engine, prepared.recorded_layers, prepared.layers_without_rule
+        )
 
     def _attribute(
         self,
-        find: Finder,
-        predict: Predictor,
+        find: AttributeFn,
+        predict: PredictFn,
         images: Tensor,
-        starts: Sequence[Start],
+        starts: Sequence[OutputRelevance],
         method: Method,
-    ) -> Found:
+    ) -> AttributionResult:
         if method.attributor == "smooth_grad":
             return smooth_grad(find, images, starts, method)
         if method.attributor == "integrated_gradients":
@@ -187,15 +191,15 @@ class Explainer:
             return occlusion(predict, images, hidden, starts, method)
         return find(images, starts)
 
-    def way(self, method: Method) -> Way:
+    def prepare(self, method: Method) -> PreparedMethod:
         """Find how a method is computed, and make its twin if it is new."""
         key = (method.composite, method.rules, method.layer, method.conserves)
         with self._lock:
-            if key not in self._ways:
-                self._ways[key] = self._make_way(method)
-            self._ways.move_to_end(key)
-            self._drop_ways()
-            return self._ways[key]
+            if key not in self._prepared:
+                self._prepared[key] = self._prepare(method)
+            self._prepared.move_to_end(key)
+            self._evict()
+            return self._prepared[key]
 
     def to_double(self) -> Explainer:
         """Copy the network into double precision, and explain that."""
@@ -206,42 +210,42 @@ class Explainer:
             is_traced=self.network.graph is not None,
         )
 
-    def oracle(self, method: Method) -> Way:
+    def oracle(self, method: Method) -> PreparedMethod:
         """Make what the twin of a method has to equal. Not thread-safe: zennit swaps parameters."""
         graph = self.network.graph
-        return self._zennit_way(method, None if graph is None else assign_rules(graph, method))
+        return self._prepare_zennit(method, None if graph is None else assign_rules(graph, method))
 
     @property
     def twin_bytes(self) -> int:
         """Bytes of the modified weights that are held, beyond the network's own."""
         sizes: dict[int, int] = {}
-        for way in self._ways.values():
-            sizes |= way.weights
+        for prepared in self._prepared.values():
+            sizes |= prepared.weights
         return sum(sizes.values())
 
-    def _drop_ways(self) -> None:
+    def _evict(self) -> None:
         """Forget the least recently used, but never the last one."""
-        while len(self._ways) > 1 and (
-            len(self._ways) > MAX_TWINS or self.twin_bytes > MAX_TWIN_BYTES
+        while len(self._prepared) > 1 and (
+            len(self._prepared) > MAX_TWINS or self.twin_bytes > MAX_TWIN_BYTES
         ):
-            self._ways.popitem(last=False)
+            self._prepared.popitem(last=False)
 
-    def _make_way(self, method: Method) -> Way:
-        taps = self.network.taps(method.layer)
+    def _prepare(self, method: Method) -> PreparedMethod:
+        recorded_layers = self.network.recorded_layers(method.layer)
         graph = self.network.graph
         if graph is None:
             self._check_untraced(method)
-            return self._zennit_way(method, None)
+            return self._prepare_zennit(method, None)
         rules = assign_rules(graph, method)
         try:
             twin = make_twin(graph, rules, self._weights, self._box)
         except NoTwinError:
-            return self._zennit_way(method, rules)
-        options = {"at_tap": method.layer != INPUT, "counts": method.conserves}
-        return Way(
-            LayerGradient(with_taps(twin, taps), None, **options),
+            return self._prepare_zennit(method, rules)
+        options = {"is_at_layer": method.layer != INPUT, "counts": method.conserves}
+        return PreparedMethod(
+            LayerGradient(with_recorded_layers(twin, recorded_layers), None, **options),
             "twin",
-            names_of(taps),
+            names_of(recorded_layers),
             layers_without_rule(graph, rules, method),
             weights_of(twin),
         )
@@ -261,23 +265,27 @@ class Explainer:
                 f"can be given to, as it cannot be traced: {self.network.why_untraceable}",
             )
 
-    def _zennit_way(self, method: Method, rules: Rules | None) -> Way:
-        taps = self.network.taps(method.layer)
+    def _prepare_zennit(self, method: Method, rules: Rules | None) -> PreparedMethod:
+        recorded_layers = self.network.recorded_layers(method.layer)
         composite = zennit_composite(method, rules, self._box)
         oracle = make_oracle(self.network.module)
         if composite is not None and isinstance(oracle, fx.GraphModule):
             composite = in_call_order(composite, oracle)
-        tapped = with_taps(oracle, taps) if isinstance(oracle, fx.GraphModule) else Untapped(oracle)
+        recording = (
+            with_recorded_layers(oracle, recorded_layers)
+            if isinstance(oracle, fx.GraphModule)
+            else Unrecorded(oracle)
+        )
         gradient = LayerGradient(
-            tapped, composite, at_tap=method.layer != INPUT, counts=method.conserves
+            recording, composite, is_at_layer=method.layer != INPUT, counts=method.conserves
         )
         graph = self.network.graph
         names = (UNTRACED,) if graph is None else layers_without_rule(graph, rules or {}, method)
-        return Way(gradient, "zennit", names_of(taps), names, {})
+        return PreparedMethod(gradient, "zennit", names_of(recorded_layers), names, {})
 
 
-class Untapped(nn.Module):
-    """A network that cannot be traced, with no taps."""
+class Unrecorded(nn.Module):
+    """A network that cannot be traced, with no recorded layers."""
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from service.errors import OptionError
-from service.lrp.attribution.output_relevance import Start
+from service.lrp.attribution.output_relevance import OutputRelevance
 from service.lrp.explainer import Explainer
 from service.methods import COMPOSITES, DEFAULT_ATTRIBUTOR, Method, Rules, make_method
 
@@ -56,9 +56,9 @@ def check(explainer: Explainer, images: Tensor, method: Method) -> Check:
     OptionError
         The method does not fit the network.
     """
-    starts = [Start.predicted(len(images), images.device)]
+    starts = [OutputRelevance.predicted(len(images), images.device)]
     found = explainer.explain(images, starts, method)
-    wanted = explainer.oracle(method).gradient.find(images, starts)
+    wanted = explainer.oracle(method).gradient.attribute(images, starts)
     dtype = str(images.dtype).removeprefix("torch.")
     apart = difference(found.relevances[0], wanted.relevances[0])
     return Check(method.composite, dtype, found.engine, apart, LIMITS[images.dtype])

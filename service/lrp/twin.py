@@ -10,10 +10,10 @@ from torch import Tensor, fx, nn
 from service.lrp.network.analysis import logits_of, module_of, non_negative, vanishing
 from service.lrp.network.layers import AvgPool, Linear, Sum, is_altered, is_as_known
 from service.lrp.rules.assignment import Rules
-from service.lrp.rules.base import Place
+from service.lrp.rules.base import LayerContext
 from service.lrp.rules.elementwise_rules import ELEMENTWISE_RULES, NormPool, NormSum
-from service.lrp.rules.linear_map import AffineMap, affine_map
-from service.lrp.rules.linear_rules import AFFINE_RULES
+from service.lrp.rules.linear_map import LinearMap, make_linear_map
+from service.lrp.rules.linear_rules import LINEAR_RULES
 from service.lrp.rules.modified_weights import ModifiedWeights
 
 Box = tuple[Tensor, Tensor]
@@ -60,11 +60,11 @@ def make_twin(
         elif node.args[0] in rectified:
             modules[name] = nn.Identity()
         elif isinstance(layer, Linear):
-            place = Place(
+            context = LayerContext(
                 _map_of(layer), weights, node.args[0] in at_least_zero, node in below_zero,
                 node in rectified, box,
             )  # fmt: skip
-            modules[name] = AFFINE_RULES[names[name]](layer, place, dict(rules[name].values))
+            modules[name] = LINEAR_RULES[names[name]](layer, context, dict(rules[name].values))
         else:
             modules[name] = _make_other(layer, names[name], dict(rules[name].values))
     twin = fx.GraphModule(modules, network.graph).eval()
@@ -81,7 +81,7 @@ def _rectified(network: fx.GraphModule, rules: Mapping[str, str]) -> set[fx.Node
     found = set()
     for node in network.graph.nodes:
         rule, users = rules.get(str(node.target)), list(node.users)
-        if rule in AFFINE_RULES and len(users) == 1 and rules.get(str(users[0].target)) == "pass":
+        if rule in LINEAR_RULES and len(users) == 1 and rules.get(str(users[0].target)) == "pass":
             is_affine = isinstance(module_of(network, node), Linear)
             relu = module_of(network, users[0])
             if is_affine and type(relu) is nn.ReLU and is_as_known(relu):
@@ -96,11 +96,11 @@ def _attribute(network: nn.Module, target: str) -> Any:
     return value
 
 
-def _map_of(layer: nn.Module) -> AffineMap:
-    affine = affine_map(layer)
-    if affine is None:
+def _map_of(layer: nn.Module) -> LinearMap:
+    linear_map = make_linear_map(layer)
+    if linear_map is None:
         raise NoTwinError(f"a {type(layer).__name__} has no twin rule")
-    return affine
+    return linear_map
 
 
 def _make_other(layer: nn.Module, rule: str, values: Mapping[str, Any]) -> nn.Module:
@@ -113,14 +113,16 @@ def _make_other(layer: nn.Module, rule: str, values: Mapping[str, Any]) -> nn.Mo
     return ELEMENTWISE_RULES[rule](layer, values)
 
 
-def with_taps(network: fx.GraphModule, taps: Sequence[fx.Node]) -> fx.GraphModule:
-    """Make a network return `(logits, values of the taps)`; its modules stay the same.
+def with_recorded_layers(
+    network: fx.GraphModule, recorded_layers: Sequence[fx.Node]
+) -> fx.GraphModule:
+    """Make a network return `(logits, values of the recorded layers)`; its modules stay the same.
 
     Parameters
     ----------
     network : fx.GraphModule
-        With the graph that the taps are nodes of, or one like it.
-    taps : sequence of fx.Node
+        With the graph that the recorded layers are nodes of, or one like it.
+    recorded_layers : sequence of fx.Node
         Whose values are returned as a tuple.
     """
     copies: dict[fx.Node, fx.Node] = {}
@@ -128,7 +130,7 @@ def with_taps(network: fx.GraphModule, taps: Sequence[fx.Node]) -> fx.GraphModul
     graph.graph_copy(network.graph, copies)
     by_name = {node.name: copy for node, copy in copies.items()}
     logits = copies[logits_of(network.graph)]
-    graph.output((logits, tuple(by_name[tap.name] for tap in taps)))
-    tapped = fx.GraphModule(network, graph).eval()
+    graph.output((logits, tuple(by_name[node.name] for node in recorded_layers)))
+    recording = fx.GraphModule(network, graph).eval()
     graph.owning_module = None  # or it would live on in a circle when nobody needs it any more
-    return tapped
+    return recording

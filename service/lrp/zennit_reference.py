@@ -1,7 +1,7 @@
 """zennit with its hooks: what the twin has to equal, and what runs where there is no twin.
 
 On a canonized network whose modules are its own: zennit swaps parameters while it computes, and
-is wrong where a module is used twice or a ReLU works in place.
+is wrong where a module is used twice or a ReLU works in context.
 """
 
 from __future__ import annotations

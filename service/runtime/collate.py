@@ -9,13 +9,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from service.errors import OptionError, RelevanceError, ServiceError
-from service.lrp.attribution.output_relevance import Start
-from service.lrp.explainer import Attributions, Way
+from service.lrp.attribution.output_relevance import OutputRelevance
+from service.lrp.explainer import Attributions, PreparedMethod
 from service.runtime.jobs import Attribution, ExplainJob, Explanation, Floats, LayerRelevance
 from service.runtime.transfer import to_host
 
 
-def rows_of(jobs: Sequence[ExplainJob]) -> NDArray[np.int64]:
+def collate(jobs: Sequence[ExplainJob]) -> NDArray[np.int64]:
     """Contrasts, whether to start from logits, and each round of targets, one column for a job.
 
     A job with fewer targets repeats its last.
@@ -29,25 +29,25 @@ def rows_of(jobs: Sequence[ExplainJob]) -> NDArray[np.int64]:
     return np.array(rows, dtype=np.int64).T
 
 
-def make_starts(rows: Tensor) -> list[Start]:
+def make_starts(rows: Tensor) -> list[OutputRelevance]:
     """One start for each round of targets."""
     contrasts, is_logit, *targets = rows
-    return [Start(chosen, contrasts, is_logit.bool()) for chosen in targets]
+    return [OutputRelevance(chosen, contrasts, is_logit.bool()) for chosen in targets]
 
 
 def _index(target: int | None) -> int:
     return -1 if target is None else target
 
 
-def columns_of(answer: Attributions) -> tuple[Tensor, ...]:
+def flatten_result(answer: Attributions) -> tuple[Tensor, ...]:
     """Logits, then for each start its targets, totals, sums and relevance; images are the rows."""
     found = answer.found
     targets = [start.targets for start in found.starts]
     return (found.logits, *targets, *found.totals, *found.sums, *found.relevances)
 
 
-def explanations_of(
-    jobs: Sequence[ExplainJob], columns: Sequence[Tensor], way: Way
+def split_result(
+    jobs: Sequence[ExplainJob], columns: Sequence[Tensor], prepared: PreparedMethod
 ) -> list[Explanation | ServiceError]:
     """Turn a batch's columns into explanations or errors of one, with one copy from the device."""
     logits, *host = to_host(*columns)
@@ -57,17 +57,21 @@ def explanations_of(
     def make_one(row: int, job: ExplainJob) -> Explanation | ServiceError:
         try:
             attributions = tuple(
-                _attribution(job, way.taps, [column[row] for column in of_round[index]])
+                _attribution(
+                    job, prepared.recorded_layers, [column[row] for column in of_round[index]]
+                )
                 for index in range(len(job.targets))
             )
         except ServiceError as error:  # of this one alone
             return error
-        return Explanation(logits[row], attributions, way.engine, way.layers_without_rule)
+        return Explanation(logits[row], attributions, prepared.engine, prepared.layers_without_rule)
 
     return [make_one(row, job) for row, job in enumerate(jobs)]
 
 
-def _attribution(job: ExplainJob, taps: Sequence[str], values: Sequence[Floats]) -> Attribution:
+def _attribution(
+    job: ExplainJob, recorded_layers: Sequence[str], values: Sequence[Floats]
+) -> Attribution:
     target, total, sums, relevance = values
     if job.contrast == int(target):
         raise OptionError.of("contrast", "is the class that is explained; give another class")
@@ -78,6 +82,6 @@ def _attribution(job: ExplainJob, taps: Sequence[str], values: Sequence[Floats])
         )
     by_layer = None
     if job.method.conserves and len(sums):
-        pairs = zip(taps, sums.tolist(), strict=True)
+        pairs = zip(recorded_layers, sums.tolist(), strict=True)
         by_layer = tuple(LayerRelevance(layer, arrived) for layer, arrived in pairs)
     return Attribution(int(target), relevance, float(total), by_layer)

@@ -19,7 +19,7 @@ from service.lrp.selftest import Check
 from service.methods import DEFAULT_ATTRIBUTOR, PLAIN, Method, Rules, make_method, parse_rules
 from service.models.bundles import Bundle
 from service.runtime.batch_size import best_batch_size
-from service.runtime.collate import columns_of, explanations_of, make_starts, rows_of
+from service.runtime.collate import collate, flatten_result, make_starts, split_result
 from service.runtime.device import describe_device
 from service.runtime.jobs import (
     ExplainJob,
@@ -65,7 +65,7 @@ class Engine:
         self._std = torch.tensor(self.card.std, device=device).view(1, 3, 1, 1)
         self._samples = selftest.sample_images(self.card.input_size, 2).numpy()
         images = self._normalize(to_device(self._samples, device))
-        with _blaming(self.card.name):
+        with _wrap_model_errors(self.card.name):
             self.explainer = self._make_explainer(bundle, images)
             layers = self.explainer.network.describe_layers(images)
         self.layers = tuple(LayerInfo(one.name, one.kind, one.shape) for one in layers)
@@ -110,7 +110,7 @@ class Engine:
             They do not fit into the device's memory together.
         """
         explained = [job for job in jobs if isinstance(job, ExplainJob)]
-        with _short_of_memory():
+        with _translate_oom():
             if explained:
                 return [*self._explain(explained, is_cancelled)]
             return [*self.predict([job.pixels for job in jobs])]
@@ -128,7 +128,7 @@ class Engine:
         BundleError
             The relevance is not what it should be.
         """
-        with _blaming(self.card.name):
+        with _wrap_model_errors(self.card.name):
             self._batch_size = self._find_batch_size(max_batch_size)
             self.predict(list(self._samples))
             image = self._normalize(to_device(self._samples[:1], self.device))
@@ -157,7 +157,7 @@ class Engine:
 
     def _default_method(self) -> Method:
         try:
-            self.explainer.way(Method())
+            self.explainer.prepare(Method())
         except OptionError:  # rules cannot be given to this network, only gradients
             return make_method(PLAIN, DEFAULT_ATTRIBUTOR, {})
         return Method()
@@ -195,11 +195,11 @@ class Engine:
         if any(job.method != method for job in jobs):
             raise ValueError("a batch has one method: explain the others in another batch")
         rows, pixels = to_device_at_once(
-            [rows_of(jobs), np.stack([job.pixels for job in jobs])], self.device
+            [collate(jobs), np.stack([job.pixels for job in jobs])], self.device
         )
         images, starts = self._normalize(pixels), make_starts(rows)
         found = self.explainer.explain(images, starts, method, is_cancelled)
-        return explanations_of(jobs, columns_of(found), self.explainer.way(method))
+        return split_result(jobs, flatten_result(found), self.explainer.prepare(method))
 
     def _normalize(self, pixels: Tensor) -> Tensor:
         scaled = (pixels.permute(0, 3, 1, 2).float() / 255 - self._mean) / self._std
@@ -209,7 +209,7 @@ class Engine:
 
 
 @contextmanager
-def _blaming(model: str) -> Iterator[None]:
+def _wrap_model_errors(model: str) -> Iterator[None]:
     """Say of which model it was that something unforeseen was raised."""
     try:
         yield
@@ -222,7 +222,7 @@ def _blaming(model: str) -> Iterator[None]:
 
 
 @contextmanager
-def _short_of_memory() -> Iterator[None]:
+def _translate_oom() -> Iterator[None]:
     """Say by an error of ours that memory was too small."""
     try:
         yield

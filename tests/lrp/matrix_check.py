@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from service.lrp import explainer as explainer_module
-from service.lrp.attribution.output_relevance import Start
+from service.lrp.attribution.output_relevance import OutputRelevance
 from service.lrp.explainer import Attributions, Explainer
 from service.lrp.twin import NoTwinError
 from service.methods import Method
@@ -69,9 +69,9 @@ def _explain(explainer: Explainer, images: Tensor, method: Method, engine: str) 
         return explainer.explain(images, _rounds(), method)
 
 
-def _rounds() -> list[Start]:
+def _rounds() -> list[OutputRelevance]:
     return [
-        Start(torch.tensor(targets), torch.tensor(contrasts), torch.tensor(is_logit))
+        OutputRelevance(torch.tensor(targets), torch.tensor(contrasts), torch.tensor(is_logit))
         for targets, contrasts, is_logit in zip(TARGETS, CONTRASTS, IS_LOGIT, strict=True)
     ]
 

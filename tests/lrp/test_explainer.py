@@ -20,7 +20,7 @@ from torch.utils.hooks import RemovableHandle
 
 from service.errors import OptionError
 from service.lrp import explainer as explainer_module
-from service.lrp.attribution.output_relevance import Start
+from service.lrp.attribution.output_relevance import OutputRelevance
 from service.lrp.explainer import UNTRACED, Explainer
 from service.methods import COMPOSITES, Method, make_method, parse_rules
 from service.models.bundles import Bundle
@@ -55,20 +55,20 @@ def in_double(shipped: Explainer) -> Explainer:
     return shipped.to_double()
 
 
-def mixed_start(n: int) -> Start:
+def mixed_start(n: int) -> OutputRelevance:
     """Predicted and given targets, with and without a contrast, from 1 and from the logit."""
     rows = torch.arange(n)
     targets = torch.where(rows % 3 == 0, -1, rows % 10)
     contrasts = torch.where(rows % 4 == 1, (rows + 3) % 10, -1)
-    return Start(targets, contrasts, rows % 2 == 1)
+    return OutputRelevance(targets, contrasts, rows % 2 == 1)
 
 
-def rows_of(start: Start, row: int) -> Start:
+def rows_of(start: OutputRelevance, row: int) -> OutputRelevance:
     one = slice(row, row + 1)
-    return Start(start.targets[one], start.contrasts[one], start.is_logit[one])
+    return OutputRelevance(start.targets[one], start.contrasts[one], start.is_logit[one])
 
 
-def start_of(start: Start, logits: Tensor) -> Tensor:
+def start_of(start: OutputRelevance, logits: Tensor) -> Tensor:
     """What relevance starts from, spelled out for a batch of one."""
     relevance = torch.zeros_like(logits)
     target = int(logits.argmax()) if start.targets[0] < 0 else int(start.targets[0])
@@ -135,7 +135,8 @@ def test_several_targets_of_one_forward_pass_equal_one_call_each(
     shipped: Explainer, batch: Tensor
 ) -> None:
     starts = [
-        Start(torch.full((2,), t), torch.tensor([-1, -1]), torch.zeros(2) > 0) for t in (1, 7)
+        OutputRelevance(torch.full((2,), t), torch.tensor([-1, -1]), torch.zeros(2) > 0)
+        for t in (1, 7)
     ]
     together = shipped.explain(batch[:2], starts, Method())
     for start, relevance in zip(starts, together.relevances, strict=True):
@@ -194,7 +195,7 @@ def test_without_biases_and_stabilizers_all_relevance_arrives_at_every_layer(
     tiny = {"epsilon": 1e-14, "stabilizer": 1e-14, "zero_bias": True}
     has = dict(method.parameters)
     exact = make_method(method.composite, "gradient", {k: v for k, v in tiny.items() if k in has})
-    found = explainer.explain(batch.double(), [Start.predicted(len(batch))], exact)
+    found = explainer.explain(batch.double(), [OutputRelevance.predicted(len(batch))], exact)
     arrived = found.relevances[0].flatten(1).sum(1)
     torch.testing.assert_close(arrived, torch.ones_like(arrived), rtol=0, atol=1e-9)
     torch.testing.assert_close(
@@ -241,7 +242,7 @@ def tiny() -> nn.Module:
 
 
 TINY_IMAGES = make_images(2, 6, torch.float32)
-PREDICTED = [Start.predicted(2)]
+PREDICTED = [OutputRelevance.predicted(2)]
 
 
 def test_weights_and_images_stay_as_they_are_bit_for_bit(tiny: nn.Module) -> None:
@@ -250,7 +251,7 @@ def test_weights_and_images_stay_as_they_are_bit_for_bit(tiny: nn.Module) -> Non
     explainer = Explainer(tiny, (torch.full((1, 3, 1, 1), LOW), torch.ones(1, 3, 1, 1)))
     for method in CORNERS:
         explainer.explain(images, PREDICTED, method)
-        explainer.oracle(method).gradient.find(images, PREDICTED)
+        explainer.oracle(method).gradient.attribute(images, PREDICTED)
     assert all(torch.equal(value, before[name]) for name, value in tiny.state_dict().items())
     assert torch.equal(images, TINY_IMAGES)
     assert not images.requires_grad
@@ -264,30 +265,30 @@ def hooks_of(model: nn.Module) -> list[object]:
 @pytest.mark.parametrize("engine_name", ["twin", "zennit"])
 def test_no_hook_stays_after_a_call(tiny: nn.Module, engine_name: str) -> None:
     explainer = Explainer(tiny)
-    way = explainer.way(Method()) if engine_name == "twin" else explainer.oracle(Method())
-    assert way.engine == engine_name
-    way.gradient.find(TINY_IMAGES, PREDICTED)
-    assert hooks_of(way.gradient.model) == hooks_of(explainer.network.module) == []
+    prepared = explainer.prepare(Method()) if engine_name == "twin" else explainer.oracle(Method())
+    assert prepared.engine == engine_name
+    prepared.gradient.attribute(TINY_IMAGES, PREDICTED)
+    assert hooks_of(prepared.gradient.model) == hooks_of(explainer.network.module) == []
 
 
 def test_modified_weights_are_shared_and_counted_once(tiny: nn.Module) -> None:
     explainer = Explainer(tiny)
     own = {p.data_ptr() for p in explainer.network.module.parameters()}
-    explainer.way(make_method("none", "gradient", {}))
+    explainer.prepare(make_method("none", "gradient", {}))
     assert explainer.twin_bytes == 0
-    explainer.way(make_method("epsilon_plus_flat", "gradient", {}))
+    explainer.prepare(make_method("epsilon_plus_flat", "gradient", {}))
     weight, bias = tiny.get_parameter("2.weight").nbytes, tiny.get_parameter("2.bias").nbytes
     positive = weight + bias  # of the middle layer: the first one is flat, the last one epsilon
     assert explainer.twin_bytes == positive
-    explainer.way(make_method("epsilon_plus_flat", "gradient", {"stabilizer": 0.1}))
+    explainer.prepare(make_method("epsilon_plus_flat", "gradient", {"stabilizer": 0.1}))
     assert explainer.twin_bytes == positive + bias  # which has the stabilizer in it
-    explainer.way(make_method("epsilon_alpha2_beta1_flat", "gradient", {}))
+    explainer.prepare(make_method("epsilon_alpha2_beta1_flat", "gradient", {}))
     negative = weight + 2 * bias  # the negative bias, and the positive one without a stabilizer
     assert explainer.twin_bytes == positive + bias + negative
-    explainer.way(make_method("epsilon_alpha2_beta1_flat", "gradient", {"epsilon": 0.1}))
+    explainer.prepare(make_method("epsilon_alpha2_beta1_flat", "gradient", {"epsilon": 0.1}))
     assert explainer.twin_bytes == positive + bias + negative
-    for way in explainer._ways.values():
-        assert {p.data_ptr() for p in way.gradient.model.parameters()} <= own
+    for prepared in explainer._prepared.values():
+        assert {p.data_ptr() for p in prepared.gradient.model.parameters()} <= own
 
 
 def test_twins_are_bounded_and_come_back_the_same(
@@ -299,7 +300,7 @@ def test_twins_are_bounded_and_come_back_the_same(
     first = [explainer.explain(TINY_IMAGES, PREDICTED, method).relevances[0] for method in methods]
     explainer.explain(TINY_IMAGES, PREDICTED, methods[3])
     explainer.explain(TINY_IMAGES, PREDICTED, methods[0])
-    assert [key[1] for key in explainer._ways] == [methods[n].rules for n in (5, 3, 0)]
+    assert [key[1] for key in explainer._prepared] == [methods[n].rules for n in (5, 3, 0)]
     again = [explainer.explain(TINY_IMAGES, PREDICTED, method).relevances[0] for method in methods]
     assert all(torch.equal(one, other) for one, other in zip(first, again, strict=True))
 
@@ -308,11 +309,11 @@ def test_twins_are_bounded_in_bytes_too(tiny: nn.Module, monkeypatch: pytest.Mon
     explainer = Explainer(tiny)
     entries = [{"layers": "2", "rule": "gamma", "gamma": gamma} for gamma in (0.1, 0.2, 0.3)]
     gammas = [make_method(parse_rules([entry]), "gradient", {}) for entry in entries]
-    explainer.way(gammas[0])
+    explainer.prepare(gammas[0])
     monkeypatch.setattr(explainer_module, "MAX_TWIN_BYTES", int(1.5 * explainer.twin_bytes))
     for method in gammas:
-        explainer.way(method)
-    assert [key[1] for key in explainer._ways] == [gammas[2].rules]
+        explainer.prepare(method)
+    assert [key[1] for key in explainer._prepared] == [gammas[2].rules]
     gc.collect()
     assert explainer.twin_bytes <= explainer_module.MAX_TWIN_BYTES
 
@@ -353,9 +354,9 @@ def test_a_layer_without_a_twin_rule_makes_zennit_run(method: Method) -> None:
     found = explainer.explain(TINY_IMAGES, PREDICTED, method)
     has_rule = any(rule.layers in ("type:convolution", "type:linear") for rule in method.rules)
     assert found.engine == ("zennit" if has_rule else "twin")
-    wanted = explainer.oracle(method).gradient.find(TINY_IMAGES, PREDICTED)
+    wanted = explainer.oracle(method).gradient.attribute(TINY_IMAGES, PREDICTED)
     torch.testing.assert_close(found.relevances[0], wanted.relevances[0])
-    assert found.taps[0] == "last"
+    assert found.recorded_layers[0] == "last"
 
 
 def test_a_custom_composite_runs_on_zennit_too() -> None:
@@ -373,7 +374,11 @@ def test_a_network_that_cannot_be_traced_is_explained_by_zennit() -> None:
     explainer, traced = Explainer(Deciding()), Explainer(Transposed())
     traced.network.module.load_state_dict(explainer.network.module.state_dict())
     found = explainer.explain(TINY_IMAGES, PREDICTED, Method())
-    assert (found.engine, found.taps, found.layers_without_rule) == ("zennit", (), (UNTRACED,))
+    assert (found.engine, found.recorded_layers, found.layers_without_rule) == (
+        "zennit",
+        (),
+        (UNTRACED,),
+    )
     wanted = traced.explain(TINY_IMAGES, PREDICTED, Method())
     torch.testing.assert_close(found.relevances[0], wanted.relevances[0])
     with pytest.raises(OptionError, match="cannot be traced"):

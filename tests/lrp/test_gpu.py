@@ -10,13 +10,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from service.lrp.attribution.output_relevance import Start
+from service.lrp.attribution.output_relevance import OutputRelevance
 from service.lrp.explainer import Attributions, Explainer
 from service.lrp.selftest import LIMITS, check, difference
 from service.methods import COMPOSITES, Method, make_method
 from service.models.bundles import read_bundle
 from service.models.registry import find_bundle
-from service.runtime.collate import columns_of, explanations_of, make_starts, rows_of
+from service.runtime.collate import collate, flatten_result, make_starts, split_result
 from service.runtime.device import open_device
 from service.runtime.engine import Engine
 from service.runtime.jobs import ExplainJob, Explanation
@@ -70,10 +70,12 @@ def explainer_on(device: torch.device, dtype: torch.dtype) -> Explainer:
     return Explainer(small_network().to(device, dtype), (low, high))
 
 
-def starts_on(device: torch.device) -> list[Start]:
+def starts_on(device: torch.device) -> list[OutputRelevance]:
     """Two rounds for three images: predicted and given, with a contrast, from 1 and the logit."""
     rows = [([-1, 1, 2], [-1, 0, -1], [False, True, True]), ([3, -1, 4], [1, -1, 0], [False] * 3)]
-    return [Start(*(torch.tensor(column, device=device) for column in row)) for row in rows]
+    return [
+        OutputRelevance(*(torch.tensor(column, device=device) for column in row)) for row in rows
+    ]
 
 
 def explain_on(device: torch.device, dtype: torch.dtype, method: Method) -> Attributions:
@@ -94,7 +96,7 @@ def test_the_twin_equals_the_one_on_the_cpu(
     device: torch.device, dtype: torch.dtype, method: Method
 ) -> None:
     found, wanted = (explain_on(place, dtype, method) for place in (device, torch.device("cpu")))
-    assert (found.engine, found.taps) == ("twin", wanted.taps)
+    assert (found.engine, found.recorded_layers) == ("twin", wanted.recorded_layers)
     assert apart([found.logits], [wanted.logits]) <= LIMITS[dtype]
     assert apart(found.relevances, wanted.relevances) <= LIMITS[dtype]
     if method.conserves:
@@ -179,11 +181,11 @@ def test_nothing_waits_between_the_copy_in_and_the_copy_out(
     wanted = engine.explain(jobs)  # the twin is made, and kernels are chosen
     with no_waiting(device):
         pixels = np.stack([job.pixels for job in jobs])
-        rows, batch = to_device_at_once((rows_of(jobs), pixels), device)
+        rows, batch = to_device_at_once((collate(jobs), pixels), device)
         images = engine._normalize(batch)
         answer = engine.explainer.explain(images, make_starts(rows), method)
-    columns, way = columns_of(answer), engine.explainer.way(method)
-    for one, other in zip(explanations_of(jobs, columns, way), wanted, strict=True):
+    columns, prepared = flatten_result(answer), engine.explainer.prepare(method)
+    for one, other in zip(split_result(jobs, columns, prepared), wanted, strict=True):
         assert isinstance(one, Explanation)
         np.testing.assert_allclose(one.logits, other.logits, rtol=0, atol=1e-4)
 

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from service.lrp.attribution.output_relevance import Start
+from service.lrp.attribution.output_relevance import OutputRelevance
 from service.lrp.explainer import Explainer
 from service.lrp.selftest import difference
 from service.methods import Method, make_method
@@ -33,16 +33,16 @@ SKEWED = [
 ]
 
 
-def one_start() -> list[Start]:
+def one_start() -> list[OutputRelevance]:
     """A class against another, from their logits: every output has a say."""
-    return [Start(torch.tensor([1]), torch.tensor([0]), torch.tensor([True]))]
+    return [OutputRelevance(torch.tensor([1]), torch.tensor([0]), torch.tensor([True]))]
 
 
 def apart(explainer: Explainer, images: Tensor, method: Method) -> float:
     """The largest difference from zennit, relative to the largest relevance of an image."""
     found = explainer.explain(images, one_start(), method)
     assert found.engine == "twin"
-    wanted = explainer.oracle(method).gradient.find(images, one_start())
+    wanted = explainer.oracle(method).gradient.attribute(images, one_start())
     torch.testing.assert_close(found.logits, wanted.logits)
     pairs = zip(found.relevances, wanted.relevances, strict=True)
     return max(difference(one, other) for one, other in pairs)

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from service.errors import OptionError
-from service.lrp.attribution.output_relevance import Start
+from service.lrp.attribution.output_relevance import OutputRelevance
 from service.lrp.explainer import Explainer
 from service.lrp.network.canonize import difference
 from service.lrp.network.network import used_more_than_once
@@ -56,7 +56,7 @@ def test_every_layer_that_is_listed_has_relevance(explainer: Explainer) -> None:
     assert len(layers) > 3
     for layer in layers:
         method = make_method("epsilon_plus", "gradient", {}, layer=layer.name)
-        found = explainer.explain(IMAGES, [Start.predicted(2)], method)
+        found = explainer.explain(IMAGES, [OutputRelevance.predicted(2)], method)
         assert found.relevances[0].shape[1:] == layer.shape
 
 
@@ -107,7 +107,7 @@ def test_rules_are_refused_where_zennit_would_be_wrong_and_nobody_would_see(
         assert check(explainer, IMAGES, ruled).engine == "zennit"
         return
     with pytest.raises(OptionError, match=r"must be none: .* uses conv more than once"):
-        explainer.explain(IMAGES, [Start.predicted(2)], ruled)
+        explainer.explain(IMAGES, [OutputRelevance.predicted(2)], ruled)
 
 
 def test_counting_uses_leaves_no_hook() -> None:

@@ -12,19 +12,21 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from service.lrp.attribution.gradient import Found
-from service.lrp.attribution.output_relevance import Start
+from service.lrp.attribution.gradient import AttributionResult
+from service.lrp.attribution.output_relevance import OutputRelevance
 from service.methods import Method
 
-Finder = Callable[[Tensor, Sequence[Start]], Found]
-Predictor = Callable[[Tensor], Tensor]
+AttributeFn = Callable[[Tensor, Sequence[OutputRelevance]], AttributionResult]
+PredictFn = Callable[[Tensor], Tensor]
 
 # values of the network's input in one pass: 8 images of 32x32 stay in a CPU's cache
 _VALUES_ON_CPU = 8 * 3 * 32 * 32
 _VALUES_ON_GPU = 64 * 3 * 224 * 224
 
 
-def smooth_grad(find: Finder, images: Tensor, starts: Sequence[Start], method: Method) -> Found:
+def smooth_grad(
+    find: AttributeFn, images: Tensor, starts: Sequence[OutputRelevance], method: Method
+) -> AttributionResult:
     """The mean over noisy copies of each image, and the image itself (Smilkov et al. 2017).
 
     Parameters
@@ -33,7 +35,7 @@ def smooth_grad(find: Finder, images: Tensor, starts: Sequence[Start], method: M
         The gradient attributor, modified by rules or not.
     images : Tensor
         Normalized, shape (N, C, H, W).
-    starts : sequence of Start
+    starts : sequence of OutputRelevance
         Rounds of targets.
     method : Method
         With `n_samples`, `noise_level` and `seed`.
@@ -57,13 +59,13 @@ def smooth_grad(find: Finder, images: Tensor, starts: Sequence[Start], method: M
 
 
 def integrated_gradients(
-    find: Finder,
-    predict: Predictor,
+    find: AttributeFn,
+    predict: PredictFn,
     images: Tensor,
     baseline: Tensor,
-    starts: Sequence[Start],
+    starts: Sequence[OutputRelevance],
     method: Method,
-) -> Found:
+) -> AttributionResult:
     """The mean gradient on the way from a baseline, times the way (Sundararajan et al. 2017).
 
     The sum of the relevance comes close to the difference of the logits as `n_steps` grows.
@@ -81,7 +83,7 @@ def integrated_gradients(
     """
     n_steps = int(method["n_steps"])
     logits = predict(images)
-    fixed = [start.fix(logits) for start in starts]
+    fixed = [start.resolve_targets(logits) for start in starts]
     way = images - baseline
     alphas = torch.linspace(1 / n_steps, 1.0, n_steps, device=images.device).to(images)
     means = [torch.zeros_like(images) for _ in fixed]
@@ -91,14 +93,18 @@ def integrated_gradients(
         found = find(steps, [start.repeat(n) for start in fixed])
         means = _add(means, [relevance / n_steps for relevance in found.relevances], n)
     from_baseline = predict(baseline.expand_as(images[:1])).expand_as(logits)
-    totals = [start.score(logits) - start.score(from_baseline) for start in fixed]
+    totals = [start.target_logit(logits) - start.target_logit(from_baseline) for start in fixed]
     nothing = [logits.new_zeros(len(logits), 0) for _ in fixed]
-    return Found(logits, fixed, [mean * way for mean in means], totals, nothing)
+    return AttributionResult(logits, fixed, [mean * way for mean in means], totals, nothing)
 
 
 def occlusion(
-    predict: Predictor, images: Tensor, hidden: Tensor, starts: Sequence[Start], method: Method
-) -> Found:
+    predict: PredictFn,
+    images: Tensor,
+    hidden: Tensor,
+    starts: Sequence[OutputRelevance],
+    method: Method,
+) -> AttributionResult:
     """How far the score falls when a square is hidden (Zeiler and Fergus 2014).
 
     Squares that reach beyond the edge are cut there. A pixel gets the mean over the squares that
@@ -114,14 +120,14 @@ def occlusion(
         With `window` and `stride`.
     """
     logits = predict(images)
-    fixed = [start.fix(logits) for start in starts]
+    fixed = [start.resolve_targets(logits) for start in starts]
     rows, columns = (_spans(side, method, images.device) for side in images.shape[2:])
     falls = [images.new_zeros(len(images), *images.shape[2:]) for _ in fixed]
     for part in _squares(rows, columns, _samples_at_once(images)):
         covered = torch.where(part[:, None, None], hidden, images)
         found = predict(covered.flatten(0, 1)).unflatten(0, (len(part), len(images)))
         for fall, start in zip(falls, fixed, strict=True):
-            signs = start.signs(logits)
+            signs = start.one_hot_signs(logits)
             drops = (signs * (logits - found)).sum(2)
             fall.add_(torch.einsum("sn,shw->nhw", drops, part.to(drops)))
     n_channels = images.shape[1]
@@ -130,7 +136,9 @@ def occlusion(
         (fall / counts / n_channels)[:, None].expand(-1, n_channels, -1, -1) for fall in falls
     ]
     nothing = [logits.new_zeros(len(logits), 0) for _ in fixed]
-    return Found(logits, fixed, relevances, [s.score(logits) for s in fixed], nothing)
+    return AttributionResult(
+        logits, fixed, relevances, [s.target_logit(logits) for s in fixed], nothing
+    )
 
 
 def _samples_at_once(images: Tensor) -> int:

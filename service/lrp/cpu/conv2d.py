@@ -16,7 +16,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 
-def convolve(
+def batch_invariant_conv2d(
     x: Tensor,
     weight: Tensor,
     bias: Tensor | None,
@@ -26,34 +26,34 @@ def convolve(
     groups: int,
 ) -> Tensor:
     """As `torch.nn.functional.conv2d`, without a gradient."""
-    if not _is_for_onednn(x):
+    if not _uses_onednn(x):
         return functional.conv2d(x, weight, bias, stride, padding, dilation, groups)
     output: Tensor = torch.mkldnn_convolution(x, weight, bias, padding, stride, dilation, groups)
     return output
 
 
-def _is_for_onednn(x: Tensor) -> bool:
+def _uses_onednn(x: Tensor) -> bool:
     is_float_on_cpu = x.device.type == "cpu" and x.dtype == torch.float32
     return is_float_on_cpu and torch.backends.mkldnn.is_available()
 
 
-class SteadyConv2d(nn.Conv2d):
+class BatchInvariantConv2d(nn.Conv2d):
     """A convolution as above; its weight gets no gradient."""
 
     def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:  # noqa: A002
-        if not _is_for_onednn(input) or isinstance(self.padding, str):
+        if not _uses_onednn(input) or isinstance(self.padding, str):
             output: Tensor = super()._conv_forward(input, weight, bias)
             return output
         settings = (self.stride, self.padding, self.dilation, self.groups)
-        return _Convolve.apply(input, weight, bias, settings)  # type: ignore[no-any-return]
+        return _Conv2dFunction.apply(input, weight, bias, settings)  # type: ignore[no-any-return]
 
 
-class _Convolve(torch.autograd.Function):
+class _Conv2dFunction(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, settings: Any) -> Tensor:
         ctx.save_for_backward(weight)
         ctx.shape, ctx.settings = x.shape, settings
-        return convolve(x, weight, bias, *settings)
+        return batch_invariant_conv2d(x, weight, bias, *settings)
 
     @staticmethod
     @once_differentiable
@@ -81,9 +81,9 @@ def output_padding(
     return [i - ((o - 1) * s - 2 * p + d * (k - 1) + 1) for i, o, k, s, p, d in sides]
 
 
-def steady(network: nn.Module) -> None:
+def make_convolutions_batch_invariant(network: nn.Module) -> None:
     """Make the convolutions of a network steady, where they are on a CPU."""
     for module in network.modules():
         is_plain = type(module) is nn.Conv2d and module.padding_mode == "zeros"
         if is_plain and module.weight.device.type == "cpu":
-            module.__class__ = SteadyConv2d
+            module.__class__ = BatchInvariantConv2d

@@ -20,17 +20,17 @@ _GROUPS = (8, 4)  # rows; one alone is computed twice, as it has an algorithm of
 _group_sizes: dict[tuple[int, ...], int] = {}
 
 
-def connect(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+def batch_invariant_linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """As `torch.nn.functional.linear`, of shape (N, ..., in), without a gradient."""
-    if len(x) == 0 or x.ndim < 2 or not _is_for_each(x):
+    if len(x) == 0 or x.ndim < 2 or not _is_float32_on_cpu(x):
         return functional.linear(x, weight, bias)
     n_rows = _group_size(weight) if x.ndim == 2 else 1
     if n_rows == 1:
         return _join([functional.linear(item, weight, bias) for item in x.split(1)])
-    return _join([_connect_group(group, weight, bias) for group in x.split(n_rows)])
+    return _join([_linear_group(group, weight, bias) for group in x.split(n_rows)])
 
 
-def _connect_group(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+def _linear_group(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     if len(x) > 1:
         return functional.linear(x, weight, bias)
     return functional.linear(torch.cat((x, x)), weight, bias)[:1]
@@ -52,35 +52,37 @@ def _find_group_size(weight: Tensor) -> int:
     generator = torch.Generator().manual_seed(0)
     x = torch.randn(max(_GROUPS), weight.shape[1], generator=generator)
     biases = (None, x[0, :1].expand(len(weight)))
-    return next((n for n in _GROUPS if all(_is_steady(x[:n], weight, b) for b in biases)), 1)
+    return next(
+        (n for n in _GROUPS if all(_is_batch_invariant(x[:n], weight, b) for b in biases)), 1
+    )
 
 
-def _is_steady(x: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
-    alone = torch.cat([_connect_group(row, weight, bias) for row in x.split(1)])
-    groups = [_connect_group(x[:n], weight, bias) for n in range(2, len(x) + 1)]
+def _is_batch_invariant(x: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
+    alone = torch.cat([_linear_group(row, weight, bias) for row in x.split(1)])
+    groups = [_linear_group(x[:n], weight, bias) for n in range(2, len(x) + 1)]
     return all(torch.equal(group, alone[: len(group)]) for group in groups)
 
 
-def _is_for_each(x: Tensor) -> bool:
+def _is_float32_on_cpu(x: Tensor) -> bool:
     return x.device.type == "cpu" and x.dtype == torch.float32
 
 
-class SteadyLinear(nn.Linear):
+class BatchInvariantLinear(nn.Linear):
     """A linear layer as above; its weight gets no gradient."""
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002  torch's name
         """Map (N, ..., in) to (N, ..., out)."""
-        if not _is_for_each(input):
+        if not _is_float32_on_cpu(input):
             return super().forward(input)
-        output: Tensor = _Connect.apply(input, self.weight, self.bias)
+        output: Tensor = _LinearFunction.apply(input, self.weight, self.bias)
         return output
 
 
-class _Connect(torch.autograd.Function):
+class _LinearFunction(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         ctx.save_for_backward(weight)
-        return connect(x, weight, bias)
+        return batch_invariant_linear(x, weight, bias)
 
     @staticmethod
     @once_differentiable
@@ -89,8 +91,8 @@ class _Connect(torch.autograd.Function):
         return gradient @ weight, None, None
 
 
-def steady_linear(network: nn.Module) -> None:
+def make_linears_batch_invariant(network: nn.Module) -> None:
     """Make the linear layers of a network steady, where they are on a CPU."""
     for module in network.modules():
         if type(module) is nn.Linear and module.weight.device.type == "cpu":
-            module.__class__ = SteadyLinear
+            module.__class__ = BatchInvariantLinear

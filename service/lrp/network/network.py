@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, fx, nn
 
 from service.errors import OptionError
-from service.lrp.cpu.conv2d import SteadyConv2d, steady
-from service.lrp.cpu.linear import SteadyLinear, steady_linear
+from service.lrp.cpu.conv2d import BatchInvariantConv2d, make_convolutions_batch_invariant
+from service.lrp.cpu.linear import BatchInvariantLinear, make_linears_batch_invariant
 from service.lrp.cpu.memory_format import ChannelsLastMaxPool2d, put_channels_last
 from service.lrp.network.analysis import crossed_by_all, logits_of, module_of, on_the_way
 from service.lrp.network.canonize import UntraceableError, canonize, share
@@ -66,8 +66,8 @@ class Network:
         except UntraceableError as error:
             self.why_untraceable = str(error)
         self.module: nn.Module = self.graph or share(model.eval()).requires_grad_(False)
-        steady(self.module)
-        steady_linear(self.module)
+        make_convolutions_batch_invariant(self.module)
+        make_linears_batch_invariant(self.module)
         put_channels_last(self.module)
 
     @cached_property
@@ -96,7 +96,7 @@ class Network:
                 found.append(Layer(name, kind, shapes[name]))
         return found[::-1]
 
-    def taps(self, layer: str) -> list[fx.Node]:
+    def recorded_layers(self, layer: str) -> list[fx.Node]:
         """The layers at which relevance is counted on its way to a layer, which is the last one.
 
         Every path from the image to the logits crosses them, and they do more than hand relevance
@@ -114,7 +114,7 @@ class Network:
             return counted
         node = self.layers[layer]
         order = list(node.graph.nodes)
-        after = [tap for tap in counted if order.index(tap) > order.index(node)]
+        after = [later for later in counted if order.index(later) > order.index(node)]
         return [*after, node]
 
     @cached_property
@@ -181,12 +181,12 @@ def kind_of(module: nn.Module) -> str:
 
 
 _KINDS: dict[type[nn.Module], type[nn.Module]] = {
-    SteadyConv2d: nn.Conv2d,
-    SteadyLinear: nn.Linear,
+    BatchInvariantConv2d: nn.Conv2d,
+    BatchInvariantLinear: nn.Linear,
     ChannelsLastMaxPool2d: nn.MaxPool2d,
 }
 
 
-def names_of(taps: Sequence[fx.Node]) -> tuple[str, ...]:
+def names_of(recorded_layers: Sequence[fx.Node]) -> tuple[str, ...]:
     """The names of layers."""
-    return tuple(str(tap.target) for tap in taps)
+    return tuple(str(node.target) for node in recorded_layers)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from service.lrp.rules.linear_map import AffineMap
+from service.lrp.rules.linear_map import LinearMap
 from service.lrp.rules.modified_weights import ModifiedWeights
 
 
@@ -72,12 +72,12 @@ def stabilize(z: Tensor, epsilon: float) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Place:
-    """What is known about the place of a layer in its network.
+class LayerContext:
+    """What is known about a layer from its network.
 
     Attributes
     ----------
-    affine : AffineMap
+    linear_map : LinearMap
         The layer's map.
     weights : ModifiedWeights
         Where modified weights come from.
@@ -92,7 +92,7 @@ class Place:
         The lowest and the highest value of the network's input, shape (1, C, 1, 1).
     """
 
-    affine: AffineMap
+    linear_map: LinearMap
     weights: ModifiedWeights
     is_non_negative: bool
     vanishes_below_zero: bool
@@ -100,23 +100,23 @@ class Place:
     box: tuple[Tensor, Tensor]
 
 
-class AffineRule(RuleModule):
-    """A rule of an affine layer.
+class LinearRule(RuleModule):
+    """A rule of a linear layer.
 
     Parameters
     ----------
     layer : nn.Module
         With `weight` and `bias`, which are shared.
-    place : Place
+    context : LayerContext
         Of the layer.
     values : mapping
         The rule's parameters by name.
     """
 
-    def __init__(self, layer: nn.Module, place: Place, values: Mapping[str, Any]) -> None:
+    def __init__(self, layer: nn.Module, context: LayerContext, values: Mapping[str, Any]) -> None:
         super().__init__()
-        self._layer, self.place, self.affine = layer, place, place.affine
-        self.is_rectified = place.is_rectified
+        self._layer, self.context, self.linear_map = layer, context, context.linear_map
+        self.is_rectified = context.is_rectified
         self.stabilizer = float(values.get("stabilizer", 0.0))
         self.has_zero_bias = bool(values.get("zero_bias", False))
 
@@ -139,16 +139,16 @@ class AffineRule(RuleModule):
 
     def output(self, x: Tensor) -> Tensor:
         """Compute `w x + b`."""
-        return self.affine.push(x, self.weight, self.bias)
+        return self.linear_map.forward(x, self.weight, self.bias)
 
     def modified(self, name: str, modify: Callable[[Tensor], Tensor]) -> Tensor:
         """Modify the weight, or share what was made of it before."""
-        return self.place.weights.make(self.weight, name, modify)
+        return self.context.weights.make(self.weight, name, modify)
 
     def modified_bias(self, name: str, modify: Callable[[Tensor], Tensor]) -> Tensor | None:
         """Modify the bias that takes part in the rule, likewise."""
         bias = self.rule_bias
-        return None if bias is None else self.place.weights.make(bias, name, modify)
+        return None if bias is None else self.context.weights.make(bias, name, modify)
 
     def parts(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Split an input into its positive and its negative part."""

@@ -1,4 +1,4 @@
-"""The rules of everything that is not affine: pools, sums, activations, batch norm."""
+"""The rules of everything that is not linear: pools, sums, activations, batch norm."""
 
 from __future__ import annotations
 

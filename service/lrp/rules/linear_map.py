@@ -1,4 +1,4 @@
-"""The affine map of a convolution or a linear layer: forward with any weights, and transposed."""
+"""The linear map of a convolution or a linear layer: forward with any weights, and transposed."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from service.lrp.cpu.conv2d import SteadyConv2d, convolve, output_padding
-from service.lrp.cpu.linear import SteadyLinear, connect
+from service.lrp.cpu.conv2d import BatchInvariantConv2d, batch_invariant_conv2d, output_padding
+from service.lrp.cpu.linear import BatchInvariantLinear, batch_invariant_linear
 from service.lrp.network.layers import is_altered
 
 Function = Callable[..., Tensor]
@@ -20,44 +20,48 @@ Function = Callable[..., Tensor]
 # each with its transpose
 _CONVOLUTIONS: dict[type[nn.Module], tuple[Function, Function]] = {
     nn.Conv1d: (functional.conv1d, functional.conv_transpose1d),
-    nn.Conv2d: (convolve, functional.conv_transpose2d),
-    SteadyConv2d: (convolve, functional.conv_transpose2d),
+    nn.Conv2d: (batch_invariant_conv2d, functional.conv_transpose2d),
+    BatchInvariantConv2d: (batch_invariant_conv2d, functional.conv_transpose2d),
     nn.Conv3d: (functional.conv3d, functional.conv_transpose3d),
 }
 
 
-class AffineMap(Protocol):
-    """`push` is `weight @ x + bias`; `pull` is `weight.T @ s`, in the shape of `like`."""
+class LinearMap(Protocol):
+    """`forward` is `weight @ x + bias`; `transpose` is `weight.T @ s`, in the shape of `like`."""
 
-    def push(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    def forward(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         """Map inputs to outputs."""
 
-    def pull(self, s: Tensor, weight: Tensor, like: Tensor) -> Tensor:
+    def transpose(self, s: Tensor, weight: Tensor, like: Tensor) -> Tensor:
         """Map something of the outputs' shape back to the inputs."""
 
-    def spread(self, s: Tensor, weight: Tensor, like: Tensor, stabilizer: float) -> Tensor:
+    def spread_uniformly(
+        self, s: Tensor, weight: Tensor, like: Tensor, stabilizer: float
+    ) -> Tensor:
         """Divide something of the outputs' shape evenly among the inputs of each output."""
 
-    def as_bias(self, values: Tensor) -> Tensor:
+    def reshape_bias(self, values: Tensor) -> Tensor:
         """Shape one value for each output channel so that it can be added to outputs."""
 
 
 class DenseMap:
     """Of a linear layer, over any leading dimensions."""
 
-    def push(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    def forward(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         """Map (..., in) to (..., out)."""
-        return connect(x, weight, bias)
+        return batch_invariant_linear(x, weight, bias)
 
-    def pull(self, s: Tensor, weight: Tensor, like: Tensor) -> Tensor:
+    def transpose(self, s: Tensor, weight: Tensor, like: Tensor) -> Tensor:
         """Map (..., out) to (..., in)."""
         return s @ weight
 
-    def spread(self, s: Tensor, weight: Tensor, like: Tensor, stabilizer: float) -> Tensor:
+    def spread_uniformly(
+        self, s: Tensor, weight: Tensor, like: Tensor, stabilizer: float
+    ) -> Tensor:
         """Give each of the inputs the same."""
         return (s.sum(-1, keepdim=True) / (weight.shape[1] + stabilizer)).expand_as(like)
 
-    def as_bias(self, values: Tensor) -> Tensor:
+    def reshape_bias(self, values: Tensor) -> Tensor:
         """Shape (out,)."""
         return values
 
@@ -68,9 +72,9 @@ class ConvolutionMap:
 
     Attributes
     ----------
-    convolve : callable
+    conv : callable
         The convolution in as many dimensions.
-    transpose : callable
+    conv_transpose : callable
         Its transpose.
     stride, padding, dilation : tuple of int
         One for each dimension.
@@ -81,40 +85,42 @@ class ConvolutionMap:
         `padding="same"` with an even kernel needs one more there than in front.
     """
 
-    convolve: Function
-    transpose: Function
+    conv: Function
+    conv_transpose: Function
     stride: tuple[int, ...]
     padding: tuple[int, ...]
     dilation: tuple[int, ...]
     groups: int
     extra: tuple[int, ...] = ()
 
-    def push(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    def forward(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         """Convolve (N, C, ...) to (N, C', ...)."""
-        return self.convolve(self._padded(x), weight, bias, *self._arguments())
+        return self.conv(self._padded(x), weight, bias, *self._arguments())
 
-    def pull(self, s: Tensor, weight: Tensor, like: Tensor) -> Tensor:
+    def transpose(self, s: Tensor, weight: Tensor, like: Tensor) -> Tensor:
         """Convolve transposed, (N, C', ...) to (N, C, ...)."""
         ends = reversed(self.extra[1::2]) if self.extra else [0] * len(self.stride)
         inputs = [side + end for side, end in zip(like.shape[2:], ends, strict=True)]
         missing = output_padding(inputs, s.shape[2:], weight.shape[2:], *self._arguments())
-        found = self.transpose(
+        found = self.conv_transpose(
             s, weight, None, self.stride, self.padding, missing, self.groups, self.dilation
         )
         return found[_corner(like)] if any(self.extra) else found
 
-    def spread(self, s: Tensor, weight: Tensor, like: Tensor, stabilizer: float) -> Tensor:
+    def spread_uniformly(
+        self, s: Tensor, weight: Tensor, like: Tensor, stabilizer: float
+    ) -> Tensor:
         """Give each input that an output sees the same: a box filter, as all channels are equal."""
         n, channels = like.shape[:2]
         box, seen = _box(self, weight.shape[1:], like.shape[2:], weight.dtype, weight.device)
         grouped = s.reshape(n, self.groups, -1, *s.shape[2:]).sum(2) / (seen + stabilizer)
         plane = like.new_empty(1, self.groups, *like.shape[2:])
-        given = self.pull(grouped, box, plane.expand(n, *plane.shape[1:]))
+        given = self.transpose(grouped, box, plane.expand(n, *plane.shape[1:]))
         if self.groups == 1:
             return given.expand_as(like)
         return given.repeat_interleave(channels // self.groups, dim=1)
 
-    def as_bias(self, values: Tensor) -> Tensor:
+    def reshape_bias(self, values: Tensor) -> Tensor:
         """Shape (C', 1, ...)."""
         return values.view(-1, *[1] * len(self.stride))
 
@@ -127,23 +133,23 @@ class ConvolutionMap:
 
 @lru_cache(maxsize=64)  # of small tensors, which are the same for all images
 def _box(
-    affine: ConvolutionMap,
+    linear_map: ConvolutionMap,
     kernel: tuple[int, ...],
     size: tuple[int, ...],
     dtype: torch.dtype,
     device: torch.device,
 ) -> tuple[Tensor, Tensor]:
     """A kernel of ones for each group, and how many inputs each output is connected to."""
-    box = torch.ones((affine.groups, 1, *kernel[1:]), dtype=dtype, device=device)
-    ones = torch.ones((1, affine.groups, *size), dtype=dtype, device=device)
-    return box, affine.push(ones, box, None) * kernel[0]
+    box = torch.ones((linear_map.groups, 1, *kernel[1:]), dtype=dtype, device=device)
+    ones = torch.ones((1, linear_map.groups, *size), dtype=dtype, device=device)
+    return box, linear_map.forward(ones, box, None) * kernel[0]
 
 
 def _corner(like: Tensor) -> tuple[Any, ...]:
     return (..., *(slice(0, size) for size in like.shape[2:]))
 
 
-def affine_map(module: nn.Module) -> AffineMap | None:
+def make_linear_map(module: nn.Module) -> LinearMap | None:
     """Make the map of a layer; None for one whose forward pass is not known exactly.
 
     A subclass or a hook may compute something else, and a convolution may pad with other than
@@ -151,7 +157,7 @@ def affine_map(module: nn.Module) -> AffineMap | None:
     """
     if is_altered(module):
         return None
-    if type(module) in (nn.Linear, SteadyLinear):
+    if type(module) in (nn.Linear, BatchInvariantLinear):
         return DenseMap()
     if not isinstance(module, (nn.Conv1d, nn.Conv2d, nn.Conv3d)):
         return None

@@ -14,54 +14,54 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from service.lrp.rules.base import AffineRule, Place, stabilize
+from service.lrp.rules.base import LayerContext, LinearRule, stabilize
 from service.lrp.rules.modified_weights import negative, positive
 
 # a difference that is so many times smaller than what it was taken of has lost 6 of its 24 bits
 _LOST = 64
 
 
-class Epsilon(AffineRule):
+class Epsilon(LinearRule):
     """`R_x = x w^T(R / (z + epsilon sign z))` with `z = w x + b`, which the forward pass has."""
 
     saves_output = True
 
-    def __init__(self, layer: nn.Module, place: Place, values: Mapping[str, Any]) -> None:
-        super().__init__(layer, place, values)
+    def __init__(self, layer: nn.Module, context: LayerContext, values: Mapping[str, Any]) -> None:
+        super().__init__(layer, context, values)
         self.epsilon = float(values.get("epsilon", self.stabilizer))  # `norm` has a stabilizer
 
     def relevance(self, arrived: Tensor, x: Tensor, *outputs: Tensor) -> Tensor:
         """Hand relevance on."""
-        z = self.affine.push(x, self.weight, None) if self.has_zero_bias else outputs[0]
+        z = self.linear_map.forward(x, self.weight, None) if self.has_zero_bias else outputs[0]
         s = arrived / stabilize(z, self.epsilon)
-        return self.affine.pull(s, self.weight, x).mul_(x)
+        return self.linear_map.transpose(s, self.weight, x).mul_(x)
 
 
-class ZPlus(AffineRule):
+class ZPlus(LinearRule):
     """`R_x = x+ w+^T s + x- w-^T s` with `z = w+ x+ + w- x- + b+`.
 
     `z` cannot be negative, so that the stabilizer can be added with the bias.
     """
 
-    def __init__(self, layer: nn.Module, place: Place, values: Mapping[str, Any]) -> None:
-        super().__init__(layer, place, values)
+    def __init__(self, layer: nn.Module, context: LayerContext, values: Mapping[str, Any]) -> None:
+        super().__init__(layer, context, values)
         self.positive = self.modified("positive", positive)
-        if not place.is_non_negative:
+        if not context.is_non_negative:
             self.negative = self.modified("negative", negative)
         self.stabilized_bias = self._stabilized_bias()
 
     def relevance(self, arrived: Tensor, x: Tensor, *outputs: Tensor) -> Tensor:
         """Hand relevance on."""
-        if self.place.is_non_negative:
-            z = self.affine.push(x, self.positive, self.stabilized_bias)
+        if self.context.is_non_negative:
+            z = self.linear_map.forward(x, self.positive, self.stabilized_bias)
             s = torch.div(arrived, z, out=z)
-            return self.affine.pull(s, self.positive, x).mul_(x)
+            return self.linear_map.transpose(s, self.positive, x).mul_(x)
         above, below = self.parts(x)
-        z = self.affine.push(above, self.positive, self.stabilized_bias)
-        z += self.affine.push(below, self.negative, None)
+        z = self.linear_map.forward(above, self.positive, self.stabilized_bias)
+        z += self.linear_map.forward(below, self.negative, None)
         s = torch.div(arrived, z, out=z)
-        found = self.affine.pull(s, self.positive, x).mul_(above)
-        return found.addcmul_(self.affine.pull(s, self.negative, x), below)
+        found = self.linear_map.transpose(s, self.positive, x).mul_(above)
+        return found.addcmul_(self.linear_map.transpose(s, self.negative, x), below)
 
     def _stabilized_bias(self) -> Tensor:
         name, stabilizer = f"positive + {self.stabilizer}", self.stabilizer
@@ -73,7 +73,7 @@ class ZPlus(AffineRule):
         )
 
 
-class AlphaBeta(AffineRule):
+class AlphaBeta(LinearRule):
     """`alpha` times the share of positive contributions, less `beta` times that of negative ones.
 
     `R_x = x+ (alpha w+^T s+ - beta w-^T s-) + x- (alpha w-^T s+ - beta w+^T s-)` with
@@ -85,28 +85,28 @@ class AlphaBeta(AffineRule):
 
     saves_output = True
 
-    def __init__(self, layer: nn.Module, place: Place, values: Mapping[str, Any]) -> None:
-        super().__init__(layer, place, values)
+    def __init__(self, layer: nn.Module, context: LayerContext, values: Mapping[str, Any]) -> None:
+        super().__init__(layer, context, values)
         self.alpha, self.beta = float(values["alpha"]), float(values["beta"])
         self.positive = self.modified("positive", positive)
         self.negative = self.modified("negative", negative)
         self.positive_bias = self.modified_bias("positive", positive)
         self.negative_bias = self.modified_bias("negative", negative)
         # without its bias, an output that is positive need not be so any more
-        self.is_above_zero = place.vanishes_below_zero and not self.has_zero_bias
+        self.is_above_zero = context.vanishes_below_zero and not self.has_zero_bias
 
     def relevance(self, arrived: Tensor, x: Tensor, *outputs: Tensor) -> Tensor:
         """Hand relevance on; the signs of `z+` and `z-` are known."""
-        above, below = (x, None) if self.place.is_non_negative else self.parts(x)
+        above, below = (x, None) if self.context.is_non_negative else self.parts(x)
         plus, minus = self._shares(arrived, above, below, outputs[0])
         plus.clamp_(min=0).add_(self.stabilizer)  # rounding may have left it below zero
         s_plus = torch.div(arrived, plus, out=plus).mul_(self.alpha)
         s_minus = torch.div(arrived, minus.sub_(self.stabilizer), out=minus).mul_(-self.beta)
-        found = self.affine.pull(s_plus, self.positive, x)
-        found.add_(self.affine.pull(s_minus, self.negative, x)).mul_(above)
+        found = self.linear_map.transpose(s_plus, self.positive, x)
+        found.add_(self.linear_map.transpose(s_minus, self.negative, x)).mul_(above)
         if below is not None:
-            to_below = self.affine.pull(s_plus, self.negative, x)
-            to_below.add_(self.affine.pull(s_minus, self.positive, x))
+            to_below = self.linear_map.transpose(s_plus, self.negative, x)
+            to_below.add_(self.linear_map.transpose(s_minus, self.positive, x))
             found.addcmul_(to_below, below)
         return found
 
@@ -117,7 +117,7 @@ class AlphaBeta(AffineRule):
         minus = self._push(above, below, self.negative, self.positive, self.negative_bias)
         plus = output - minus
         if self.has_zero_bias and self.bias is not None:
-            plus -= self.affine.as_bias(self.bias)
+            plus -= self.linear_map.reshape_bias(self.bias)
         if self.is_above_zero:
             return plus, minus
         is_lost = (plus * _LOST < -minus).logical_and_(arrived != 0)
@@ -135,11 +135,11 @@ class AlphaBeta(AffineRule):
         to_below: Tensor,
         bias: Tensor | None,
     ) -> Tensor:
-        z = self.affine.push(above, to_above, bias)
-        return z if below is None else z.add_(self.affine.push(below, to_below, None))
+        z = self.linear_map.forward(above, to_above, bias)
+        return z if below is None else z.add_(self.linear_map.forward(below, to_below, None))
 
 
-class Gamma(AffineRule):
+class Gamma(LinearRule):
     """As epsilon, with positive weights favoured.
 
     Where the output is positive, `w' = w + gamma w+` goes with `x+` and `w" = w + gamma w-` with
@@ -149,11 +149,11 @@ class Gamma(AffineRule):
 
     saves_output = True
 
-    def __init__(self, layer: nn.Module, place: Place, values: Mapping[str, Any]) -> None:
-        super().__init__(layer, place, values)
+    def __init__(self, layer: nn.Module, context: LayerContext, values: Mapping[str, Any]) -> None:
+        super().__init__(layer, context, values)
         gamma = float(values["gamma"])
-        self._halves = [1] if place.vanishes_below_zero else [1, -1]
-        has_both = len(self._halves) == 2 or not place.is_non_negative
+        self._halves = [1] if context.vanishes_below_zero else [1, -1]
+        has_both = len(self._halves) == 2 or not context.is_non_negative
         favours: dict[int, Callable[[Tensor], Tensor]] = {
             1: lambda w: w + gamma * positive(w),
             -1: lambda w: w + gamma * negative(w),
@@ -170,7 +170,7 @@ class Gamma(AffineRule):
 
     def relevance(self, arrived: Tensor, x: Tensor, *outputs: Tensor) -> Tensor:
         """Hand relevance on."""
-        above, below = (x, None) if self.place.is_non_negative else self.parts(x)
+        above, below = (x, None) if self.context.is_non_negative else self.parts(x)
         halves = [self._half(sign, arrived, above, below, outputs[0]) for sign in self._halves]
         return halves[0] if len(halves) == 1 else halves[0].add_(halves[1])
 
@@ -178,18 +178,18 @@ class Gamma(AffineRule):
         self, sign: int, arrived: Tensor, above: Tensor, below: Tensor | None, output: Tensor
     ) -> Tensor:
         to_above, to_below = self._favours[sign], self._favours[-sign]
-        z = self.affine.push(above, to_above, self._biases[sign])
+        z = self.linear_map.forward(above, to_above, self._biases[sign])
         if below is not None:
-            z += self.affine.push(below, to_below, None)
+            z += self.linear_map.forward(below, to_below, None)
         is_half = output > 0 if sign > 0 else output < 0
         s = torch.where(is_half, arrived / stabilize(z, self.stabilizer), 0.0)
-        found = self.affine.pull(s, to_above, above).mul_(above)
+        found = self.linear_map.transpose(s, to_above, above).mul_(above)
         if below is not None:
-            found.addcmul_(self.affine.pull(s, to_below, below), below)
+            found.addcmul_(self.linear_map.transpose(s, to_below, below), below)
         return found
 
 
-class ZBox(AffineRule):
+class ZBox(LinearRule):
     """`R_x = x w^T s - low w+^T s - high w-^T s` with `z = w x - w+ low - w- high`.
 
     The biases cancel: `b - b+ - b- = 0`. So the forward pass has the first term of `z`, and the
@@ -198,48 +198,48 @@ class ZBox(AffineRule):
 
     saves_output = True
 
-    def __init__(self, layer: nn.Module, place: Place, values: Mapping[str, Any]) -> None:
-        super().__init__(layer, place, values)
+    def __init__(self, layer: nn.Module, context: LayerContext, values: Mapping[str, Any]) -> None:
+        super().__init__(layer, context, values)
         self.positive = self.modified("positive", positive)
         self.negative = self.modified("negative", negative)
-        self.low, self.high = place.box
+        self.low, self.high = context.box
 
     def relevance(self, arrived: Tensor, x: Tensor, *outputs: Tensor) -> Tensor:
         """Hand relevance on."""
         low, high = (side.expand(1, *x.shape[1:]) for side in (self.low, self.high))
-        offset = self.affine.push(low, self.positive, self.bias)
-        offset += self.affine.push(high, self.negative, None)
+        offset = self.linear_map.forward(low, self.positive, self.bias)
+        offset += self.linear_map.forward(high, self.negative, None)
         s = arrived / stabilize(outputs[0] - offset, self.stabilizer)
-        found = self.affine.pull(s, self.weight, x).mul_(x)
-        found -= self.affine.pull(s, self.positive, x) * self.low
-        found -= self.affine.pull(s, self.negative, x) * self.high
+        found = self.linear_map.transpose(s, self.weight, x).mul_(x)
+        found -= self.linear_map.transpose(s, self.positive, x) * self.low
+        found -= self.linear_map.transpose(s, self.negative, x) * self.high
         return found
 
 
-class WSquare(AffineRule):
+class WSquare(LinearRule):
     """`R_x = (w^2)^T s` with `z = w^2 1 + b^2`, the same for all images."""
 
-    def __init__(self, layer: nn.Module, place: Place, values: Mapping[str, Any]) -> None:
-        super().__init__(layer, place, values)
+    def __init__(self, layer: nn.Module, context: LayerContext, values: Mapping[str, Any]) -> None:
+        super().__init__(layer, context, values)
         self.squared = self.modified("squared", torch.square)
         self.squared_bias = self.modified_bias("squared", torch.square)
 
     def relevance(self, arrived: Tensor, x: Tensor, *outputs: Tensor) -> Tensor:
         """Hand relevance on."""
         ones = torch.ones_like(x[:1])
-        z = self.affine.push(ones, self.squared, self.squared_bias) + self.stabilizer
-        return self.affine.pull(arrived / z, self.squared, x)
+        z = self.linear_map.forward(ones, self.squared, self.squared_bias) + self.stabilizer
+        return self.linear_map.transpose(arrived / z, self.squared, x)
 
 
-class Flat(AffineRule):
+class Flat(LinearRule):
     """`R_x = 1^T (R / n)`, where `n` counts the inputs that an output is connected to."""
 
     def relevance(self, arrived: Tensor, x: Tensor, *outputs: Tensor) -> Tensor:
         """Hand relevance on."""
-        return self.affine.spread(arrived, self.weight, x, self.stabilizer)
+        return self.linear_map.spread_uniformly(arrived, self.weight, x, self.stabilizer)
 
 
-AFFINE_RULES: Mapping[str, type[AffineRule]] = {
+LINEAR_RULES: Mapping[str, type[LinearRule]] = {
     "epsilon": Epsilon,
     "norm": Epsilon,
     "gamma": Gamma,

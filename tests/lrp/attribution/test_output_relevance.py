@@ -9,17 +9,19 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from service.lrp.attribution.gradient import starts_function
-from service.lrp.attribution.output_relevance import Start
+from service.lrp.attribution.output_relevance import OutputRelevance
 
 LOGITS = torch.tensor([[0.5, 2.0, -1.0], [3.0, -2.0, 1.0], [-4.0, -3.0, -5.0], [0.0, 1.0, 7.0]])
 N, N_CLASSES = LOGITS.shape
 PREDICTED = [1, 0, 1, 2]
 
 
-def make(targets: list[int], contrasts: list[int] | None = None, *, logit: bool = False) -> Start:
+def make(
+    targets: list[int], contrasts: list[int] | None = None, *, logit: bool = False
+) -> OutputRelevance:
     nothing = [-1] * len(targets)
     is_logit = torch.tensor([logit] * len(targets))
-    return Start(torch.tensor(targets), torch.tensor(contrasts or nothing), is_logit)
+    return OutputRelevance(torch.tensor(targets), torch.tensor(contrasts or nothing), is_logit)
 
 
 def rows(values: list[list[float]]) -> Tensor:
@@ -28,7 +30,7 @@ def rows(values: list[list[float]]) -> Tensor:
 
 def test_predicted_starts_from_one_at_the_largest_logit() -> None:
     wanted = rows([[0, 1, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1]])
-    assert torch.equal(Start.predicted(N).relevance(LOGITS), wanted)
+    assert torch.equal(OutputRelevance.predicted(N).relevance(LOGITS), wanted)
 
 
 def test_a_given_target_is_taken_whatever_is_predicted() -> None:
@@ -53,7 +55,7 @@ def test_a_logit_start_has_the_logits_of_target_and_contrast() -> None:
 
 
 def test_a_batch_may_mix_starts() -> None:
-    start = Start(
+    start = OutputRelevance(
         torch.tensor([0, -1, 1, 2]),
         torch.tensor([-1, 2, -1, 0]),
         torch.tensor([True, False, True, False]),
@@ -65,26 +67,26 @@ def test_a_batch_may_mix_starts() -> None:
 @pytest.mark.parametrize("logit", [False, True])
 def test_a_class_against_itself_starts_from_nothing(logit: bool) -> None:
     start = make([-1, 2, 0, 1], [1, 2, 0, 1], logit=logit)
-    assert not start.signs(LOGITS).any()
+    assert not start.one_hot_signs(LOGITS).any()
     assert not start.relevance(LOGITS).any()
-    assert not start.score(LOGITS).any()
+    assert not start.target_logit(LOGITS).any()
 
 
 def test_signs_do_not_depend_on_what_the_relevance_starts_from() -> None:
     plain, logit = (make([-1, 2, 0, 1], [0, -1, 2, 0], logit=one) for one in (False, True))
     wanted = rows([[-1, 1, 0], [0, 0, 1], [1, 0, -1], [-1, 1, 0]])
-    assert torch.equal(plain.signs(LOGITS), wanted)
-    assert torch.equal(logit.signs(LOGITS), wanted)
+    assert torch.equal(plain.one_hot_signs(LOGITS), wanted)
+    assert torch.equal(logit.one_hot_signs(LOGITS), wanted)
 
 
 def test_the_score_is_the_targets_logit_less_that_of_the_contrast() -> None:
-    found = make([-1, 2, 0, -1], [0, 1, -1, 1]).score(LOGITS)
+    found = make([-1, 2, 0, -1], [0, 1, -1, 1]).target_logit(LOGITS)
     assert found.tolist() == [2.0 - 0.5, 1.0 + 2.0, -4.0, 7.0 - 1.0]
 
 
 def test_fixing_puts_the_predicted_classes_in_and_keeps_the_rest() -> None:
     start = make([-1, 2, -1, 0], [0, 1, -1, 1], logit=True)
-    fixed = start.fix(LOGITS)
+    fixed = start.resolve_targets(LOGITS)
     assert fixed.targets.tolist() == [PREDICTED[0], 2, PREDICTED[2], 0]
     assert fixed.contrasts is start.contrasts
     assert fixed.is_logit is start.is_logit
@@ -92,8 +94,8 @@ def test_fixing_puts_the_predicted_classes_in_and_keeps_the_rest() -> None:
 
 
 def test_a_fixed_start_stays_at_its_target_when_other_logits_win() -> None:
-    fixed = Start.predicted(N).fix(LOGITS)
-    assert fixed.fix(-LOGITS).targets.tolist() == PREDICTED
+    fixed = OutputRelevance.predicted(N).resolve_targets(LOGITS)
+    assert fixed.resolve_targets(-LOGITS).targets.tolist() == PREDICTED
     assert fixed.relevance(-LOGITS).argmax(1).tolist() == PREDICTED
 
 
@@ -121,7 +123,7 @@ def test_relevance_has_the_logits_type_and_leaves_them_alone(dtype: torch.dtype)
 
 @pytest.mark.parametrize("n", [1, 5])
 def test_the_predicted_start_is_for_a_whole_batch_on_its_device(n: int) -> None:
-    start = Start.predicted(n, torch.device("meta"))
+    start = OutputRelevance.predicted(n, torch.device("meta"))
     for tensor in (start.targets, start.contrasts, start.is_logit):
         assert (tuple(tensor.shape), tensor.device.type) == ((n,), "meta")
     assert start.targets.dtype == start.contrasts.dtype == torch.int64
@@ -146,7 +148,7 @@ def by_loop(choices: list[tuple[int, int, bool]]) -> Tensor:
 @given(choices=CHOICES)
 def test_any_start_equals_a_loop_over_the_images(choices: list[tuple[int, int, bool]]) -> None:
     targets, contrasts, is_logit = (torch.tensor(column) for column in zip(*choices, strict=True))
-    start = Start(targets, contrasts, is_logit)
+    start = OutputRelevance(targets, contrasts, is_logit)
     assert torch.equal(start.relevance(LOGITS), by_loop(choices))
     plain = by_loop([(target, contrast, False) for target, contrast, _ in choices])
-    assert torch.equal(start.score(LOGITS), (plain * LOGITS).sum(1))
+    assert torch.equal(start.target_logit(LOGITS), (plain * LOGITS).sum(1))

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from zennit import attribution
 
-from service.lrp.attribution.output_relevance import Start
+from service.lrp.attribution.output_relevance import OutputRelevance
 from service.lrp.explainer import Explainer
 from service.methods import COMPOSITES, Method, Value, make_method
 from service.models.bundles import Bundle
@@ -41,11 +41,15 @@ def explainer(images: Tensor, shipped_bundle: Bundle) -> Explainer:
     return Explainer(reference_model().double(), box)
 
 
-def fixed(target: int, contrast: int = -1, *, is_logit: bool = False) -> Start:
-    return Start(torch.tensor([target]), torch.tensor([contrast]), torch.tensor([is_logit]))
+def fixed(target: int, contrast: int = -1, *, is_logit: bool = False) -> OutputRelevance:
+    return OutputRelevance(
+        torch.tensor([target]), torch.tensor([contrast]), torch.tensor([is_logit])
+    )
 
 
-def relevance_of(explainer: Explainer, images: Tensor, start: Start, method: Method) -> Tensor:
+def relevance_of(
+    explainer: Explainer, images: Tensor, start: OutputRelevance, method: Method
+) -> Tensor:
     return explainer.explain(images, [start], method).relevances[0]
 
 
@@ -56,7 +60,11 @@ def assert_same(found: Tensor, wanted: Tensor) -> None:
 @pytest.mark.parametrize("composite", COMPOSITES)
 @pytest.mark.parametrize("start", [fixed(4), fixed(2, 5), fixed(4, is_logit=True)], ids=str)
 def test_smooth_grad_equals_zennits_at_batch_1(
-    explainer: Explainer, images: Tensor, shipped_bundle: Bundle, composite: str, start: Start
+    explainer: Explainer,
+    images: Tensor,
+    shipped_bundle: Bundle,
+    composite: str,
+    start: OutputRelevance,
 ) -> None:
     method = make_method(composite, "smooth_grad", OURS["smooth_grad"])
     plain = make_method(composite, "gradient", {})
@@ -74,7 +82,11 @@ def test_smooth_grad_equals_zennits_at_batch_1(
 @pytest.mark.parametrize("start", [fixed(4), fixed(2, 5)], ids=str)
 @pytest.mark.parametrize("baseline", ["mean", "black", "white"])
 def test_integrated_gradients_equal_zennits_at_batch_1(
-    explainer: Explainer, images: Tensor, shipped_bundle: Bundle, start: Start, baseline: str
+    explainer: Explainer,
+    images: Tensor,
+    shipped_bundle: Bundle,
+    start: OutputRelevance,
+    baseline: str,
 ) -> None:
     method = make_method(None, "integrated_gradients", {"n_steps": 5, "baseline": baseline})
     attributor = attribution.IntegratedGradients(
@@ -94,7 +106,7 @@ def baseline_of(name: str, bundle: Bundle) -> Callable[[Tensor], Tensor]:
 @pytest.mark.parametrize("start", [fixed(4), fixed(2, 5)], ids=str)
 @pytest.mark.parametrize(("window", "stride"), [(8, 4), (8, 8), (9, 5), (32, 32)])
 def test_occlusion_equals_a_plain_loop(
-    explainer: Explainer, images: Tensor, start: Start, window: int, stride: int
+    explainer: Explainer, images: Tensor, start: OutputRelevance, window: int, stride: int
 ) -> None:
     method = make_method(None, "occlusion", {"window": window, "stride": stride})
     model, image = reference_model().double(), images[:1]
@@ -112,7 +124,7 @@ def test_occlusion_equals_a_plain_loop(
     assert torch.equal(found[0], found[1])
 
 
-def score(logits: Tensor, start: Start) -> Tensor:
+def score(logits: Tensor, start: OutputRelevance) -> Tensor:
     target, contrast = int(start.targets[0]), int(start.contrasts[0])
     return logits[0, target] - (logits[0, contrast] if contrast >= 0 else 0)
 
@@ -126,7 +138,7 @@ def test_integrated_gradients_are_complete_as_steps_grow(
         method = make_method(
             None, "integrated_gradients", {"n_steps": n_steps, "baseline": baseline}
         )
-        found = explainer.explain(images[:2], [Start.predicted(2)], method).found
+        found = explainer.explain(images[:2], [OutputRelevance.predicted(2)], method).found
         arrived, total = found.relevances[0].flatten(1).sum(1), found.totals[0]
         gaps.append(float((arrived - total).abs().mean() / total.abs().mean()))
     assert gaps[0] > gaps[1] > gaps[2]
@@ -155,7 +167,7 @@ def test_an_item_of_a_batch_equals_it_alone(
     method = make_method(None, name, OURS[name])
     n = len(images)
     targets = torch.arange(n) - 1  # of which the first is the predicted class
-    start = Start(targets, torch.full((n,), -1), torch.zeros(n) > 0)
+    start = OutputRelevance(targets, torch.full((n,), -1), torch.zeros(n) > 0)
     together = relevance_of(explainer, images, start, method)
     for row in range(n):
         alone = relevance_of(explainer, images[row : row + 1], fixed(row - 1), method)
@@ -166,7 +178,7 @@ def test_the_target_is_that_of_the_clean_image(explainer: Explainer, images: Ten
     """However strong the noise: its samples are predicted as something else."""
     method = make_method("none", "smooth_grad", {"n_samples": 8, "noise_level": 1.0})
     clean = int(explainer.predict(images[:1]).argmax())
-    found = relevance_of(explainer, images[:1], Start.predicted(1), method)
+    found = relevance_of(explainer, images[:1], OutputRelevance.predicted(1), method)
     assert torch.equal(found, relevance_of(explainer, images[:1], fixed(clean), method))
 
 
@@ -182,7 +194,9 @@ def test_the_seed_is_the_noise(explainer: Explainer, images: Tensor) -> None:
 def test_one_sample_is_the_image_itself(explainer: Explainer, images: Tensor) -> None:
     one = make_method("epsilon_plus", "smooth_grad", {"n_samples": 1})
     plain = make_method("epsilon_plus", "gradient", {})
-    found = (relevance_of(explainer, images[:2], Start.predicted(2), m) for m in (one, plain))
+    found = (
+        relevance_of(explainer, images[:2], OutputRelevance.predicted(2), m) for m in (one, plain)
+    )
     assert torch.equal(*found)
 
 
@@ -195,11 +209,11 @@ def test_smooth_grad_has_layers_and_conserves_as_its_composite_does(
         {"n_samples": 5, "zero_bias": True, "epsilon": 1e-9, "stabilizer": 1e-9},
         layer="features.6",
     )
-    found = explainer.explain(images[:2], [Start.predicted(2)], method)
+    found = explainer.explain(images[:2], [OutputRelevance.predicted(2)], method)
     assert found.relevances[0].shape == (2, 128, 16, 16)
-    assert found.taps[-1] == "features.6"
+    assert found.recorded_layers[-1] == "features.6"
     torch.testing.assert_close(
-        found.found.sums[0], torch.ones(2, len(found.taps)).double(), rtol=0, atol=1e-5
+        found.found.sums[0], torch.ones(2, len(found.recorded_layers)).double(), rtol=0, atol=1e-5
     )
 
 
@@ -212,7 +226,9 @@ def test_samples_and_steps_are_all_computed_whatever_fits_into_a_pass(n: int, ba
     model = nn.Sequential(nn.Flatten(), last).double()
     explainer, images = Explainer(model), torch.randn(batch, 3, 4, 4).double()
     weight = last.weight[1].detach().view(3, 4, 4)
-    start = Start(torch.ones(batch).long(), torch.full((batch,), -1), torch.zeros(batch) > 0)
+    start = OutputRelevance(
+        torch.ones(batch).long(), torch.full((batch,), -1), torch.zeros(batch) > 0
+    )
     noisy = make_method("none", "smooth_grad", {"n_samples": n})
     assert_same(relevance_of(explainer, images, start, noisy), weight.expand_as(images))
     stepped = make_method(None, "integrated_gradients", {"n_steps": n})

@@ -12,7 +12,12 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn import functional
 
-from service.lrp.cpu.conv2d import SteadyConv2d, convolve, output_padding, steady
+from service.lrp.cpu.conv2d import (
+    BatchInvariantConv2d,
+    batch_invariant_conv2d,
+    make_convolutions_batch_invariant,
+    output_padding,
+)
 
 LIMITS = {torch.float64: 1e-12, torch.float32: 1e-4}
 BATCHES = range(1, 18)
@@ -53,9 +58,11 @@ def assert_same(found: Tensor, wanted: Tensor) -> None:
     torch.testing.assert_close(found, wanted, rtol=limit, atol=limit)
 
 
-def steady_layer(weight: Tensor, bias: Tensor | None, arguments: tuple[Any, ...]) -> SteadyConv2d:
+def steady_layer(
+    weight: Tensor, bias: Tensor | None, arguments: tuple[Any, ...]
+) -> BatchInvariantConv2d:
     stride, padding, dilation, groups = arguments
-    layer = SteadyConv2d(
+    layer = BatchInvariantConv2d(
         weight.shape[1] * groups,
         len(weight),
         (weight.shape[2], weight.shape[3]),
@@ -76,7 +83,7 @@ def steady_layer(weight: Tensor, bias: Tensor | None, arguments: tuple[Any, ...]
 def test_a_convolution_equals_torchs(dtype: torch.dtype, drawn: dict[str, Any]) -> None:
     x, weight, bias = make(drawn, dtype)
     wanted = functional.conv2d(x, weight, bias, *drawn["arguments"])
-    assert_same(convolve(x, weight, bias, *drawn["arguments"]), wanted)
+    assert_same(batch_invariant_conv2d(x, weight, bias, *drawn["arguments"]), wanted)
 
 
 @pytest.mark.parametrize("dtype", LIMITS, ids=str)
@@ -103,21 +110,21 @@ def test_a_steady_layer_takes_paddings_by_name(padding: str, kernel: int) -> Non
     torch.manual_seed(0)
     plain = nn.Conv2d(2, 3, kernel, padding=padding)
     layer = copy.deepcopy(plain)
-    steady(layer)
-    assert isinstance(layer, SteadyConv2d)
+    make_convolutions_batch_invariant(layer)
+    assert isinstance(layer, BatchInvariantConv2d)
     x = torch.randn(2, 2, 8, 8)
     assert_same(layer(x).detach(), plain(x).detach())
 
 
 def test_a_steady_layer_gives_its_weight_no_gradient() -> None:
-    layer, x = SteadyConv2d(2, 3, 3), torch.randn(1, 2, 5, 5, requires_grad=True)
+    layer, x = BatchInvariantConv2d(2, 3, 3), torch.randn(1, 2, 5, 5, requires_grad=True)
     layer(x).sum().backward()
     assert x.grad is not None
     assert layer.weight.grad is None
 
 
 def test_a_gradient_is_not_differentiated_again() -> None:
-    layer, x = SteadyConv2d(2, 3, 3), torch.randn(1, 2, 5, 5, requires_grad=True)
+    layer, x = BatchInvariantConv2d(2, 3, 3), torch.randn(1, 2, 5, 5, requires_grad=True)
     s = torch.ones(1, 3, 3, 3, requires_grad=True)  # a gradient that needs one itself
     (gradient,) = torch.autograd.grad(layer(x), x, s, create_graph=True)
     with pytest.raises(RuntimeError, match="once_differentiable"):
@@ -133,7 +140,7 @@ def test_an_image_in_a_batch_gives_bitwise_the_same_as_alone(
 ) -> None:
     torch.manual_seed(0)
     layer = nn.Conv2d(n_in, n_out, kernel, padding=1)
-    steady(layer)
+    make_convolutions_batch_invariant(layer)
     images = torch.randn(BATCHES[-1], n_in, side, side).contiguous(memory_format=layout)
     with torch.no_grad():
         alone = [layer(images[row : row + 1])[0] for row in range(len(images))]
@@ -155,16 +162,16 @@ def network() -> nn.Sequential:
 
 def test_all_convolutions_that_pad_with_zeros_become_steady_and_no_others() -> None:
     model = network()
-    steady(model)
+    make_convolutions_batch_invariant(model)
     kinds = [type(module) for module in model.modules() if isinstance(module, nn.Conv2d)]
-    assert kinds == [SteadyConv2d, nn.Conv2d, SteadyConv2d, nn.Conv2d]
+    assert kinds == [BatchInvariantConv2d, nn.Conv2d, BatchInvariantConv2d, nn.Conv2d]
     assert type(model[-1]) is nn.Linear
 
 
 def test_a_steady_network_computes_what_it_did() -> None:
     model, images = network(), torch.randn(2, 3, 6, 6)
     before = model(images)
-    steady(model)
+    make_convolutions_batch_invariant(model)
     assert_same(model(images), before)
 
 
@@ -174,14 +181,14 @@ class Own(nn.Conv2d):
 
 def test_a_subclass_stays_as_it_is() -> None:
     layer = Own(2, 2, 3)
-    steady(layer)
+    make_convolutions_batch_invariant(layer)
     assert type(layer) is Own
     assert layer.weight.is_contiguous()
 
 
 def test_a_convolution_elsewhere_than_on_a_cpu_stays_as_it_is() -> None:
     layer = nn.Conv2d(2, 2, 3, device="meta")
-    steady(layer)
+    make_convolutions_batch_invariant(layer)
     assert type(layer) is nn.Conv2d
 
 

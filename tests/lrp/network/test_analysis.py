@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torch import Tensor, fx, nn
 from torch.nn import functional
 
-from service.lrp.attribution.output_relevance import Start
+from service.lrp.attribution.output_relevance import OutputRelevance
 from service.lrp.network.analysis import (
     crossed_by_all,
     is_transparent,
@@ -24,7 +24,7 @@ from service.lrp.network.analysis import (
 from service.lrp.network.canonize import canonize
 from service.lrp.rules.assignment import assign_rules
 from service.lrp.rules.modified_weights import ModifiedWeights
-from service.lrp.twin import make_twin, with_taps
+from service.lrp.twin import make_twin, with_recorded_layers
 from service.methods import RULES, Assignment, make_method
 from tests.lrp.networks import box, make_images, random_networks, settle
 
@@ -177,7 +177,7 @@ def gets_none(
     given = {name: Assignment(name, rule).resolve({}) for name, rule in rules.items()}
     twin = make_twin(network, given, ModifiedWeights(), box(torch.float64))
     images = make_images(2, 8, torch.float64).requires_grad_()
-    logits, tapped = with_taps(twin, [node])(images)
+    logits, tapped = with_recorded_layers(twin, [node])(images)
     (relevance,) = torch.autograd.grad(logits, tapped, logits.detach())
     is_there = tapped[0] <= 0 if below else tapped[0] == 0
     assert is_there.any()
@@ -237,16 +237,16 @@ def test_what_gets_no_relevance_at_zero_or_below_gets_none(
     graph = canonize(network)
     rules = assign_rules(graph, make_method(name, "gradient", {}))
     sets = vanishing(graph, {layer: one.rule for layer, one in rules.items()})
-    taps = [node for node in graph.graph.nodes if node in sets[0] | sets[1]]
-    taps = [node for node in taps if node.op != "placeholder"]
+    recorded_layers = [node for node in graph.graph.nodes if node in sets[0] | sets[1]]
+    recorded_layers = [node for node in recorded_layers if node.op != "placeholder"]
     twin = make_twin(graph, rules, ModifiedWeights(), box(torch.float64))
     images = make_images(2, SIDE, torch.float64, seed).requires_grad_()
     values = Values(graph)
     values.run(images.detach())
-    logits, tapped = with_taps(twin, taps)(images)
-    start = Start.predicted(2).relevance(logits.detach())
+    logits, tapped = with_recorded_layers(twin, recorded_layers)(images)
+    start = OutputRelevance.predicted(2).relevance(logits.detach())
     arrived = torch.autograd.grad(logits, tapped, start, materialize_grads=True)
-    for node, relevance in zip(taps, arrived, strict=True):
+    for node, relevance in zip(recorded_layers, arrived, strict=True):
         value = values.values[node]
         is_without = value <= 0 if node in sets[1] else value == 0
         assert relevance[is_without].abs().sum() == 0

@@ -66,17 +66,20 @@ def test_a_kind_is_the_class_that_the_author_wrote(vgg: Network) -> None:
 @pytest.mark.parametrize("name", SIDES)
 def test_relevance_is_counted_where_all_paths_cross(name: str) -> None:
     network = resident(name)
-    taps = network.taps(INPUT)
-    positions = [list(tap.graph.nodes).index(tap) for tap in taps]
+    recorded_layers = network.recorded_layers(INPUT)
+    positions = [list(tap.graph.nodes).index(tap) for tap in recorded_layers]
     assert positions == sorted(positions, reverse=True)
-    assert not any(is_reached_without(tap.graph, tap) for tap in taps)
-    assert taps[0].target == list(network.layers)[-1]  # the logits
-    kinds = [type(network.module.get_submodule(layer)) for layer in names_of(taps)]
+    assert not any(is_reached_without(tap.graph, tap) for tap in recorded_layers)
+    assert recorded_layers[0].target == list(network.layers)[-1]  # the logits
+    kinds = [type(network.module.get_submodule(layer)) for layer in names_of(recorded_layers)]
     assert nn.ReLU not in kinds  # it hands on what comes
 
 
 def test_relevance_of_a_layer_is_counted_from_the_output_to_it(residual: Network) -> None:
-    inside, crossed = residual.taps("layer4.0.conv1"), residual.taps("layer4.0.sum")
+    inside, crossed = (
+        residual.recorded_layers("layer4.0.conv1"),
+        residual.recorded_layers("layer4.0.sum"),
+    )
     assert names_of(inside)[-1] == "layer4.0.conv1"
     assert names_of(inside)[:2] == ("fc", "avgpool")
     assert names_of(crossed)[-1] == "layer4.0.sum"
@@ -86,18 +89,18 @@ def test_relevance_of_a_layer_is_counted_from_the_output_to_it(residual: Network
 
 def test_the_logits_are_counted_even_where_an_activation_gives_them() -> None:
     network = Network(nn.Sequential(nn.Flatten(), nn.Linear(12, 3), nn.ReLU(), nn.Linear(3, 2)))
-    assert names_of(network.taps(INPUT)) == ("3", "1")
+    assert names_of(network.recorded_layers(INPUT)) == ("3", "1")
     network = Network(nn.Sequential(nn.Flatten(), nn.Linear(12, 2), nn.ReLU()))
-    assert names_of(network.taps(INPUT)) == ("2", "1")
+    assert names_of(network.recorded_layers(INPUT)) == ("2", "1")
 
 
 def test_a_layer_that_is_not_there_is_refused_with_some_that_are(residual: Network) -> None:
     some = ", ".join([INPUT, *list(residual.layers)[:19]])
     with pytest.raises(OptionError) as refused:
-        residual.taps("conv7")
+        residual.recorded_layers("conv7")
     assert refused.value.detail.endswith(f"must be one of: {some}, ...")
     with pytest.raises(OptionError) as refused:
-        Network(nn.Sequential(nn.Conv2d(3, 2, 1), nn.ReLU(), nn.Flatten())).taps("2")
+        Network(nn.Sequential(nn.Conv2d(3, 2, 1), nn.ReLU(), nn.Flatten())).recorded_layers("2")
     assert refused.value.detail.endswith("must be one of: input, 0, 1")
 
 
@@ -121,7 +124,7 @@ def test_a_network_without_a_graph_has_no_layers_and_says_why(is_traced: bool) -
     network = Network(model, is_traced=is_traced)
     assert network.graph is None
     assert network.layers == {}
-    assert network.taps(INPUT) == []
+    assert network.recorded_layers(INPUT) == []
     why = "control flow" if is_traced else "its graph does not compute what it does"
     assert why in network.why_untraceable
     images = make_images(2, 8, torch.float32)

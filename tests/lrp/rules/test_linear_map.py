@@ -1,4 +1,4 @@
-"""The affine maps: torch's own layers forward, and autograd's way back."""
+"""Linear maps: torch's own layers forward, and autograd's gradient."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from service.lrp.cpu.conv2d import SteadyConv2d
-from service.lrp.rules.linear_map import AffineMap, affine_map
+from service.lrp.cpu.conv2d import BatchInvariantConv2d
+from service.lrp.rules.linear_map import LinearMap, make_linear_map
 
 LIMIT = 1e-12
 STABILIZER = 1e-3
@@ -77,8 +77,8 @@ def layers() -> st.SearchStrategy[Case]:
     return st.one_of(linear_layers(), convolutions())
 
 
-def map_of(layer: nn.Module) -> AffineMap:
-    found = affine_map(layer)
+def map_of(layer: nn.Module) -> LinearMap:
+    found = make_linear_map(layer)
     assert found is not None
     return found
 
@@ -98,7 +98,7 @@ def pull_by_autograd(layer: nn.Module, x: Tensor, s: Tensor) -> Tensor:
 @given(case=layers())
 def test_push_computes_what_the_layer_computes(case: Case) -> None:
     layer, x = case.make()
-    assert_same(map_of(layer).push(x, layer.weight, layer.bias), layer(x))
+    assert_same(map_of(layer).forward(x, layer.weight, layer.bias), layer(x))
 
 
 @pytest.mark.filterwarnings(EVEN_SAME)
@@ -107,7 +107,7 @@ def test_push_computes_what_the_layer_computes(case: Case) -> None:
 def test_pull_is_autograds_vector_jacobian_product(case: Case) -> None:
     layer, x = case.make()
     s = torch.randn_like(layer(x))
-    assert_same(map_of(layer).pull(s, layer.weight, x), pull_by_autograd(layer, x, s))
+    assert_same(map_of(layer).transpose(s, layer.weight, x), pull_by_autograd(layer, x, s))
 
 
 @pytest.mark.filterwarnings(EVEN_SAME)
@@ -115,12 +115,12 @@ def test_pull_is_autograds_vector_jacobian_product(case: Case) -> None:
 @given(case=layers(), scale=st.floats(-2, 2))
 def test_any_weight_of_the_same_shape_can_be_mapped_with(case: Case, scale: float) -> None:
     layer, x = case.make()
-    affine, other = map_of(layer), layer.weight * scale + 0.5
+    linear_map, other = map_of(layer), layer.weight * scale + 0.5
     layer.weight.copy_(other)
     layer.bias = None
     s = torch.randn_like(layer(x))
-    assert_same(affine.push(x, other, None), layer(x))
-    assert_same(affine.pull(s, other, x), pull_by_autograd(layer, x, s))
+    assert_same(linear_map.forward(x, other, None), layer(x))
+    assert_same(linear_map.transpose(s, other, x), pull_by_autograd(layer, x, s))
 
 
 @pytest.mark.filterwarnings(EVEN_SAME)
@@ -128,13 +128,13 @@ def test_any_weight_of_the_same_shape_can_be_mapped_with(case: Case, scale: floa
 @given(case=layers())
 def test_spread_divides_evenly_among_the_inputs_that_an_output_sees(case: Case) -> None:
     layer, x = case.make()
-    affine, weight = map_of(layer), layer.weight.clone()
+    linear_map, weight = map_of(layer), layer.weight.clone()
     layer.weight.fill_(1.0)
     layer.bias = None
     n_seen = layer(torch.ones_like(x))  # zeros beyond the edge are no inputs
     s = torch.randn_like(n_seen)
     wanted = pull_by_autograd(layer, x, s / (n_seen + STABILIZER))
-    assert_same(affine.spread(s, weight, x, STABILIZER), wanted)
+    assert_same(linear_map.spread_uniformly(s, weight, x, STABILIZER), wanted)
 
 
 @pytest.mark.filterwarnings(EVEN_SAME)
@@ -142,10 +142,10 @@ def test_spread_divides_evenly_among_the_inputs_that_an_output_sees(case: Case) 
 @given(case=layers())
 def test_spread_conserves_where_each_output_sees_an_input(case: Case) -> None:
     layer, x = case.make()
-    affine = map_of(layer)
-    n_seen = affine.push(torch.ones_like(x), torch.ones_like(layer.weight), None)
+    linear_map = map_of(layer)
+    n_seen = linear_map.forward(torch.ones_like(x), torch.ones_like(layer.weight), None)
     s = torch.randn_like(n_seen) * (n_seen > 0)
-    found = affine.spread(s, layer.weight, x, 1e-100)
+    found = linear_map.spread_uniformly(s, layer.weight, x, 1e-100)
     torch.testing.assert_close(found.sum(), s.sum(), rtol=1e-10, atol=1e-10)
 
 
@@ -154,9 +154,9 @@ def test_spread_conserves_where_each_output_sees_an_input(case: Case) -> None:
 @given(case=layers())
 def test_a_value_for_each_output_channel_is_shaped_like_a_bias(case: Case) -> None:
     layer, x = case.make()
-    affine, values = map_of(layer), torch.randn(layer.weight.shape[0], dtype=torch.float64)
-    added = affine.push(x, layer.weight, None) + affine.as_bias(values)
-    assert_same(added, affine.push(x, layer.weight, values))
+    linear_map, values = map_of(layer), torch.randn(layer.weight.shape[0], dtype=torch.float64)
+    added = linear_map.forward(x, layer.weight, None) + linear_map.reshape_bias(values)
+    assert_same(added, linear_map.forward(x, layer.weight, values))
 
 
 @pytest.mark.parametrize(
@@ -169,7 +169,7 @@ def test_inputs_beyond_the_last_stride_get_their_part_or_nothing(
     layer = nn.Conv2d(2, 3, kernel, stride, padding, dilation).double()
     x = torch.randn(2, 2, side, side + 1, dtype=torch.float64)
     s = torch.randn_like(layer(x)).detach()
-    found = map_of(layer).pull(s, layer.weight.detach(), x)
+    found = map_of(layer).transpose(s, layer.weight.detach(), x)
     assert found.shape == x.shape
     assert_same(found, pull_by_autograd(layer, x, s))
 
@@ -178,11 +178,11 @@ def test_inputs_beyond_the_last_stride_get_their_part_or_nothing(
 @pytest.mark.filterwarnings(EVEN_SAME)
 def test_a_steady_convolution_has_the_same_map(kernel: int) -> None:
     torch.manual_seed(0)
-    layer = SteadyConv2d(2, 3, kernel, padding="same").double().requires_grad_(False)
+    layer = BatchInvariantConv2d(2, 3, kernel, padding="same").double().requires_grad_(False)
     x = torch.randn(1, 2, 7, 6, dtype=torch.float64)
     s = torch.randn_like(layer(x))
-    assert_same(map_of(layer).push(x, layer.weight, layer.bias), layer(x))
-    assert_same(map_of(layer).pull(s, layer.weight, x), pull_by_autograd(layer, x, s))
+    assert_same(map_of(layer).forward(x, layer.weight, layer.bias), layer(x))
+    assert_same(map_of(layer).transpose(s, layer.weight, x), pull_by_autograd(layer, x, s))
 
 
 class Doubled(nn.Conv2d):
@@ -212,4 +212,4 @@ class DoubledLinear(nn.Linear):
     ids=lambda layer: type(layer).__name__,
 )
 def test_a_layer_whose_forward_pass_is_not_known_exactly_has_no_map(layer: nn.Module) -> None:
-    assert affine_map(layer) is None
+    assert make_linear_map(layer) is None

@@ -119,26 +119,26 @@ def made_by(explainer: Explainer) -> list[weakref.ref[Tensor]]:
 
 def test_twins_of_a_network_share_and_the_last_one_takes_them_along() -> None:
     explainer = small_explainer()
-    explainer.way(make_method("epsilon_plus", "gradient", {}))
+    explainer.prepare(make_method("epsilon_plus", "gradient", {}))
     made = made_by(explainer)
-    explainer.way(make_method("epsilon_plus", "gradient", {"epsilon": 0.1}))
+    explainer.prepare(make_method("epsilon_plus", "gradient", {"epsilon": 0.1}))
     assert made
     assert {id(ref()) for ref in made_by(explainer)} == {id(ref()) for ref in made}
-    explainer._ways.popitem(last=False)
+    explainer._prepared.popitem(last=False)
     gc.collect()
     assert all(ref() is not None for ref in made)
-    explainer._ways.clear()
-    explainer.way(make_method("none", "gradient", {}))
+    explainer._prepared.clear()
+    explainer.prepare(make_method("none", "gradient", {}))
     gc.collect()
     assert all(ref() is None for ref in made)
 
 
 def test_a_twin_that_is_dropped_is_freed_though_no_other_takes_its_place() -> None:
     explainer = small_explainer()
-    explainer.way(make_method("epsilon_plus", "gradient", {}))
+    explainer.prepare(make_method("epsilon_plus", "gradient", {}))
     made = made_by(explainer)
     assert made
-    explainer._ways.clear()
+    explainer._prepared.clear()
     gc.collect()
     assert all(ref() is None for ref in made)
 
@@ -155,8 +155,8 @@ def uncollected() -> Iterator[None]:
 @pytest.mark.usefixtures("uncollected")
 def test_a_twin_that_is_dropped_is_freed_at_once() -> None:
     explainer = small_explainer()
-    explainer.way(make_method("epsilon_plus", "gradient", {}))
+    explainer.prepare(make_method("epsilon_plus", "gradient", {}))
     made = made_by(explainer)
-    explainer._ways.clear()
+    explainer._prepared.clear()
     assert made
     assert all(ref() is None for ref in made)
