@@ -118,11 +118,14 @@ def comparison(workers: int, seconds: int) -> Iterator[Comparison]:
     """Start the service and its peers, and pause them."""
     commands = (product(workers), peer("naive"), peer("threads"), peer("lit"))
     with ExitStack() as stack, tempfile.TemporaryDirectory() as folder:
-        servers = []
-        for command in commands:
-            servers.append(stack.enter_context(started(*command)))
-            servers[-1].pause()  # so that it does not slow down the start of the next one
-        yield Comparison(*servers, seconds=seconds, folder=Path(folder))
+
+        def start(command: Sequence[str]) -> Server:
+            server = stack.enter_context(started(*command))
+            server.pause()  # so that it does not slow down the start of the next one
+            return server
+
+        ours, naive, threads, lit = (start(command) for command in commands)
+        yield Comparison(ours, naive, threads, lit, seconds, Path(folder))
 
 
 def spread(values: Sequence[float]) -> str:
