@@ -7,7 +7,7 @@ from lrpserve_client.errors import (
     ClientError,
     RequestRefused,
     ServiceUnreachable,
-    UnreadableAnswer,
+    UnreadableResponse,
 )
 from lrpserve_client.results import Explanation, ImageBox, Model, Prediction, Score
 
@@ -24,5 +24,5 @@ __all__ = [
     "RequestRefused",
     "Score",
     "ServiceUnreachable",
-    "UnreadableAnswer",
+    "UnreadableResponse",
 ]

@@ -1,4 +1,4 @@
-"""The clients: they send and sleep, one on a thread, the other on an event loop."""
+"""The clients, blocking and asyncio: they send requests, and sleep between retries."""
 
 from __future__ import annotations
 
@@ -18,21 +18,23 @@ from lrpserve_client.retries import Outcome, Retries
 
 
 class Client:
-    """Ask a service; use it as a context manager, or call `close`.
+    """A client for scripts and notebooks; a context manager that closes its connections.
 
     Parameters
     ----------
     url : str
-        Where the service is.
+        The address of the service.
     api_key : str, optional
         Sent as `Authorization: Bearer`.
     timeout_s : float
-        For each step of a request: to connect, to send, to wait for the answer.
-    max_retries, max_wait_s
-        How often a request is sent again after a 429, while the service starts, or when the
-        connection cannot be made; and the most seconds of pauses between.
+        For each step of a request: connecting, sending, waiting for the response.
+    max_retries : int
+        How often a request is sent again after a 429, while the service starts, or when no
+        connection could be made.
+    max_wait_s : float
+        Bound of all pauses between the retries of a request.
     transport : httpx.BaseTransport, optional
-        What sends instead of the network.
+        Replaces the network, in tests for example.
     """
 
     def __init__(
@@ -51,8 +53,8 @@ class Client:
         )
 
     def predict(self, image: ImageSource, **options: Any) -> Prediction:
-        """Ask for the best classes of an image; options as `/predict` has them."""
-        return self._ask(exchange.prediction(image, options))
+        """Predict the best classes of an image; the options are those of `/predict`."""
+        return self._run(exchange.predict(image, options))
 
     @overload
     def explain(
@@ -65,18 +67,18 @@ class Client:
     def explain(
         self, image: ImageSource, *, targets: Sequence[str | int] | None = None, **options: Any
     ) -> Explanation | tuple[Explanation, ...]:
-        """Ask for the relevance of one class, or of each in `targets`; options as `/explain`'s."""
+        """Explain one class, or each of `targets`; the options are those of `/explain`."""
         if targets is not None:
-            return self._ask(exchange.explanations(image, {**options, "targets": list(targets)}))
-        return self._ask(exchange.explanations(image, options))[0]
+            return self._run(exchange.explain(image, {**options, "targets": list(targets)}))
+        return self._run(exchange.explain(image, options))[0]
 
     def models(self) -> tuple[Model, ...]:
-        """All models that are served."""
-        return self._ask(exchange.models())
+        """List the models that are served."""
+        return self._run(exchange.models())
 
     def model(self, name: str) -> Model:
-        """One of them."""
-        return self._ask(exchange.model(name))
+        """Describe a model."""
+        return self._run(exchange.model(name))
 
     def close(self) -> None:
         """Close the connections."""
@@ -93,26 +95,26 @@ class Client:
     ) -> None:
         self.close()
 
-    def _ask(self, asked: Exchange[Result]) -> Result:
+    def _run(self, request: Exchange[Result]) -> Result:
         attempts = self._retries.attempts()
         pause_s = next(attempts)
         while True:
             time.sleep(pause_s)
-            outcome = self._send(asked)
+            outcome = self._send(request)
             try:
                 pause_s = attempts.send(outcome)
             except StopIteration as last:
-                return asked.result(last.value)
+                return request.result(last.value)
 
-    def _send(self, asked: Exchange[Any]) -> Outcome:
+    def _send(self, request: Exchange[Any]) -> Outcome:
         try:
-            return self._http.request(asked.method, asked.path, json=asked.json)
+            return self._http.request(request.method, request.path, json=request.json)
         except httpx.TransportError as error:
             return error
 
 
 class AsyncClient:
-    """`Client` for an event loop: the same arguments and methods, which are awaited."""
+    """The client for asyncio: `Client` with methods that are awaited."""
 
     def __init__(
         self,
@@ -130,8 +132,8 @@ class AsyncClient:
         )
 
     async def predict(self, image: ImageSource, **options: Any) -> Prediction:
-        """Ask for the best classes of an image; options as `/predict` has them."""
-        return await self._ask(exchange.prediction(image, options))
+        """Predict the best classes of an image; the options are those of `/predict`."""
+        return await self._run(exchange.predict(image, options))
 
     @overload
     async def explain(
@@ -144,19 +146,19 @@ class AsyncClient:
     async def explain(
         self, image: ImageSource, *, targets: Sequence[str | int] | None = None, **options: Any
     ) -> Explanation | tuple[Explanation, ...]:
-        """Ask for the relevance of one class, or of each in `targets`; options as `/explain`'s."""
+        """Explain one class, or each of `targets`; the options are those of `/explain`."""
         if targets is not None:
-            asked = exchange.explanations(image, {**options, "targets": list(targets)})
-            return await self._ask(asked)
-        return (await self._ask(exchange.explanations(image, options)))[0]
+            several = exchange.explain(image, {**options, "targets": list(targets)})
+            return await self._run(several)
+        return (await self._run(exchange.explain(image, options)))[0]
 
     async def models(self) -> tuple[Model, ...]:
-        """All models that are served."""
-        return await self._ask(exchange.models())
+        """List the models that are served."""
+        return await self._run(exchange.models())
 
     async def model(self, name: str) -> Model:
-        """One of them."""
-        return await self._ask(exchange.model(name))
+        """Describe a model."""
+        return await self._run(exchange.model(name))
 
     async def close(self) -> None:
         """Close the connections."""
@@ -173,20 +175,20 @@ class AsyncClient:
     ) -> None:
         await self.close()
 
-    async def _ask(self, asked: Exchange[Result]) -> Result:
+    async def _run(self, request: Exchange[Result]) -> Result:
         attempts = self._retries.attempts()
         pause_s = next(attempts)
         while True:
             await asyncio.sleep(pause_s)
-            outcome = await self._send(asked)
+            outcome = await self._send(request)
             try:
                 pause_s = attempts.send(outcome)
             except StopIteration as last:
-                return asked.result(last.value)
+                return request.result(last.value)
 
-    async def _send(self, asked: Exchange[Any]) -> Outcome:
+    async def _send(self, request: Exchange[Any]) -> Outcome:
         try:
-            return await self._http.request(asked.method, asked.path, json=asked.json)
+            return await self._http.request(request.method, request.path, json=request.json)
         except httpx.TransportError as error:
             return error
 

@@ -1,9 +1,9 @@
-"""What can go wrong for a client.
+"""The errors of the client.
 
 ClientError
-  - ServiceUnreachable   nothing answers there, or not in time
-  - RequestRefused       the service answered with a problem, which says what to do
-  - UnreadableAnswer     what answers there is not this service
+  - ServiceUnreachable   no response from the address, or not in time
+  - RequestRefused       the service responded with a problem, which says what to do
+  - UnreadableResponse   the response is not one of lrpserve
 """
 
 from __future__ import annotations
@@ -14,34 +14,34 @@ from typing import Any
 
 
 class ClientError(Exception):
-    """Whatever goes wrong between this client and the service."""
+    """The base of all errors of the client."""
 
 
 class ServiceUnreachable(ClientError):
-    """Nothing answers at the address, or not in time."""
+    """No response from the address, or not in time."""
 
 
-class UnreadableAnswer(ClientError):
-    """What answers at the address does not speak as the service does."""
+class UnreadableResponse(ClientError):
+    """The response is not one of lrpserve: another program listens at the address."""
 
 
 @dataclass(frozen=True)
 class OptionProblem:
-    """An option that is wrong, and what is allowed."""
+    """An invalid option, and what is allowed."""
 
     option: str
     detail: str
 
 
 class RequestRefused(ClientError):
-    """The service answered with a problem (RFC 9457).
+    """The service responded with a problem (RFC 9457).
 
     Attributes
     ----------
     type, title, status, detail, request_id
-        As the service gave them; `detail` says what to do.
+        The members of the problem; `detail` says what to do.
     errors : tuple of OptionProblem
-        The options that are wrong, where that is the problem.
+        The invalid options; empty for problems of another type.
     """
 
     def __init__(self, problem: Mapping[str, Any], status: int) -> None:
@@ -51,7 +51,7 @@ class RequestRefused(ClientError):
         self.detail = str(problem.get("detail", ""))
         self.request_id = str(problem.get("request_id", ""))
         self.errors = tuple(
-            OptionProblem(str(one["option"]), str(one["detail"]))
-            for one in problem.get("errors") or ()
+            OptionProblem(str(error["option"]), str(error["detail"]))
+            for error in problem.get("errors") or ()
         )
         super().__init__(f"{status} {self.title}: {self.detail}")

@@ -1,4 +1,4 @@
-"""What both clients share: requests in, results out."""
+"""Requests and the parsing of their responses, for both clients."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from urllib.parse import quote
 import httpx
 import numpy as np
 
-from lrpserve_client.errors import RequestRefused, ServiceUnreachable, UnreadableAnswer
+from lrpserve_client.errors import RequestRefused, ServiceUnreachable, UnreadableResponse
 from lrpserve_client.images import ImageSource, image_bytes
 from lrpserve_client.results import (
     Explanation,
@@ -28,53 +28,52 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class Exchange(Generic[Result]):
-    """A request, and how its answer becomes a result."""
+    """A request, and the function that parses its response."""
 
     method: str
     path: str
-    read: Callable[[Any, Mapping[str, float]], Result]
+    parse: Callable[[Any, Mapping[str, float]], Result]
     json: Mapping[str, Any] | None = None
 
     def result(self, outcome: Outcome) -> Result:
-        """The result of the last outcome, or its error."""
+        """Parse a response, or raise the error that the outcome is."""
         if isinstance(outcome, httpx.TransportError):
             raise ServiceUnreachable(_describe(outcome)) from outcome
-        answer = _json(outcome)
+        content = _json(outcome)
         if not outcome.is_success:
-            raise RequestRefused(answer, outcome.status_code)
+            raise RequestRefused(content, outcome.status_code)
         try:
-            return self.read(answer, timing_ms(outcome.headers.get("Server-Timing", "")))
+            return self.parse(content, timing_ms(outcome.headers.get("Server-Timing", "")))
         except (KeyError, TypeError, ValueError) as error:
-            raise UnreadableAnswer(f"{outcome.url} does not answer as lrpserve does") from error
+            message = f"the response of {outcome.url} is not one of lrpserve"
+            raise UnreadableResponse(message) from error
 
 
-def prediction(image: ImageSource, options: Mapping[str, Any]) -> Exchange[Prediction]:
-    """Ask for the classes of an image."""
+def predict(image: ImageSource, options: Mapping[str, Any]) -> Exchange[Prediction]:
+    """`POST /predict`."""
     return Exchange("POST", "/predict", read_prediction, _body(image, options))
 
 
-def explanations(
-    image: ImageSource, options: Mapping[str, Any]
-) -> Exchange[tuple[Explanation, ...]]:
-    """Ask for the relevance, and for its picture if nothing else is said."""
-    asked = {"output": "heatmap,relevance", **options}
-    return Exchange("POST", "/explain", read_explanations, _body(image, asked))
+def explain(image: ImageSource, options: Mapping[str, Any]) -> Exchange[tuple[Explanation, ...]]:
+    """`POST /explain`, with the heatmap and the relevance unless `output` says otherwise."""
+    options = {"output": "heatmap,relevance", **options}
+    return Exchange("POST", "/explain", read_explanations, _body(image, options))
 
 
 def models() -> Exchange[tuple[Model, ...]]:
-    """Ask for all models."""
-    return Exchange(
-        "GET", "/models", lambda answer, _: tuple(read_model(one) for one in answer["models"])
-    )
+    """`GET /models`."""
+    return Exchange("GET", "/models", lambda content, _: tuple(map(read_model, content["models"])))
 
 
 def model(name: str) -> Exchange[Model]:
-    """Ask for one model."""
-    return Exchange("GET", f"/models/{quote(name, safe='')}", lambda answer, _: read_model(answer))
+    """`GET /models/{name}`."""
+    return Exchange(
+        "GET", f"/models/{quote(name, safe='')}", lambda content, _: read_model(content)
+    )
 
 
 def timing_ms(header: str) -> dict[str, float]:
-    """The times of `Server-Timing`, by name; what cannot be read is left out."""
+    """The durations of a `Server-Timing` header, by name; malformed entries are left out."""
     times = {}
     for entry in header.split(","):
         name, _, duration = entry.partition(";dur=")
@@ -91,24 +90,24 @@ def _body(image: ImageSource, options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """A value that JSON knows: numpy's numbers, as `argmax` gives them, are not among these."""
+    """A value that `json` can encode: numpy's scalars become numbers."""
     if isinstance(value, list | tuple):
-        return [_plain(one) for one in value]
+        return [_plain(item) for item in value]
     return value.item() if isinstance(value, np.generic) else value
 
 
 def _json(response: httpx.Response) -> dict[str, Any]:
     try:
-        answer = response.json()
+        content = response.json()
     except ValueError:
-        answer = None
-    if not isinstance(answer, dict):
-        raise UnreadableAnswer(f"{response.url} answers {response.status_code} without JSON")
-    return answer
+        content = None
+    if not isinstance(content, dict):
+        raise UnreadableResponse(f"{response.url} responded {response.status_code} without JSON")
+    return content
 
 
 def _describe(error: httpx.TransportError) -> str:
-    where = f"{error.request.url.scheme}://{error.request.url.netloc.decode('ascii')}"
+    address = f"{error.request.url.scheme}://{error.request.url.netloc.decode('ascii')}"
     if isinstance(error, httpx.TimeoutException):
-        return f"{where} did not answer in time; give the client a longer timeout_s"
-    return f"nothing answers at {where} ({error}); is the service running?"
+        return f"no response from {address} in time; give the client a longer timeout_s"
+    return f"no connection to {address} ({error}); is the service running?"

@@ -1,4 +1,4 @@
-"""What a caller has as an image, as the bytes of a file."""
+"""Images of any supported type, encoded as files."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ ImageSource = bytes | str | os.PathLike[str] | Image.Image | NDArray[np.uint8]
 
 
 def image_bytes(image: ImageSource) -> bytes:
-    """The file of an image.
+    """The image as the bytes of a file; PIL images and arrays become PNGs.
 
     Parameters
     ----------
     image
-        The bytes of a file, its path, a PIL image (sent upright), or an array uint8 of shape
-        (height, width, 3).
+        The bytes of a file, its path, a PIL image (its EXIF orientation is applied), or a uint8
+        array of shape (height, width, 3).
 
     Raises
     ------
     TypeError, ValueError
-        Something else, or an array of another type or shape.
+        Another type, or an array of another dtype or shape.
     OSError
         The file cannot be read.
     """
@@ -34,16 +34,16 @@ def image_bytes(image: ImageSource) -> bytes:
     if isinstance(image, str | os.PathLike):
         return Path(image).read_bytes()
     if isinstance(image, np.ndarray):
-        return _png(_picture_of(image))
+        return _png(_from_array(image))
     if isinstance(image, Image.Image):
-        return _png(ImageOps.exif_transpose(image))  # PNG would lose how it is held
+        return _png(ImageOps.exif_transpose(image))  # PNG would lose its orientation
     raise TypeError(
         "an image is bytes, a path, a PIL image or a numpy array, "
         f"not {type(image).__module__}.{type(image).__name__}"
     )
 
 
-def _picture_of(array: NDArray[np.uint8]) -> Image.Image:
+def _from_array(array: NDArray[np.uint8]) -> Image.Image:
     if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] != 3 or not array.size:
         raise ValueError(
             "an array has to be uint8 of shape (height, width, 3), "
@@ -52,9 +52,9 @@ def _picture_of(array: NDArray[np.uint8]) -> Image.Image:
     return Image.fromarray(array)
 
 
-def _png(picture: Image.Image) -> bytes:
-    # without loss, and of those modes that PNG has; the service makes RGB of them
-    known = picture.mode in ("1", "L", "LA", "P", "RGB", "RGBA", "I;16")
+def _png(image: Image.Image) -> bytes:
+    # lossless, in the modes that PNG has; the service converts them to RGB
+    has_png_mode = image.mode in ("1", "L", "LA", "P", "RGB", "RGBA", "I;16")
     buffer = io.BytesIO()
-    (picture if known else picture.convert("RGB")).save(buffer, "PNG")
+    (image if has_png_mode else image.convert("RGB")).save(buffer, "PNG")
     return buffer.getvalue()

@@ -1,4 +1,4 @@
-"""Answers as objects: scores, and relevance as an array with its picture."""
+"""Responses as objects: scores, relevance as an array, heatmaps."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class Score:
-    """A class and its score."""
+    """A class and its scores."""
 
     index: int
     label: str
@@ -26,7 +26,7 @@ class Score:
 
 @dataclass(frozen=True)
 class ImageBox:
-    """What the network saw: left, top, right, bottom in pixels of the upright image."""
+    """The image's size, and the box that the network saw: left, top, right, bottom in pixels."""
 
     width: int
     height: int
@@ -35,7 +35,7 @@ class ImageBox:
 
 @dataclass(frozen=True)
 class Model:
-    """A model that is served; `card` is all that the service says of it."""
+    """A model that is served; `card` is the whole response of `/models/{name}`."""
 
     name: str
     labels: tuple[str, ...]
@@ -65,17 +65,23 @@ class Prediction:
 
 @dataclass(frozen=True, repr=False, eq=False)  # arrays have no single equality
 class Explanation(Prediction):
-    """What speaks for a class, and what against it.
+    """The relevance of a class: positive for pixels that speak for it, negative against it.
 
     Attributes
     ----------
     relevance : float32 array or None
-        (height, width), or (channels, height, width) with `channels="all"`; None where `output`
-        did not ask for it. So are `heatmap` and `overlay`, the bytes of PNGs.
+        (height, width), or (channels, height, width) with `channels="all"`; None if `output`
+        excludes it.
+    heatmap, overlay : bytes or None
+        PNGs; None if `output` excludes them.
     bound : float
-        The absolute relevance that has the full colour.
-    conservation, method : mapping
-        How much of the relevance arrived; every parameter that was in effect.
+        The absolute relevance that has full colour.
+    conservation : mapping
+        How much of the output's relevance reached the input.
+    method : mapping
+        Every effective parameter.
+    layers_without_rule : tuple of str
+        Layers that passed a plain gradient.
     """
 
     target: Score
@@ -95,73 +101,73 @@ class Explanation(Prediction):
         )
 
     def _repr_png_(self) -> bytes | None:
-        """The picture that Jupyter shows: the overlay if it is there, else the heatmap."""
+        """What Jupyter shows: the overlay if there is one, else the heatmap."""
         return self.overlay or self.heatmap
 
 
-def read_model(answer: Mapping[str, Any]) -> Model:
-    """A model, of its JSON."""
+def read_model(content: Mapping[str, Any]) -> Model:
+    """Parse a model."""
     return Model(
-        name=answer["name"],
-        labels=tuple(answer["labels"]),
-        input_size=(answer["input_size"][0], answer["input_size"][1]),
-        sha256=answer["sha256"],
-        is_default=answer["default"],
-        is_ready=answer["ready"],
-        layers=tuple(layer["name"] for layer in answer["layers"]),
-        composites=tuple(one["name"] for one in answer["composites"]),
-        attributors=tuple(one["name"] for one in answer["attributors"]),
-        card=answer,
+        name=content["name"],
+        labels=tuple(content["labels"]),
+        input_size=(content["input_size"][0], content["input_size"][1]),
+        sha256=content["sha256"],
+        is_default=content["default"],
+        is_ready=content["ready"],
+        layers=tuple(layer["name"] for layer in content["layers"]),
+        composites=tuple(composite["name"] for composite in content["composites"]),
+        attributors=tuple(attributor["name"] for attributor in content["attributors"]),
+        card=content,
     )
 
 
-def read_prediction(answer: Mapping[str, Any], timing_ms: Mapping[str, float]) -> Prediction:
-    """The answer of `/predict`, of its JSON."""
-    return Prediction(**_of_image(answer, timing_ms))
+def read_prediction(content: Mapping[str, Any], timing_ms: Mapping[str, float]) -> Prediction:
+    """Parse the response of `/predict`."""
+    return Prediction(**_common_fields(content, timing_ms))
 
 
 def read_explanations(
-    answer: Mapping[str, Any], timing_ms: Mapping[str, float]
+    content: Mapping[str, Any], timing_ms: Mapping[str, float]
 ) -> tuple[Explanation, ...]:
-    """The answer of `/explain`, of its JSON: one for each class that was asked for."""
-    shared = _of_image(answer, timing_ms)
+    """Parse the response of `/explain`: one explanation for each target."""
+    shared = _common_fields(content, timing_ms)
     shared |= {
-        "method": answer["method"],
-        "layers_without_rule": tuple(answer["layers_without_rule"]),
+        "method": content["method"],
+        "layers_without_rule": tuple(content["layers_without_rule"]),
     }
     return tuple(
         Explanation(
             **shared,
-            target=Score(**one["target"]),
-            bound=one["bound"],
-            conservation=one["conservation"],
-            relevance=_array(one.get("relevance")),
-            heatmap=_picture(one.get("heatmap")),
-            overlay=_picture(one.get("overlay")),
+            target=Score(**each["target"]),
+            bound=each["bound"],
+            conservation=each["conservation"],
+            relevance=_array(each.get("relevance")),
+            heatmap=_png(each.get("heatmap")),
+            overlay=_png(each.get("overlay")),
         )
-        for one in answer.get("explanations", [answer])
+        for each in content.get("explanations", [content])
     )
 
 
-def _of_image(answer: Mapping[str, Any], timing_ms: Mapping[str, float]) -> dict[str, Any]:
-    seen = answer["image"]
-    left, top, right, bottom = seen["box"]
+def _common_fields(content: Mapping[str, Any], timing_ms: Mapping[str, float]) -> dict[str, Any]:
+    image = content["image"]
+    left, top, right, bottom = image["box"]
     return {
-        "model": answer["model"],
-        "model_sha256": answer["model_sha256"],
-        "predictions": tuple(Score(**one) for one in answer["predictions"]),
-        "image": ImageBox(seen["width"], seen["height"], (left, top, right, bottom)),
+        "model": content["model"],
+        "model_sha256": content["model_sha256"],
+        "predictions": tuple(Score(**score) for score in content["predictions"]),
+        "image": ImageBox(image["width"], image["height"], (left, top, right, bottom)),
         "timing_ms": timing_ms,
     }
 
 
-def _picture(text: str | None) -> bytes | None:
+def _png(text: str | None) -> bytes | None:
     return None if text is None else base64.b64decode(text)
 
 
-def _array(answer: Mapping[str, Any] | None) -> NDArray[np.float32] | None:
-    if answer is None:
+def _array(content: Mapping[str, Any] | None) -> NDArray[np.float32] | None:
+    if content is None:
         return None
-    data = answer["data"]
+    data = content["data"]
     flat = np.frombuffer(base64.b64decode(data), "<f4") if isinstance(data, str) else data
-    return np.array(flat, np.float32).reshape(answer["shape"])
+    return np.array(flat, np.float32).reshape(content["shape"])

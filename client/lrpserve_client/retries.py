@@ -1,11 +1,12 @@
-"""When a request is sent again.
+"""The retry policy of a request.
 
-- 429: after `Retry-After`, or after a growing pause where it says nothing.
-- 503 of a service that is starting, and a connection that could not be made: after a growing
-  pause. Requests change nothing in the service, so that sending one twice does no harm.
+- 429: after `Retry-After`, or with exponential backoff where that is missing.
+- 503 of a service that is starting, and a connection that could not be made: with exponential
+  backoff. Requests change nothing in the service, so that sending one twice does no harm.
 
-Nothing else: a timeout has taken the caller's time already. `max_retries` bounds the number,
-`max_wait_s` the sum of the pauses; where the next one would go beyond it, the last outcome stands.
+Nothing else is retried: a timeout has taken the caller's time already. `max_retries` bounds the
+number of retries, `max_wait_s` the sum of the pauses; if the next pause would exceed it, the last
+outcome is final.
 """
 
 from __future__ import annotations
@@ -24,15 +25,15 @@ Attempts = Generator[float, Outcome, Outcome]
 
 @dataclass(frozen=True)
 class Retries:
-    """How often, and how long in all, a request is tried again."""
+    """The bounds of the retries of a request."""
 
     max_retries: int
     max_wait_s: float
 
     def attempts(self) -> Attempts:
-        """Give the pause before each sending, in seconds; take its outcome; return the last.
+        """Yield the pause before each attempt in seconds, receive its outcome, return the last.
 
-        So the caller sends and sleeps, in its own way, and all else stands here.
+        Sending and sleeping are left to the caller, which may be blocking or asyncio.
         """
         outcome = yield 0.0
         left_s = self.max_wait_s
@@ -45,19 +46,19 @@ class Retries:
         return outcome
 
 
-def _pause_s(outcome: Outcome, growing_s: float) -> float | None:
-    """The pause before the next try; None: there is none."""
+def _pause_s(outcome: Outcome, backoff_s: float) -> float | None:
+    """The pause before the next attempt; None if the outcome is final."""
     if isinstance(outcome, httpx.TransportError):
-        return growing_s if isinstance(outcome, httpx.ConnectError) else None
+        return backoff_s if isinstance(outcome, httpx.ConnectError) else None
     if outcome.status_code == 429:
-        return _retry_after_s(outcome.headers.get("Retry-After", ""), growing_s)
+        return _retry_after_s(outcome.headers.get("Retry-After", ""), backoff_s)
     is_starting = outcome.status_code == 503 and b":not-ready" in outcome.content
-    return growing_s if is_starting else None
+    return backoff_s if is_starting else None
 
 
-def _retry_after_s(text: str, otherwise_s: float) -> float:
+def _retry_after_s(text: str, default_s: float) -> float:
     try:
         wait_s = float(text)
     except ValueError:
-        return otherwise_s
-    return wait_s if math.isfinite(wait_s) and wait_s >= 0 else otherwise_s
+        return default_s
+    return wait_s if math.isfinite(wait_s) and wait_s >= 0 else default_s

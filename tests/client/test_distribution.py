@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -20,21 +22,18 @@ CLIENT = Path(__file__).parents[2] / "client"
 CONSTRAINTS = CLIENT.parent / "constraints.txt"
 pytestmark = pytest.mark.slow
 
-# Explains the image of its second argument, and says what the environment has.
-CODE = """
-import importlib.util, json, sys
+# Appended to the example of the README: says what it has found, and what the environment has.
+REPORT = """
+import importlib.util, json, pathlib
 import lrpserve_client
 
-with lrpserve_client.Client(sys.argv[1]) as client:
-    explanation = client.explain(sys.argv[2])
-heavy = [name for name in ("torch", "service", "fastapi") if importlib.util.find_spec(name)]
 print(json.dumps({
     "file": lrpserve_client.__file__,
     "version": lrpserve_client.__version__,
     "target": explanation.target.label,
     "shape": explanation.relevance.shape,
-    "png": explanation.heatmap[:4].hex(),
-    "heavy": heavy,
+    "signature": pathlib.Path("heatmap.png").read_bytes()[:4].hex(),
+    "heavy": [name for name in ("torch", "service", "fastapi") if importlib.util.find_spec(name)],
 }))
 """
 
@@ -54,24 +53,24 @@ def python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return python
 
 
-def test_it_explains_an_image_without_torch(
+def test_the_example_of_the_readme_runs_without_torch(
     python: Path, server: RunningServer, cat: Path, tmp_path: Path
 ) -> None:
+    readme = (CLIENT / "README.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
+    code = example.replace("http://127.0.0.1:8000", server.url) + REPORT
+    shutil.copy(cat, tmp_path / "cat.jpg")
     done = subprocess.run(
-        [python, "-I", "-c", CODE, server.url, cat],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
+        [python, "-I", "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    printed = json.loads(done.stdout)
+    printed = json.loads(done.stdout.splitlines()[-1])
     assert Path(printed.pop("file")).is_relative_to(python.parents[1])
     assert printed == {
         "version": service.__version__,
         "target": "cat",
         "shape": [32, 32],
-        "png": b"\x89PNG".hex(),
+        "signature": b"\x89PNG".hex(),
         "heavy": [],
     }
 
