@@ -26,9 +26,19 @@ x BundleError                  500  a model's files are wrong (start-up and CLI)
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import ClassVar
+
+_MAX_NAMES = 20
+
+
+def join_names(names: Iterable[str], limit: int = _MAX_NAMES) -> str:
+    """Join names for a message: "a, b, c", with "..." in place of those beyond the limit."""
+    names = iter(names)
+    shown = list(islice(names, limit))
+    return ", ".join([*shown, "..."] if next(names, None) is not None else shown) or "none"
 
 
 class ServiceError(Exception):

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from service import errors
-from service.errors import OptionError, OptionProblem, ServiceError
+from service.errors import OptionError, OptionProblem, ServiceError, join_names
 
 
 def subclasses(kind: type[ServiceError]) -> Iterator[type[ServiceError]]:
@@ -71,3 +71,11 @@ def test_an_option_error_names_every_option_that_is_wrong() -> None:
     assert error.problems == tuple(problems)
     assert error.detail == "size: is too large; cmap: is not known"
     assert OptionError.of("size", "is too large").problems == (problems[0],)
+
+
+@pytest.mark.parametrize(
+    ("n", "text"),
+    [(0, "none"), (1, "a0"), (3, "a0, a1, a2"), (4, "a0, a1, a2, ..."), (900, "a0, a1, a2, ...")],
+)
+def test_a_list_of_names_is_cut(n: int, text: str) -> None:
+    assert join_names((f"a{i}" for i in range(n)), limit=3) == text

@@ -18,16 +18,18 @@ ALLOWED: dict[str, set[str]] = {
     "lrpserve_client": set(),  # it knows the wire only, as every client does
     "service.errors": set(),
     "service.methods": {"service.errors"},
+    "service.strict_json": set(),
     "service.api_keys": set(),
     "service.origins": set(),
     "service.worker_state": set(),
     "service.settings": {"service.errors", "service.api_keys", "service.origins"},
-    "service.models": {"service.errors", "service.models.card"},
+    "service.models": {"service.errors", "service.models.card", "service.strict_json"},
     "service.models.measures": set(),
     "service.models.card": {
         "service.errors",
         "service.methods",  # the composites of a bundle
         "service.models.measures",
+        "service.strict_json",
     },
     "service.models.importing": {
         "service",  # its version, for the card
@@ -55,7 +57,9 @@ ALLOWED: dict[str, set[str]] = {
         "service.models",
         "service.worker_state",
     },
+    "service.api.executor": {"service.errors", "service.runtime.deadline"},
     "service.api.request": {
+        "service.api.executor",
         "service.errors",
         "service.methods",
         "service.imaging",
@@ -63,8 +67,10 @@ ALLOWED: dict[str, set[str]] = {
         "service.models.card",
         "service.runtime.deadline",
         "service.runtime.jobs",
+        "service.strict_json",
     },
     "service.api.response": {
+        "service.api.executor",
         "service.api.request",
         "service.errors",
         "service.imaging",
@@ -84,6 +90,7 @@ ALLOWED: dict[str, set[str]] = {
     },
     "service.api": {
         "service",  # its version: answers of another one are not the same
+        "service.api.executor",
         "service.api.middleware",
         "service.api.request",
         "service.api.response",

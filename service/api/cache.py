@@ -1,13 +1,13 @@
-"""Answers that were given before, by what was asked: bounded in bytes, off by default.
+"""Cache of responses: LRU, bounded in bytes, off by default.
 
-Only the event loop touches a cache, so it needs no lock. Each worker process has its own, but all
-of them give an answer the same `ETag`, which says no more than what was asked.
+A response is found by what it depends on: the resolved request, the image's hash, the model's card
+and the version of the service. Each worker process has a cache of its own, which only its event
+loop touches, so that it needs no lock.
 """
 
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -15,145 +15,84 @@ from cachetools import LRUCache
 from starlette.responses import Response
 
 from service import __version__
-from service.api.request.options import PredictOptions
-from service.methods import all_parameters
+from service.api.request.resolved import ResolvedRequest
 from service.models.card import ModelCard
 
-_LARGEST_SHARE = 8  # an answer larger than the cache's 8th part would drive out too many others
+_LARGEST_SHARE = 8  # a response larger than the cache's 8th part would evict too many others
 _OVERHEAD_BYTES = 1024  # of an entry: its objects and its places in tables; measured: 0.8 KB
-_TAG = re.compile(r'"[^"]*"')
-# what these say is in the model's card, in the method, or in what else a question resolves
-_RESOLVED = {
-    *("model", "target", "contrast", "targets", "start"),
-    *("composite", "attributor", "layer", *all_parameters()),
-}
-
-
-@dataclass(frozen=True)
-class Asked:
-    """What is asked about an image, so that whatever is asked in other words is equal.
-
-    Attributes
-    ----------
-    route : str
-        What is done.
-    media_type : str
-        Of the answer.
-    model : str
-        Name of the model.
-    options : PredictOptions
-        Those that are resolved do not count.
-    resolved : tuple
-        What they were resolved to, with every parameter; each entry has a `repr` that tells it
-        from all others.
-    """
-
-    route: str
-    media_type: str
-    model: str
-    options: PredictOptions
-    resolved: tuple[object, ...] = ()
-
-    def text(self) -> str:
-        """All of it; the same for two if and only if they have the same answers."""
-        options = [
-            (name, getattr(self.options, name))
-            for name in type(self.options).model_fields
-            if name not in _RESOLVED
-        ]
-        return repr((self.route, self.media_type, self.model, options, self.resolved))
 
 
 @dataclass(frozen=True, slots=True)
-class _Kept:
+class _Entry:
     body: bytes
     headers: tuple[tuple[bytes, bytes], ...]
 
     @property
     def n_bytes(self) -> int:
-        heads = sum(len(name) + len(value) for name, value in self.headers)
-        return len(self.body) + heads + _OVERHEAD_BYTES
+        headers = sum(len(name) + len(value) for name, value in self.headers)
+        return len(self.body) + headers + _OVERHEAD_BYTES
 
-    def respond(self) -> Response:
+    def to_response(self) -> Response:
         response = Response(self.body)
         response.raw_headers = list(self.headers)
         return response
 
 
 class Cache:
-    """The answers that were asked for last.
+    """The responses that were used last.
 
     Parameters
     ----------
     max_bytes : int
-        Of all answers with what it takes to keep them; 0 keeps none.
+        Bound of all entries with their overhead; 0 turns the cache off.
     cards : mapping of str to ModelCard
-        Of the models, by name.
+        The served models' cards, by name.
 
     Attributes
     ----------
     hits, misses : int
-        How many requests were answered from it, and how many were not.
+        Number of requests that were, and were not, answered from the cache.
     """
 
     def __init__(self, max_bytes: int = 0, cards: Mapping[str, ModelCard] | None = None) -> None:
-        self._kept: LRUCache[bytes, _Kept] = LRUCache(max_bytes, lambda kept: kept.n_bytes)
-        # all that the card says, not only the hash of the weights: labels and normalization matter
+        self._entries: LRUCache[bytes, _Entry] = LRUCache(max_bytes, lambda entry: entry.n_bytes)
+        # the whole card, not only the hash of the weights: labels and normalization matter
         self._models = {
-            name: _digest(__version__, card.model_dump_json())
+            name: _digest(__version__, card.model_dump_json()).hex()
             for name, card in (cards or {}).items()
         }
         self.hits = self.misses = 0
 
     @property
     def is_on(self) -> bool:
-        """Whether it keeps anything."""
-        return self._kept.maxsize > 0
+        """Whether responses are kept."""
+        return self._entries.maxsize > 0
 
     @property
     def n_bytes(self) -> int:
-        """What it takes now."""
-        return int(self._kept.currsize)
+        """Size of all entries."""
+        return int(self._entries.currsize)
 
-    def key(self, image: bytes, asked: Asked) -> bytes:
-        """The digest of a question about an image. Takes long for a large image."""
+    def key(self, image: bytes, resolved: ResolvedRequest) -> bytes:
+        """The key of a request, a digest. Takes long for a large image: use a thread."""
         image_hash = hashlib.sha256(image).hexdigest()
-        return bytes.fromhex(_digest(self._models[asked.model], image_hash, asked.text()))
+        return _digest(self._models[resolved.card.name], image_hash, resolved.canonical())
 
-    def find(self, key: bytes, if_none_match: str) -> Response | None:
-        """The answer that is kept, or a 304 where the client has it already."""
-        kept = self._kept.get(key)
-        tag = _etag(key)
-        # `*` stands for any answer there is: only of what is kept it is known that there is one
-        has_it = kept is not None if if_none_match.strip() == "*" else _names(if_none_match, tag)
-        if kept is None and not has_it:
+    def get(self, key: bytes) -> Response | None:
+        """The response under a key; counts a hit or a miss."""
+        entry = self._entries.get(key)
+        if entry is None:
             self.misses += 1
             return None
         self.hits += 1
-        if has_it:
-            return Response(status_code=304, headers={"ETag": tag, "Vary": "Accept"})
-        return kept.respond() if kept else None
+        return entry.to_response()
 
-    def keep(self, key: bytes, response: Response) -> Response:
-        """Keep an answer, unless it is too large; returns it with its tag."""
-        if response.status_code != 200:
-            return response
-        response.headers["ETag"] = _etag(key)
-        kept = _Kept(bytes(response.body), tuple(response.raw_headers))
-        if kept.n_bytes <= self._kept.maxsize // _LARGEST_SHARE:
-            self._kept[key] = kept
-        return response
+    def put(self, key: bytes, response: Response) -> None:
+        """Keep a response, unless it is an error or too large."""
+        entry = _Entry(bytes(response.body), tuple(response.raw_headers))
+        if response.status_code == 200 and entry.n_bytes <= self._entries.maxsize // _LARGEST_SHARE:
+            self._entries[key] = entry
 
 
-def _digest(*parts: str) -> str:
-    return hashlib.sha256(repr(parts).encode("utf-8", "surrogatepass")).hexdigest()
-
-
-def _etag(key: bytes) -> str:
-    # weak: the last digit of an answer may differ by the batch that it was computed in
-    return f'W/"{key.hex()[:32]}"'
-
-
-def _names(if_none_match: str, tag: str) -> bool:
-    """Whether a list of tags has this one; in a weak comparison `W/` does not count."""
-    return tag.removeprefix("W/") in _TAG.findall(if_none_match)
+def _digest(*parts: str) -> bytes:
+    return hashlib.sha256(repr(parts).encode("utf-8", "surrogatepass")).digest()

@@ -19,8 +19,24 @@ from service.runtime.deadline import Deadline
 P = ParamSpec("P")
 T = TypeVar("T")
 
+# what one core does in well below a millisecond
+SMALL_BYTES = 1 << 16  # to hash, to parse, or to compress as a picture of one byte a pixel
+SMALL_VALUES = 1 << 14  # pixels to decode, or numbers to write
 N_THREADS = 4  # an image of 40 million pixels takes up to 0.6 GB while it is decoded
 MAX_WAITING = 256
+
+
+def is_small(n_bytes: int, n_values: int = 0) -> bool:
+    """Whether work is small enough for the event loop, which serves no other request meanwhile.
+
+    Parameters
+    ----------
+    n_bytes : int
+        Bytes to hash, to parse or to compress.
+    n_values : int
+        Pixels to decode, or numbers to write.
+    """
+    return n_bytes <= SMALL_BYTES and n_values <= SMALL_VALUES
 
 
 class Executor:

@@ -1,13 +1,16 @@
-"""The OpenAPI description of requests, made from the models of the options and the settings."""
+"""The OpenAPI document: requests are described by the models of their options and the settings."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from typing import Any
 
 from fastapi import FastAPI
+from fastapi.routing import APIRoute
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue, models_json_schema
+from starlette.requests import Request
+from starlette.responses import Response
 
 from service.api.middleware.auth import HEADER, OPEN_PATHS
 from service.api.request.body import IMAGE_FIELD
@@ -21,6 +24,18 @@ _REQUESTS: Mapping[type[PredictOptions], str] = {
     PredictOptions: "PredictRequest",
     ExplainOptions: "ExplainRequest",
 }
+
+
+class DirectRoute(APIRoute):
+    """A route whose endpoint reads the request itself.
+
+    FastAPI describes it in the document, but reads no body, parameters or dependencies for it.
+    """
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """The endpoint itself."""
+        endpoint: Callable[[Request], Coroutine[Any, Any, Response]] = self.endpoint
+        return endpoint
 
 
 class _InOrder(GenerateJsonSchema):
@@ -78,8 +93,6 @@ def complete_document(app: FastAPI, settings: Settings) -> None:
             document["components"]["schemas"] |= _named_schemas()
             if settings.api_keys:
                 _add_keys(document)
-            if settings.cache_bytes:
-                _add_tags(document)
             app.openapi_schema = document
         return app.openapi_schema
 
@@ -110,27 +123,6 @@ def _add_keys(document: dict[str, Any]) -> None:
         if path not in OPEN_PATHS:
             operation["security"] = [{"bearer": []}, {"header": []}]
             operation["responses"]["401"] = UNAUTHORIZED_RESPONSE[401]
-
-
-def _add_tags(document: dict[str, Any]) -> None:
-    tag = {"description": "Tag of the answer", "schema": {"type": "string"}}
-    sent = {"type": "string", "examples": ['W/"0123456789abcdef0123456789abcdef"']}
-    for _, operation in _operations(document):
-        if "requestBody" in operation:
-            operation["parameters"].append(
-                {
-                    "name": "If-None-Match",
-                    "in": "header",
-                    "required": False,
-                    "schema": sent,
-                    "description": "Tags of answers that are there already: one of them is a 304",
-                }
-            )
-            operation["responses"]["200"].setdefault("headers", {})["ETag"] = tag
-            operation["responses"]["304"] = {
-                "description": "The answer has one of the tags in `If-None-Match`",
-                "headers": {"ETag": tag},
-            }
 
 
 def _operations(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:

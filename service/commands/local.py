@@ -13,11 +13,10 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from service.api.request.accept import JSON
 from service.api.request.image import load_picture
 from service.api.request.options import ExplainOptions, PredictOptions, parse_options
-from service.api.request.resolved import resolve
-from service.api.response.explanation import ExplanationResponse, check_output
+from service.api.request.resolved import resolve_explain
+from service.api.response.explanation import ExplanationRenderer
 from service.api.response.scores import predict_fields
 from service.errors import NotAnImage, OptionError, ServiceError
 from service.imaging.decode import EncodedImage
@@ -91,8 +90,7 @@ def explain_files(
     """
     given = {name: _content(name, value) for name, value in given.items()}
     options = parse_options(ExplainOptions, given, {offline.card.name: offline.card})
-    resolved = resolve(options, offline.card, offline.engine.layers)
-    check_output(resolved, JSON)
+    resolved = resolve_explain(options, offline.card, offline.engine.layers)
     _make_folder(out)
     stems = _unique_stems(paths)
 
@@ -100,7 +98,7 @@ def explain_files(
         stem = next(stems)
         image, view = offline.load(path, options)
         explanation = offline.engine.explain([resolved.job(image.pixels)])[0]
-        answer = ExplanationResponse(resolved, explanation, image)
+        answer = ExplanationRenderer(resolved, explanation, image)
         for suffix, content in answer.files(view).items():
             _write(out / f"{stem}{suffix}", content)
 

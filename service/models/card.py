@@ -18,6 +18,7 @@ from pydantic import (
     model_validator,
 )
 
+from service import strict_json
 from service.errors import BundleError, OptionError
 from service.methods import COMPOSITES, CUSTOM, Rules, parse_rules
 from service.models.measures import Accuracy, Confusion, Epoch, accuracy_of
@@ -173,13 +174,17 @@ def read_card(folder: Path) -> ModelCard:
     if not folder.is_dir():
         raise BundleError(f"there is no bundle at {folder}: it is not a folder")
     try:
-        return ModelCard.model_validate_json(path.read_bytes())
+        content = path.read_bytes()
+        strict_json.loads(content)  # pydantic would take the last one of repeated names
+        return ModelCard.model_validate_json(content)
     except FileNotFoundError:
         raise BundleError(f"the bundle {folder} has no {CARD_FILE}") from None
     except OSError as error:
         raise BundleError(f"{path} cannot be read: {error.strerror}") from error
     except ValidationError as error:
         raise BundleError(f"{path} is not a valid card: {first_problem(error)}") from error
+    except ValueError as error:
+        raise BundleError(f"{path} is not a valid card: {error}") from error
 
 
 def write_card(folder: Path, card: ModelCard) -> None:

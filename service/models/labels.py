@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from service import strict_json
 from service.errors import BundleError
 
 
@@ -50,8 +50,8 @@ def parse_labels(text: str) -> tuple[str, ...]:
 
 def _of_json(text: str) -> list[str]:
     try:
-        labels = json.loads(text)
-    except (ValueError, RecursionError) as error:
+        labels = strict_json.loads(text)
+    except ValueError as error:
         raise ValueError(f"they begin as JSON but are none ({error})") from error
     if not isinstance(labels, list) or not all(isinstance(label, str) for label in labels):
         raise ValueError("as JSON they have to be a list of texts")

@@ -1,4 +1,4 @@
-"""The cache: what was asked before is answered the same, at once, and nothing else ever is."""
+"""The cache: equal requests get the response that was kept, and no other request does."""
 
 from __future__ import annotations
 
@@ -14,9 +14,11 @@ from hypothesis import strategies as st
 from PIL import Image
 from starlette.responses import Response
 
-from service.api.cache import _LARGEST_SHARE, _OVERHEAD_BYTES, Asked, Cache
+from service.api.cache import _LARGEST_SHARE, _OVERHEAD_BYTES, Cache
+from service.api.executor import SMALL_BYTES
+from service.api.request.accept import JSON as JSON_TYPE
 from service.api.request.options import ExplainOptions, PredictOptions, parse_options
-from service.api.request.resolved import resolve
+from service.api.request.resolved import ResolvedRequest, resolve_explain, resolve_predict
 from service.errors import RelevanceError
 from service.methods import all_parameters
 from service.models.card import ModelCard
@@ -86,12 +88,12 @@ def without_own_headers(answer: httpx.Response) -> dict[str, str]:
     return {name: value for name, value in answer.headers.items() if name not in own}
 
 
-# --- the same resolved
+# --- equal requests
 
 
 @pytest.mark.parametrize("headers", [{}, PNG, NPY], ids=str)
 @pytest.mark.parametrize("path", ["/predict", "/explain", "/explain?output=overlay"])
-def test_a_question_that_was_asked_before_is_answered_without_the_device(
+def test_an_equal_request_is_answered_without_the_device(
     served: Served, photo: bytes, path: str, headers: dict[str, str]
 ) -> None:
     if path == "/predict":
@@ -106,7 +108,7 @@ def test_a_question_that_was_asked_before_is_answered_without_the_device(
     assert (served.cache.hits, served.cache.misses) == (1, 1)
 
 
-def test_an_answer_from_the_cache_has_its_own_id_and_timing(served: Served, photo: bytes) -> None:
+def test_a_cached_response_has_its_own_id_and_timing(served: Served, photo: bytes) -> None:
     first = served.post(photo, headers={"X-Request-ID": "the-first"})
     again = served.post(photo, headers={"X-Request-ID": "the-second"})
 
@@ -121,15 +123,15 @@ def stages(answer: httpx.Response) -> list[str]:
 
 
 @pytest.mark.parametrize("options", [{}, {"target": "cat", "size": 64, "epsilon": 0.5}], ids=str)
-def test_all_forms_of_a_question_share_one_answer(
+def test_all_forms_of_a_request_share_a_response(
     served: Served, photo: bytes, options: dict[str, Any]
 ) -> None:
-    tags = {
-        send(Sender(served), photo, options, form=form).headers["etag"]  # type: ignore[arg-type]
+    contents = {
+        send(Sender(served), photo, options, form=form).content  # type: ignore[arg-type]
         for form in FORMS
     }
 
-    assert len(tags) == 1
+    assert len(contents) == 1
     assert served.n_jobs == 1
 
 
@@ -154,22 +156,21 @@ class Sender:
     ],
     ids=str,
 )
-def test_a_question_in_other_words_is_the_same(
+def test_other_words_make_the_same_request(
     card: ModelCard, one: dict[str, Any], other: dict[str, Any]
 ) -> None:
-    assert asked(card, one).text() == asked(card, other).text()
+    assert resolved(card, one).canonical() == resolved(card, other).canonical()
 
 
-# --- other questions
+# --- requests that differ
 
 
-def asked(card: ModelCard, given: Mapping[str, Any], media_type: str = "image/png") -> Asked:
+def resolved(card: ModelCard, given: Mapping[str, Any]) -> ResolvedRequest:
     other = card.model_copy(update={"name": "other"})
     cards = {card.name: card, "other": other}
     options = parse_options(ExplainOptions, given, cards)
     chosen = cards[options.model or card.name]
-    resolved = resolve(options, chosen)
-    return Asked("explain", media_type, chosen.name, options, resolved.resolved)
+    return resolve_explain(options, chosen)
 
 
 def value_of(option: str) -> Any:
@@ -181,25 +182,26 @@ def value_of(option: str) -> Any:
 
 
 @pytest.mark.parametrize("option", ExplainOptions.model_fields)
-def test_an_option_that_is_another_makes_another_question(card: ModelCard, option: str) -> None:
+def test_each_option_makes_another_request(card: ModelCard, option: str) -> None:
     given = beside(option)
     if option == "contrast":
         given = {"target": "cat"}
 
-    assert asked(card, given).text() != asked(card, {**given, option: value_of(option)}).text()
+    changed = {**given, option: value_of(option)}
+    assert resolved(card, given).canonical() != resolved(card, changed).canonical()
 
 
 @pytest.mark.parametrize("option", PredictOptions.model_fields)
-def test_so_it_is_for_predictions(card: ModelCard, option: str) -> None:
+def test_each_option_makes_another_prediction(card: ModelCard, option: str) -> None:
     texts = {
-        Asked("predict", "application/json", str(given.get("model")), options).text()
+        resolve_predict(options, card.model_copy(update={"name": str(options.model)})).canonical()
         for given in ({}, {option: OTHER[option]})
         for options in [PredictOptions.model_validate(given)]
     }
     assert len(texts) == 2
 
 
-def test_classes_their_order_and_whether_it_is_a_list_make_another_question(
+def test_targets_their_order_and_whether_they_are_a_list_make_another_request(
     card: ModelCard,
 ) -> None:
     given: list[dict[str, Any]] = [
@@ -212,18 +214,18 @@ def test_classes_their_order_and_whether_it_is_a_list_make_another_question(
         {"target": "cat", "contrast": "dog"},
         {"target": "dog", "contrast": "cat"},
     ]
-    assert len({asked(card, one).text() for one in given}) == len(given)
+    assert len({resolved(card, one).canonical() for one in given}) == len(given)
 
 
-def test_rules_of_ones_own_make_another_question(card: ModelCard) -> None:
+def test_other_rules_make_another_request(card: ModelCard) -> None:
     rules = [
         [{"layers": "type:linear", "rule": "epsilon", "epsilon": epsilon}] for epsilon in (1, 2)
     ]
-    texts = {asked(card, {"composite": json.dumps(one)}).text() for one in rules}
+    texts = {resolved(card, {"composite": json.dumps(one)}).canonical() for one in rules}
     assert len(texts) == 2
 
 
-def test_route_format_image_and_model_make_another_key(card: ModelCard) -> None:
+def test_route_format_image_and_card_make_another_key(card: ModelCard) -> None:
     changed = [
         card,
         card.model_copy(update={"sha256": "0" * 64}),
@@ -232,11 +234,11 @@ def test_route_format_image_and_model_make_another_key(card: ModelCard) -> None:
     ]
     options = ExplainOptions()
     keys = {
-        Cache(SIZE, {card.name: one}).key(image, Asked(route, media_type, card.name, options))
+        Cache(SIZE, {card.name: one}).key(image, resolve(options, one, (), media_type))
         for one in changed
         for image in (b"", b"an image", b"an imagf")
-        for route in ("predict", "explain")
-        for media_type in ("image/png", "application/json")
+        for resolve in (resolve_predict, resolve_explain)
+        for media_type in ("image/png", JSON_TYPE)
     }
     assert len(keys) == 4 * 3 * 2 * 2
 
@@ -245,7 +247,7 @@ def test_another_version_of_the_service_makes_another_key(
     card: ModelCard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def key() -> bytes:
-        return Cache(SIZE, {card.name: card}).key(b"image", asked(card, {}))
+        return Cache(SIZE, {card.name: card}).key(b"image", resolved(card, {}))
 
     before = key()
     assert key() == before  # a worker process has the same one
@@ -265,7 +267,7 @@ def test_another_version_of_the_service_makes_another_key(
     ],
     ids=str,
 )
-def test_another_option_gets_an_answer_of_its_own(
+def test_another_option_gets_another_response(
     served: Served, photo: bytes, change: dict[str, str]
 ) -> None:
     ((name, value),) = change.items()
@@ -273,82 +275,20 @@ def test_another_option_gets_an_answer_of_its_own(
     after = served.post(photo, f"/explain?{name}={value}")
 
     assert after.content != before.content
-    assert after.headers["etag"] != before.headers["etag"]
     assert served.n_jobs == 2
 
 
-# --- If-None-Match
-
-
-@pytest.mark.parametrize("headers", [{}, PNG, NPY], ids=str)
-@pytest.mark.parametrize("sent", ["{}", '"other", {}', 'W/"other",{} , "x,y"', "strong"])
-def test_who_has_the_answer_gets_a_304_without_a_body(
-    served: Served, photo: bytes, sent: str, headers: dict[str, str]
-) -> None:
-    tag = served.post(photo, headers=headers).headers["etag"]
-    assert tag.startswith('W/"')
-    value = tag.removeprefix("W/") if sent == "strong" else sent.format(tag)
-
-    answer = served.post(photo, headers={**headers, "If-None-Match": value})
-
-    assert (answer.status_code, answer.content) == (304, b"")
-    assert answer.headers["etag"] == tag
-    assert answer.headers["vary"] == "Accept"
-    assert answer.headers["x-request-id"]
-    assert stages(answer) == ["cache", "total"]
-    assert not {"content-length", "content-type", "x-explanation"} & set(answer.headers)
-    assert served.n_jobs == 1
-
-
-def test_a_304_needs_nothing_in_the_cache(photo: bytes) -> None:
-    """Another worker process, or the one before the last start, has given the tag."""
-    with connect(Settings(cache_bytes=SIZE), FakeEngine()) as first:
-        tag = Served(first, FakeEngine(), first.app_state.cache).post(photo).headers["etag"]
-    engine = FakeEngine()
-    with connect(Settings(cache_bytes=SIZE), engine) as second:
-        served = Served(second, engine, second.app_state.cache)
-        assert served.post(photo, headers={"If-None-Match": tag}).status_code == 304
-        assert served.post(photo, "/explain?size=64", {"If-None-Match": tag}).status_code == 200
-    assert served.n_jobs == 1
-
-
-def test_other_tags_get_the_answer(served: Served, photo: bytes) -> None:
-    tag = served.post(photo).headers["etag"]
-    unquoted, shortened = tag.split('"')[1], tag[:-2] + '"'
-
-    for value in ('"other"', 'W/"other", "another"', "", '"', unquoted, shortened, tag.upper()):
-        answer = served.post(photo, headers={"If-None-Match": value})
-        assert (answer.status_code, answer.headers["etag"]) == (200, tag)
-
-
-def test_any_tag_will_do_only_where_there_is_an_answer(served: Served, photo: bytes) -> None:
-    headers = {"If-None-Match": "*"}
-    assert served.post(photo, headers=headers).status_code == 200
-    assert served.post(photo, headers=headers).status_code == 304
-    problem_of(served.post(b"this is no image", headers=headers), 400)
-
-
-def test_a_304_is_given_only_to_a_request_that_is_right(served: Served, photo: bytes) -> None:
-    tag = served.post(photo).headers["etag"]
-    for value in (tag, "*"):
-        headers = {"If-None-Match": value}
-        problem_of(served.post(photo, "/explain?size=1", headers), 422)
-        problem_of(served.post(photo, "/explain?layer=nothing", headers), 422)
-        problem_of(served.post(b"", "/explain", headers), 400)
-        problem_of(served.post(photo, "/explain", {**headers, "Accept": "text/html"}), 406)
+# --- what is kept
 
 
 @pytest.mark.parametrize("state", [State.STARTING, State.DRAINING, State.BROKEN])
-def test_who_does_not_serve_answers_nothing_from_the_cache(
+def test_nothing_is_answered_from_the_cache_where_the_state_is_not_serving(
     served: Served, photo: bytes, state: State
 ) -> None:
-    tag = served.post(photo).headers["etag"]
+    assert served.post(photo).status_code == 200
     with served.connection.state(state):
         problem_of(served.post(photo), 503)
-        problem_of(served.post(photo, headers={"If-None-Match": tag}), 503)
-
-
-# --- what is kept
+    assert served.cache.hits == 0
 
 
 def test_it_is_off_by_default(photo: bytes) -> None:
@@ -356,11 +296,9 @@ def test_it_is_off_by_default(photo: bytes) -> None:
     with connect(Settings(), engine) as connection:
         served = Served(connection, engine, connection.app_state.cache)
         for _ in range(2):
-            answer = served.post(photo, headers={"If-None-Match": "*"})
+            answer = served.post(photo)
             assert answer.status_code == 200
-            assert "etag" not in answer.headers
             assert "cache" not in stages(answer)
-        assert "If-None-Match" not in connection.request("GET", "/openapi.json").text
     assert served.n_jobs == 2
 
 
@@ -377,27 +315,24 @@ def test_errors_are_never_kept(photo: bytes) -> None:
         for n_jobs in (1, 2):
             answer = served.post(photo)
             problem_of(answer, 422)
-            assert "etag" not in answer.headers
             assert served.n_jobs == n_jobs
         problem_of(served.post(b"this is no image"), 400)
         assert served.cache.n_bytes == 0
 
 
-def test_an_answer_that_is_too_large_is_given_but_not_kept(photo: bytes) -> None:
+def test_a_response_that_is_too_large_is_sent_but_not_kept(photo: bytes) -> None:
     engine = FakeEngine()
     with connect(Settings(cache_bytes=_LARGEST_SHARE * 2000), engine) as connection:
         served = Served(connection, engine, connection.app_state.cache)
         answers = [served.post(photo, "/explain?size=2048") for _ in range(2)]
         assert [answer.status_code for answer in answers] == [200, 200]
         assert (served.n_jobs, served.cache.n_bytes) == (2, 0)
-        headers = {"If-None-Match": answers[0].headers["etag"]}
-        assert served.post(photo, "/explain?size=2048", headers).status_code == 304
 
 
-def test_an_image_that_is_hashed_on_a_thread_is_known_again(served: Served) -> None:
+def test_a_large_image_which_is_hashed_on_a_thread_is_found_again(served: Served) -> None:
     buffer = io.BytesIO()
     Image.effect_noise((600, 600), 100).save(buffer, "PNG")
-    assert len(buffer.getvalue()) > 1 << 17
+    assert len(buffer.getvalue()) > SMALL_BYTES
 
     answers = [served.post(buffer.getvalue()) for _ in range(2)]
 
@@ -405,7 +340,7 @@ def test_an_image_that_is_hashed_on_a_thread_is_known_again(served: Served) -> N
     assert served.n_jobs == 1
 
 
-def test_many_at_once_get_the_same_answer(served: Served, photo: bytes) -> None:
+def test_concurrent_requests_get_the_same_response(served: Served, photo: bytes) -> None:
     answers = served.connection.post_at_once(20, "/explain", content=photo, headers=RAW)
     answers += served.connection.post_at_once(20, "/explain", content=photo, headers=RAW)
 
@@ -420,7 +355,7 @@ def test_many_at_once_get_the_same_answer(served: Served, photo: bytes) -> None:
     sizes=st.lists(st.integers(0, 4000), min_size=1, max_size=20),
     steps=st.lists(st.integers(0, 19), max_size=80),
 )
-def test_it_never_takes_more_than_its_bytes_and_gives_back_what_it_got(
+def test_it_stays_within_its_bytes_and_returns_what_was_put(
     sizes: list[int], steps: list[int]
 ) -> None:
     cache, largest = Cache(_LARGEST_SHARE * 3000), 3000
@@ -428,38 +363,29 @@ def test_it_never_takes_more_than_its_bytes_and_gives_back_what_it_got(
     for step in steps:
         number = step % len(sizes)
         key, body = bytes([number]) * 32, bytes([number]) * sizes[number]
-        before = cache.find(key, "")
+        before = cache.get(key)
         assert before is None or before.body == body
-        given = cache.keep(key, Response(body, headers={"X-Explanation": "e" * (len(body) // 8)}))
-        after = cache.find(key, "")
-        heads = sum(len(name) + len(value) for name, value in given.raw_headers)
-        if len(body) + heads + _OVERHEAD_BYTES > largest:
+        response = Response(body, headers={"X-Explanation": "e" * (len(body) // 8)})
+        cache.put(key, response)
+        after = cache.get(key)
+        headers = sum(len(name) + len(value) for name, value in response.raw_headers)
+        if len(body) + headers + _OVERHEAD_BYTES > largest:
             assert after is None
-        else:  # the last one always is there
+        else:  # the last one is always there
             assert after is not None
-            assert (after.body, after.raw_headers) == (body, given.raw_headers)
-        entries = list(cache._kept.values())
+            assert (after.body, after.raw_headers) == (body, response.raw_headers)
+        entries = list(cache._entries.values())
         assert cache.n_bytes == sum(entry.n_bytes for entry in entries) <= _LARGEST_SHARE * largest
 
 
-def test_what_was_asked_for_last_is_kept() -> None:
+def test_the_responses_that_were_used_last_are_kept() -> None:
     cache = Cache(10 * (_OVERHEAD_BYTES + 200))
     keys = [bytes([number]) * 32 for number in range(20)]
     for key in keys:
-        cache.keep(key, Response(b"body"))
-        cache.find(keys[0], "")
+        cache.put(key, Response(b"body"))
+        cache.get(keys[0])
 
-    found = [key for key in keys if cache.find(key, "")]
+    found = [key for key in keys if cache.get(key)]
     assert keys[0] in found
     assert 5 < len(found) < 20
     assert found[1:] == keys[-len(found) + 1 :]
-
-
-def test_the_document_tells_of_tags_where_there_are_any(served: Served) -> None:
-    paths = served.connection.request("GET", "/openapi.json").json()["paths"]
-    for path in ("/predict", "/explain"):
-        operation = paths[path]["post"]
-        assert "If-None-Match" in [one["name"] for one in operation["parameters"]]
-        assert "ETag" in operation["responses"]["200"]["headers"]
-        assert set(operation["responses"]["304"]) == {"description", "headers"}
-    assert "304" not in paths["/models"]["get"]["responses"]

@@ -12,10 +12,10 @@ import pytest
 from PIL import Image
 
 from service.api.executor import Executor
-from service.api.request.image import is_small
+from service.api.request.image import is_small_picture
 from service.api.request.options import ExplainOptions, PredictOptions, parse_options
-from service.api.request.resolved import resolve
-from service.api.response.explanation import ExplanationResponse
+from service.api.request.resolved import resolve_explain
+from service.api.response.explanation import ExplanationRenderer
 from service.errors import DeadlineExceeded, NotAnImage, QueueFull
 from service.imaging.decode import EncodedImage
 from service.imaging.fit import fit_image
@@ -139,19 +139,19 @@ def test_pixels_are_counted_without_decoding(kind: str) -> None:
     ids=["32", "128", "129", "bomb", "padded", "text"],
 )
 def test_an_image_is_small_by_its_bytes_and_its_pixels(content: bytes, small: bool) -> None:
-    assert is_small(EncodedImage(content), PredictOptions()) is small
+    assert is_small_picture(EncodedImage(content), PredictOptions()) is small
 
 
 @pytest.mark.parametrize("content", [b"no image", b""], ids=["text", "empty"])
 def test_what_is_no_image_is_refused_at_once(content: bytes) -> None:
     with pytest.raises(NotAnImage):
-        is_small(EncodedImage(content), PredictOptions())
+        is_small_picture(EncodedImage(content), PredictOptions())
 
 
 def test_a_picture_with_an_overlay_is_not_small() -> None:
     for output, small in (("heatmap", True), ("heatmap,overlay", False), ("relevance", True)):
         options = ExplainOptions(output=output)  # type: ignore[arg-type]
-        assert is_small(EncodedImage(picture(32)), options) is small
+        assert is_small_picture(EncodedImage(picture(32)), options) is small
 
 
 @pytest.mark.parametrize(
@@ -170,12 +170,12 @@ def test_a_picture_with_an_overlay_is_not_small() -> None:
 def test_an_answer_is_small_by_what_has_to_be_drawn(
     card: ModelCard, asked: dict[str, Any], small: bool
 ) -> None:
-    resolved = resolve(parse_options(ExplainOptions, asked, {card.name: card}), card)
+    resolved = resolve_explain(parse_options(ExplainOptions, asked, {card.name: card}), card)
     image = fit_image(Image.new("RGB", (32, 32)), card.input_size, "crop", (0, 0, 0))
     one = Attribution(0, np.zeros((3, 32, 32), np.float32), 1.0, None)
     logits = np.zeros(len(card.labels), np.float32)
     explanation = Explanation(logits, (one,) * len(resolved.targets), "twin", ())
-    assert ExplanationResponse(resolved, explanation, image).is_small is small
+    assert ExplanationRenderer(resolved, explanation, image).is_small is small
 
 
 def test_no_pixel_of_a_large_picture_is_decoded_to_know_that_it_is() -> None:

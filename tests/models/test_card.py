@@ -44,6 +44,13 @@ def test_a_card_of_an_imported_model_is_read_as_it_was_written(
     assert (imported.provenance.data, imported.accuracy) == ("unknown", {})
 
 
+def test_a_card_with_a_name_twice_is_refused(tmp_path: Path, card: ModelCard) -> None:
+    text = card.model_dump_json().replace('{"name":', '{"name": "first", "name":', 1)
+    (tmp_path / CARD_FILE).write_text(text, encoding="utf-8")
+    with pytest.raises(BundleError, match=r"not a valid card: .* the name 'name' more"):
+        read_card(tmp_path)
+
+
 @pytest.mark.parametrize("size", [(33, 20), (20, 33)])
 def test_resize_covers_both_sides(card: ModelCard, size: tuple[int, int]) -> None:
     fields = card.model_dump() | {"input_size": size}

@@ -473,7 +473,6 @@ def test_the_rate_limit_holds_over_all_workers(tmp_path: Path) -> None:
 def test_cache_bytes_is_what_answers_are_kept_in(limited: RunningServer, cat: Path) -> None:
     first, again = (post(limited, cat.read_bytes()) for _ in range(2))
     assert first.content == again.content
-    assert first.headers["etag"] == again.headers["etag"]
     assert "compute" not in again.headers["server-timing"]
 
 

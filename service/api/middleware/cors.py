@@ -13,12 +13,12 @@ from service.api.response.explanation import EXPLANATION_HEADER
 
 _PREFIX = "access-control-"
 _SENT = (
-    *("Content-Type", "Accept", "X-Request-ID", "If-None-Match"),
+    *("Content-Type", "Accept", "X-Request-ID"),
     *("Authorization", KEY_HEADER),
 )
 _READ = (
     *("X-Request-ID", "Server-Timing", "Retry-After", EXPLANATION_HEADER),
-    *("ETag", "WWW-Authenticate"),
+    "WWW-Authenticate",
 )
 
 

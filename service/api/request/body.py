@@ -1,20 +1,20 @@
-"""Read a request: one image and its options, in any of three forms."""
+"""The body of a request: one image and its options, in any of three forms."""
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any
 
 import pybase64
-from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
+from service import strict_json
+from service.api.executor import Executor, is_small
 from service.errors import (
     BrokenRequest,
     DeadlineExceeded,
@@ -28,22 +28,21 @@ from service.runtime.deadline import Deadline
 
 IMAGE_FIELD = "image"
 _MULTIPART, _JSON, _BYTES = "multipart/form-data", "application/json", "application/octet-stream"
-_SMALL_BYTES = 1 << 17  # are parsed at once: to use a thread would take longer
 _MAX_FILES, _MAX_FIELDS = 4, 64  # more than there are options; enough to say what is wrong
 
 
 @dataclass(frozen=True)
 class Upload:
-    """An image file's bytes, and the options that came with it, as they were sent."""
+    """The bytes of an image file, and the options as they were sent."""
 
     image: bytes
     options: Mapping[str, Any]
 
 
 async def read_upload(
-    request: Request, max_body_bytes: int, receive_s: float, deadline: Deadline
+    request: Request, max_body_bytes: int, receive_s: float, executor: Executor, deadline: Deadline
 ) -> Upload:
-    """Read an image and its options.
+    """Receive and parse the body of a request.
 
     Parameters
     ----------
@@ -51,39 +50,45 @@ async def read_upload(
         With a body of type `multipart/form-data`, `application/json`, `image/*` or
         `application/octet-stream`.
     max_body_bytes : int
-        More is refused, by the declared length or while reading.
+        Larger bodies are refused, by `Content-Length` or while they are received.
     receive_s : float
-        Seconds that the client has for the whole body, from the head of the request on.
+        Time from the head of the request for the client to send the body, in seconds.
+    executor : Executor
+        Parses large JSON.
     deadline : Deadline
-        Of the request.
+        The deadline of the request.
 
     Raises
     ------
     BrokenRequest
-        The body cannot be read, has no image, or two.
+        The body cannot be parsed, or does not have exactly one image.
     RequestTimeout
-        It was not here in time.
+        The body was not received within `receive_s`.
     DeadlineExceeded
-        It was not here at the deadline.
+        The body was not received and parsed by the deadline.
     TooLarge
         The body has too many bytes.
     UnsupportedMediaType
         The content type is none of the above.
     OptionError
-        An option is given twice, or where it does not belong.
+        An option is repeated, or stands in the query beside a body that has options.
     """
     late = RequestTimeout(
-        f"the body was not here within {receive_s:g} s; send a smaller image, or faster"
+        f"the body did not arrive within {receive_s:g} s; send a smaller image, or faster"
     )
     try:
         async with deadline.enforce(receive_s, late):
-            return await _read(request, max_body_bytes)
+            received = await _receive(request, max_body_bytes)
     except (RequestTimeout, DeadlineExceeded) as error:
         error.headers["Connection"] = "close"  # the rest of the body is not read
         raise
+    if isinstance(received, Upload):
+        return received
+    return await executor.run(is_small(len(received)), deadline, _parse_json, received)
 
 
-async def _read(request: Request, max_body_bytes: int) -> Upload:
+async def _receive(request: Request, max_body_bytes: int) -> Upload | bytes:
+    """Receive the body; JSON is not parsed yet, as parsing megabytes blocks the event loop."""
     _check_declared_length(request, max_body_bytes)
     content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if content_type == _MULTIPART:
@@ -91,14 +96,14 @@ async def _read(request: Request, max_body_bytes: int) -> Upload:
         return await _read_multipart(request, max_body_bytes)
     if content_type == _JSON:
         _refuse_query(request)
-        return await _read_json(request, max_body_bytes)
+        return await _read_body(request, max_body_bytes)
     if content_type == _BYTES or content_type.startswith("image/"):
         body = await _read_body(request, max_body_bytes)
         if not body:
             raise BrokenRequest("the body is empty: send the bytes of an image file")
         return Upload(body, _unique(request.query_params.multi_items()))
     raise UnsupportedMediaType(
-        f"the content type {content_type or '(none)'} is not read; send the image as "
+        f"the content type {content_type or '(none)'} is not supported; send the image as "
         f"{_MULTIPART} in the field `{IMAGE_FIELD}`, as the raw body with image/* or {_BYTES}, "
         f"or base64 in {_JSON}"
     )
@@ -112,7 +117,7 @@ async def _read_multipart(request: Request, max_body_bytes: int) -> Upload:
         ) as form:
             items = form.multi_items()
             images = [value for name, value in items if name == IMAGE_FIELD]
-            # pages send every field of a form: one that was left empty is one that was left out
+            # browsers send every field of a form: an empty one counts as left out
             options = [
                 (name, value) for name, value in items if name != IMAGE_FIELD and value != ""
             ]
@@ -144,35 +149,26 @@ def _only_image(images: list[str | UploadFile], options: list[Any]) -> UploadFil
     return image
 
 
-async def _read_json(request: Request, max_body_bytes: int) -> Upload:
-    body = await _read_body(request, max_body_bytes)
-    # parsing megabytes would keep the event loop from everybody else
-    if len(body) <= _SMALL_BYTES:
-        return _parse_json(body)
-    return await run_in_threadpool(_parse_json, body)
-
-
 def _parse_json(body: bytes) -> Upload:
     try:
-        pairs = json.loads(body, object_pairs_hook=_Pairs, parse_constant=_refuse_constant)
-    except (ValueError, RecursionError) as error:
+        fields = strict_json.loads(body)
+    except strict_json.RepeatedNames as error:
+        raise _repeated(error) from error
+    except ValueError as error:
         raise BrokenRequest(f"the body is not valid JSON: {error}") from error
-    if not isinstance(pairs, _Pairs):
+    if not isinstance(fields, dict):
         raise BrokenRequest('the body must be a JSON object: {"image": "<base64>", ...}')
-    images = [value for name, value in pairs if name == IMAGE_FIELD]
-    if len(images) != 1:
-        number = "no" if not images else str(len(images))
-        raise BrokenRequest(f'there are {number} images; send one: {{"image": "<base64>", ...}}')
-    options = _unique((name, value) for name, value in pairs if name != IMAGE_FIELD)
-    return Upload(_decode_base64(images[0]), options)
+    if IMAGE_FIELD not in fields:
+        raise BrokenRequest('there is no image; send one: {"image": "<base64>", ...}')
+    return Upload(_decode_base64(fields.pop(IMAGE_FIELD)), fields)
 
 
-class _Pairs(list[tuple[str, Any]]):
-    """A JSON object with its repeated names, which a dict would lose."""
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not JSON")
+def _repeated(error: strict_json.RepeatedNames) -> BrokenRequest | OptionError:
+    if error.entry is not None:
+        return OptionError.of(error.entry, str(error))
+    if IMAGE_FIELD in error.names:
+        return BrokenRequest('there are several images; send one: {"image": "<base64>", ...}')
+    return _repeated_options(error.names)
 
 
 def _decode_base64(text: Any) -> bytes:
@@ -236,23 +232,12 @@ def _refuse_query(request: Request) -> None:
 
 def _unique(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
     pairs = list(pairs)
-    repeated = [name for name, n in Counter(name for name, _ in pairs).items() if n > 1]
+    counts = Counter(name for name, _ in pairs)
+    repeated = [name for name, n in counts.items() if n > 1]
     if repeated:
-        raise OptionError([OptionProblem(name, "is given more than once") for name in repeated])
-    return {name: _plain(name, value) for name, value in pairs}
+        raise _repeated_options(repeated)
+    return dict(pairs)
 
 
-def _plain(option: str, value: Any) -> Any:
-    """Objects as dicts, as far down as an option has any: in a list of rules."""
-    if isinstance(value, list) and not isinstance(value, _Pairs):
-        return [_plain_object(option, item) for item in value]
-    return _plain_object(option, value)
-
-
-def _plain_object(option: str, value: Any) -> Any:
-    if not isinstance(value, _Pairs):
-        return value
-    found = dict(value)
-    if len(found) < len(value):
-        raise OptionError.of(option, "an object in it has a name twice")
-    return found
+def _repeated_options(names: Iterable[str]) -> OptionError:
+    return OptionError([OptionProblem(name, "is given more than once") for name in names])

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
-from typing import Annotated, Any, Literal, NoReturn
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, PlainValidator, WithJsonSchema
 
+from service import strict_json
 from service.api.request.methods import Rule
 from service.api.request.parameters import not_a_switch
 from service.errors import OptionError
@@ -77,20 +77,9 @@ def _load_json(text: str) -> Any:
     if len(text) > _MAX_TEXT:
         raise ValueError(f"must have at most {_MAX_TEXT} characters")
     try:
-        return json.loads(text, object_pairs_hook=_unique, parse_constant=_refuse_constant)
-    except (ValueError, RecursionError) as error:
+        return strict_json.loads(text)
+    except ValueError as error:
         raise ValueError(f"is not valid JSON: {error}") from None
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        raise ValueError("an object has a name twice")
-    return found
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not JSON")
 
 
 ClassName = Annotated[str, BeforeValidator(_as_class, json_schema_input_type=str | int)]

@@ -6,12 +6,11 @@ from typing import TypeGuard
 
 from PIL import Image
 
+from service.api.executor import is_small
 from service.api.request.options import ExplainOptions, PredictOptions
 from service.imaging.decode import Decoded, EncodedImage
 from service.imaging.fit import Color, FittedImage, fit_image, render_box
 from service.models.card import ModelCard
-
-_SMALL_BYTES, _SMALL_PIXELS = 1 << 15, 1 << 14
 
 
 def load_picture(
@@ -50,16 +49,17 @@ def load_picture(
     )
 
 
-def is_small(file: EncodedImage, options: PredictOptions) -> bool:
-    """Whether `load_picture` takes well below a millisecond.
+def is_small_picture(file: EncodedImage, options: PredictOptions) -> bool:
+    """Whether `load_picture` is small work.
 
     Raises
     ------
     NotAnImage, UnsupportedMediaType
-        It will not take any time at all.
+        The file cannot be decoded.
     """
-    is_short = len(file.content) <= _SMALL_BYTES and not file.has_slow_header
-    return is_short and not _has_view(options) and file.n_pixels <= _SMALL_PIXELS
+    if not is_small(len(file.content)) or file.has_slow_header or _has_view(options):
+        return False
+    return is_small(len(file.content), file.n_pixels)
 
 
 def _has_view(options: PredictOptions) -> TypeGuard[ExplainOptions]:

@@ -1,31 +1,85 @@
-"""What an explanation is asked for, with every name resolved against a model."""
+"""A resolved request: options checked against a model, with classes and methods looked up."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from service.api.request.options import ExplainOptions
-from service.errors import OptionError, OptionProblem
-from service.methods import ATTRIBUTORS, INPUT, Method
+from service.api.request.accept import JSON, NPY, PNG
+from service.api.request.options import ExplainOptions, PredictOptions
+from service.errors import OptionError, OptionProblem, join_names
+from service.methods import ATTRIBUTORS, INPUT, Method, all_parameters
 from service.models.card import ModelCard
-from service.runtime.jobs import ExplainJob, LayerInfo, Pixels
+from service.runtime.jobs import ExplainJob, Job, LayerInfo, Pixels, PredictJob
 
 _FORCED_LABEL = "label:"
-_SHOWN = 20  # of a thousand labels or layers an error names no more than this
+# `ResolvedExplain` has what these are resolved to
+_METHOD_OPTIONS = {"composite", "attributor", "layer", *all_parameters()}
+_TARGET_OPTIONS = {"target", "contrast", "targets"}
 
 
 @dataclass(frozen=True)
-class ResolvedRequest:
-    """Options that go together, and with the model.
+class ResolvedRequest(ABC):
+    """A request without its image.
 
     Attributes
     ----------
     card : ModelCard
-        Of the model that is explained.
-    options : ExplainOptions
-        What was asked for.
+        The model's card.
+    options : PredictOptions
+        The options as they were sent.
+    media_type : str
+        Format of the response.
+    """
+
+    card: ModelCard
+    options: PredictOptions
+    media_type: str
+
+    @abstractmethod
+    def job(self, pixels: Pixels) -> Job:
+        """Make the job for an image."""
+
+    @abstractmethod
+    def canonical(self) -> str:
+        """A text that two requests have in common if, and only if, they have the same response.
+
+        The model is in it by name only.
+        """
+
+    @property
+    def log_fields(self) -> Mapping[str, str]:
+        """Fields for the log and the metrics."""
+        return {"model": self.card.name}
+
+    def _canonical(self, resolved_options: set[str], *resolved: object) -> str:
+        names = [name for name in type(self.options).model_fields if name not in resolved_options]
+        options = [(name, getattr(self.options, name)) for name in names]
+        kind = type(self).__name__
+        return repr((kind, self.media_type, self.card.name, options, *resolved))
+
+
+@dataclass(frozen=True)
+class ResolvedPredict(ResolvedRequest):
+    """A request to `/predict` without its image."""
+
+    def job(self, pixels: Pixels) -> PredictJob:
+        """Make the job for an image."""
+        return PredictJob(pixels, self.card.name)
+
+    def canonical(self) -> str:
+        """A text that two requests have in common if, and only if, they have the same response."""
+        return self._canonical({"model"})
+
+
+@dataclass(frozen=True)
+class ResolvedExplain(ResolvedRequest):
+    """A request to `/explain` without its image.
+
+    Attributes
+    ----------
     method : Method
         The attributor, the rules and the layer.
     targets : tuple of (int or None)
@@ -36,7 +90,6 @@ class ResolvedRequest:
         Whether the relevance has rows and columns.
     """
 
-    card: ModelCard
     options: ExplainOptions
     method: Method
     targets: tuple[int | None, ...]
@@ -44,36 +97,63 @@ class ResolvedRequest:
     has_picture: bool
 
     @property
-    def resolved(self) -> tuple[object, ...]:
-        """What is explained and how, whatever words it was asked in."""
-        has_list = self.options.targets is not None  # then so has the answer, also of one class
-        return self.method, self.targets, self.contrast, self.options.start, has_list
+    def has_list(self) -> bool:
+        """Whether the response has a list of explanations, as `targets` asks for."""
+        return self.options.targets is not None
+
+    @property
+    def log_fields(self) -> Mapping[str, str]:
+        """Fields for the log and the metrics."""
+        return {"model": self.card.name, "composite": self.method.composite}
 
     def job(self, pixels: Pixels) -> ExplainJob:
-        """Ask it about an image, as `ExplainJob` has it."""
+        """Make the job for an image."""
         return ExplainJob(
             pixels, self.card.name, self.method, self.targets, self.contrast, self.options.start
         )
 
+    def canonical(self) -> str:
+        """A text that two requests have in common if, and only if, they have the same response."""
+        return self._canonical(
+            {"model", *_METHOD_OPTIONS, *_TARGET_OPTIONS},
+            *(self.method, self.targets, self.contrast, self.has_list),
+        )
 
-def resolve(
-    options: ExplainOptions, card: ModelCard, layers: Sequence[LayerInfo] = ()
-) -> ResolvedRequest:
-    """Resolve options against a model.
+
+def resolve_predict(
+    options: PredictOptions,
+    card: ModelCard,
+    layers: Sequence[LayerInfo] = (),
+    media_type: str = JSON,
+) -> ResolvedPredict:
+    """Resolve a request to `/predict`, of which nothing depends on the model."""
+    return ResolvedPredict(card, options, media_type)
+
+
+def resolve_explain(
+    options: ExplainOptions,
+    card: ModelCard,
+    layers: Sequence[LayerInfo] = (),
+    media_type: str = JSON,
+) -> ResolvedExplain:
+    """Resolve a request to `/explain` against a model.
 
     Parameters
     ----------
     options : ExplainOptions
-        What was asked for.
+        The options as they were sent.
     card : ModelCard
-        Of the model.
+        The model's card.
     layers : sequence of LayerInfo
-        Its layers; none where it is not loaded yet: then any layer passes.
+        The model's layers; empty while it is not loaded: then any layer passes.
+    media_type : str
+        Format of the response.
 
     Raises
     ------
     OptionError
-        There is no such class, composite, parameter or layer, or the options do not go together.
+        There is no such class, composite, parameter or layer, the options contradict each other,
+        or the format cannot hold what `output` and `targets` ask for.
     """
     method = options.method(card)
     _check_start(options)
@@ -82,20 +162,21 @@ def resolve(
     targets = _target_indices(options, card)
     if contrast is not None and contrast in targets:
         raise OptionError.of("contrast", "is the class that is explained; give another class")
-    return ResolvedRequest(card, options, method, targets, contrast, has_picture)
+    _check_output(options, media_type, has_picture=has_picture)
+    return ResolvedExplain(card, options, media_type, method, targets, contrast, has_picture)
 
 
 def class_index(option: str, name: str | None, card: ModelCard) -> int | None:
-    """Turn a class, as it was asked for, into its index.
+    """Turn the name of a class into its index.
 
     Parameters
     ----------
     option : str
-        Where it was asked for; the error names it.
+        The option that has the name, for the error.
     name : str or None
         All digits are an index, anything else is a label; `label:7` forces a label.
     card : ModelCard
-        Its labels.
+        The model's card, with the labels.
 
     Raises
     ------
@@ -112,8 +193,8 @@ def class_index(option: str, name: str | None, card: ModelCard) -> int | None:
         return index
     label = name.removeprefix(_FORCED_LABEL)
     if label not in card.labels:
-        known = f"an index below {len(card.labels)}, or one of: {_some(card.labels)}"
-        raise OptionError.of(option, f"must be {known}")
+        allowed = f"an index below {len(card.labels)}, or one of: {join_names(card.labels)}"
+        raise OptionError.of(option, f"must be {allowed}")
     return card.labels.index(label)
 
 
@@ -139,14 +220,24 @@ def _check_start(options: ExplainOptions) -> None:
 
 
 def _has_picture(layer: str, layers: Sequence[LayerInfo]) -> bool:
-    found = {one.name: one for one in layers}
+    by_name = {info.name: info for info in layers}
     if layer == INPUT or not layers:
         return True
-    if layer not in found:
-        names = list(dict.fromkeys([INPUT, *found]))
-        raise OptionError.of("layer", f"there is no such layer; there are: {_some(names)}")
-    return found[layer].has_space
+    if layer not in by_name:
+        names = join_names(dict.fromkeys([INPUT, *by_name]))
+        raise OptionError.of("layer", f"there is no such layer; there are: {names}")
+    return by_name[layer].has_space
 
 
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "")
+def _check_output(options: ExplainOptions, media_type: str, *, has_picture: bool) -> None:
+    """Refuse what a format cannot hold: several classes, two pictures, a picture without space."""
+    if media_type != JSON and options.targets is not None:
+        raise OptionError.of("targets", f"fit into JSON only: accept {JSON}")
+    if media_type != NPY and options.output != ("relevance",) and not has_picture:
+        raise OptionError.of(
+            "output",
+            f"the layer {options.layer} has no rows and columns to draw: give output=relevance, "
+            f"and accept {JSON} or {NPY}",
+        )
+    if media_type == PNG and options.output not in (("heatmap",), ("overlay",)):
+        raise OptionError.of("output", "must be heatmap or overlay where a PNG is accepted")

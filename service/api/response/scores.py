@@ -1,4 +1,4 @@
-"""Logits into the scores of classes."""
+"""Class scores, and the response to `/predict`."""
 
 from __future__ import annotations
 
@@ -6,11 +6,56 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import orjson
+from PIL import Image
+from starlette.responses import Response
 
+from service.api.request.accept import JSON
 from service.api.request.options import PredictOptions
+from service.api.request.resolved import ResolvedPredict
 from service.imaging.fit import FittedImage
 from service.models.card import ModelCard
-from service.runtime.jobs import Floats
+from service.runtime.jobs import Floats, Prediction
+
+VARY = {"Vary": "Accept"}
+
+
+class PredictionRenderer:
+    """Writes the response of a prediction.
+
+    Parameters
+    ----------
+    resolved : ResolvedPredict
+        The request.
+    prediction : Prediction
+        The result of its job.
+    image : FittedImage
+        The image as the network saw it.
+    """
+
+    is_small = True
+
+    def __init__(
+        self, resolved: ResolvedPredict, prediction: Prediction, image: FittedImage
+    ) -> None:
+        self.resolved, self.prediction, self.image = resolved, prediction, image
+
+    def render(self, media_type: str, view: Image.Image | None) -> Response:
+        """Write the response, which is JSON without pictures."""
+        resolved = self.resolved
+        return json_response(
+            predict_fields(resolved.card, self.prediction.logits, resolved.options, self.image)
+        )
+
+
+def json_response(fields: dict[str, Any]) -> Response:
+    """Make a JSON response; arrays become nested lists."""
+    return Response(json_bytes(fields), media_type=JSON, headers=VARY)
+
+
+def json_bytes(fields: dict[str, Any]) -> bytes:
+    """Encode as JSON; arrays become nested lists."""
+    return orjson.dumps(fields, option=orjson.OPT_SERIALIZE_NUMPY)
 
 
 def predict_fields(

@@ -9,7 +9,7 @@ import numpy as np
 import pybase64
 from PIL import Image
 
-from service.api.request.resolved import ResolvedRequest
+from service.api.request.resolved import ResolvedExplain
 from service.api.response.scores import class_scores
 from service.imaging.render import heatmap_png, overlay_png, own_bound
 from service.imaging.render_options import RenderOptions
@@ -21,7 +21,7 @@ class TargetExplanation:
 
     Parameters
     ----------
-    resolved : ResolvedRequest
+    resolved : ResolvedExplain
         What was asked for.
     logits : NDArray[float32]
         Of the image.
@@ -29,7 +29,7 @@ class TargetExplanation:
         What the engine found for the class.
     """
 
-    def __init__(self, resolved: ResolvedRequest, logits: Floats, attribution: Attribution) -> None:
+    def __init__(self, resolved: ResolvedExplain, logits: Floats, attribution: Attribution) -> None:
         self.resolved, self.options = resolved, resolved.options
         self.logits, self.attribution = logits, attribution
         relevance = attribution.relevance

@@ -149,7 +149,7 @@ def test_no_room(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize(
     "place",
-    ["service.api.routes.predict.choose_format", "service.api.middleware.auth.RequireKey._find"],
+    ["service.api.routes.pipeline.choose_format", "service.api.middleware.auth.RequireKey._find"],
     ids=["in a route", "at the door"],
 )
 def test_an_unexpected_failure(monkeypatch: pytest.MonkeyPatch, place: str) -> None:

@@ -197,8 +197,8 @@ def test_text_instead_of_a_file(client: httpx.Client) -> None:
 @pytest.mark.parametrize(
     ("body", "words"),
     [
-        ("{}", "there are no images"),
-        ('{"image": "", "image": ""}', "there are 2 images"),
+        ("{}", "there is no image"),
+        ('{"image": "", "image": ""}', "there are several images"),
         ("[]", "must be a JSON object"),
         ('"image"', "must be a JSON object"),
         ("null", "must be a JSON object"),

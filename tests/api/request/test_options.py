@@ -147,7 +147,7 @@ BAD: dict[str, list[tuple[Any, str]]] = {
         ("", ", ".join(COMPOSITES)),
         ("[", "not valid JSON"),
         (' [{"layers": "x", "rule": "flat"}', "not valid JSON"),
-        ('[{"layers": "x", "rule": "flat", "rule": "flat"}]', "has a name twice"),
+        ('[{"layers": "x", "rule": "flat", "rule": "flat"}]', "the name 'rule' more than once"),
         ('[{"layers": "x", "rule": "flat", "stabilizer": NaN}]', "NaN is not JSON"),
         ("[" * 100_000, "not valid JSON"),
         ("[" + " " * 200_000, "at most 200000 characters"),

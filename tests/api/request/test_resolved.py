@@ -11,7 +11,7 @@ import pytest
 
 from service.api.request.accept import JSON, NPY, PNG
 from service.api.request.options import ExplainOptions, parse_options
-from service.api.request.resolved import class_index, resolve
+from service.api.request.resolved import class_index, resolve_explain
 from service.api.response.schemas import ExplainResponse, TargetsResponse
 from service.errors import OptionError
 from service.methods import ATTRIBUTORS, COMPOSITES, all_parameters
@@ -221,7 +221,7 @@ def test_of_many_layers_an_error_shows_some(card: ModelCard) -> None:
     options = parse_options(ExplainOptions, {"layer": "relu"}, {card.name: card})
 
     with pytest.raises(OptionError, match=r"there are: input, layer0, .*layer18, \.\.\.$"):
-        resolve(options, card, layers)
+        resolve_explain(options, card, layers)
 
 
 def test_before_it_is_ready_no_layer_is_wrong(connection: Connection, photo: bytes) -> None:
@@ -313,7 +313,7 @@ def test_a_name_twice_in_a_rule_is_refused_in_json_too(
 
     answer = connection.request("POST", "/explain", content=body, headers=JSON_TYPE)
 
-    assert wrong_options(answer) == {"composite": "an object in it has a name twice"}
+    assert wrong_options(answer) == {"composite": "an object has the name 'rule' more than once"}
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,140 @@
+"""The pipeline of `/predict` and `/explain`: read, resolve, decode, queue, respond.
+
+With the cache on, a request whose response is kept skips all but the first two.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, Protocol, TypeVar
+
+from PIL import Image
+from starlette.requests import Request
+from starlette.responses import Response
+
+from service.api.executor import is_small
+from service.api.middleware.request_context import deadline_of, note, timings_of
+from service.api.rate_limit import check_rate
+from service.api.request.accept import choose_format
+from service.api.request.body import read_upload
+from service.api.request.image import is_small_picture, load_picture
+from service.api.request.options import PredictOptions, parse_options
+from service.api.request.resolved import ResolvedRequest
+from service.api.state import AppState
+from service.imaging.decode import EncodedImage
+from service.imaging.fit import FittedImage
+from service.models.card import ModelCard
+from service.runtime.deadline import Deadline
+from service.runtime.jobs import LayerInfo
+from service.worker_state import State
+
+_SERVING = (State.READY, State.GRACE)
+Options = TypeVar("Options", bound=PredictOptions)
+Resolved = TypeVar("Resolved", bound=ResolvedRequest)
+
+
+class Renderer(Protocol):
+    """Writes the response of a result."""
+
+    @property
+    def is_small(self) -> bool:
+        """Whether `render` is work for the event loop."""
+        ...
+
+    def render(self, media_type: str, view: Image.Image | None) -> Response:
+        """Write the response; `view` is the picture that an overlay is drawn on."""
+        ...
+
+
+@dataclass(frozen=True)
+class Operation(Generic[Options, Resolved]):
+    """What a route adds to the pipeline.
+
+    Attributes
+    ----------
+    options : type
+        Model of the options.
+    media_types : sequence of str
+        Formats of the response, the default first.
+    resolve : callable
+        Checks options against a model's card and layers, for a format.
+    renderer : callable
+        Makes the renderer of a resolved request, its job's result and its image.
+    """
+
+    options: type[Options]
+    media_types: Sequence[str]
+    resolve: Callable[[Options, ModelCard, Sequence[LayerInfo], str], Resolved]
+    renderer: Callable[[Resolved, Any, FittedImage], Renderer]
+
+
+class Pipeline(Generic[Options, Resolved]):
+    """Answers the requests of a route.
+
+    Parameters
+    ----------
+    app_state : AppState
+        Shared by all routes.
+    operation : Operation
+        What the route adds.
+    """
+
+    def __init__(self, app_state: AppState, operation: Operation[Options, Resolved]) -> None:
+        self._app_state, self._operation = app_state, operation
+
+    async def run(self, request: Request) -> Response:
+        """Answer a request."""
+        app_state, settings = self._app_state, self._app_state.settings
+        check_rate(request, app_state.rate_limit)
+        media_type = choose_format(request, self._operation.media_types)
+        deadline = deadline_of(request)
+        upload = await read_upload(
+            request, settings.max_body_bytes, settings.receive_s, app_state.executor, deadline
+        )
+        options = parse_options(self._operation.options, upload.options, app_state.cards)
+        card = app_state.card(options.model)
+        layers = app_state.queue.layers.get(card.name, ())
+        resolved = self._operation.resolve(options, card, layers, media_type)
+        note(request, **resolved.log_fields)
+        if app_state.cache.is_on and app_state.queue.state in _SERVING:
+            return await self._respond_cached(request, deadline, upload.image, resolved)
+        return await self._respond(request, deadline, upload.image, resolved)
+
+    async def _respond_cached(
+        self, request: Request, deadline: Deadline, content: bytes, resolved: Resolved
+    ) -> Response:
+        app_state, cache = self._app_state, self._app_state.cache
+        with timings_of(request).measure("cache"):
+            key = await app_state.executor.run(
+                is_small(len(content)), deadline, cache.key, content, resolved
+            )
+            cached = cache.get(key)
+        app_state.metrics.cache_lookups.labels("miss" if cached is None else "hit").inc()
+        if cached is not None:
+            return cached
+        response = await self._respond(request, deadline, content, resolved)
+        cache.put(key, response)
+        return response
+
+    async def _respond(
+        self, request: Request, deadline: Deadline, content: bytes, resolved: Resolved
+    ) -> Response:
+        app_state, timings = self._app_state, timings_of(request)
+        options, max_pixels = resolved.options, app_state.settings.max_pixels
+        with timings.measure("decode"):
+            file = EncodedImage(content)
+            image, view = await app_state.executor.run(
+                is_small_picture(file, options),
+                deadline,
+                load_picture,
+                *(file, options, resolved.card, max_pixels),
+            )
+        done = await app_state.queue.submit(resolved.job(image.pixels), deadline)
+        timings.add("queue", done.queue_ms)
+        timings.add("compute", done.compute_ms)
+        renderer = self._operation.renderer(resolved, done.result, image)
+        with timings.measure("render"):
+            return await app_state.executor.run(
+                renderer.is_small, deadline, renderer.render, resolved.media_type, view
+            )
