@@ -117,7 +117,7 @@ class TestClients:
     ) -> None:
         starting = httpx.Response(503, json={"type": "urn:lrpserve:problem:not-ready"})
         done = httpx.Response(200, json={"models": []})
-        outcomes = [too_many("2"), httpx.ConnectError("refused"), starting, done]
+        outcomes: list[Outcome] = [too_many("2"), httpx.ConnectError("refused"), starting, done]
         assert send(outcomes_in_turn(outcomes), 3) == 0
         assert slept_s == [0, 2, 0.5, 1]
 
