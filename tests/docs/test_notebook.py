@@ -18,10 +18,10 @@ def test_the_notebook_runs(server: RunningServer, monkeypatch: pytest.MonkeyPatc
     notebook = nbformat.read(NOTEBOOK, as_version=4)
     resources = {"metadata": {"path": str(NOTEBOOK.parent)}}
     NotebookClient(notebook, timeout=60, kernel_name="python3", resources=resources).execute()
-    outputs = [one for cell in notebook.cells for one in cell.get("outputs", ())]
-    assert sum("image/png" in one.get("data", {}) for one in outputs) == 2
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", ())]
+    assert sum("image/png" in output.get("data", {}) for output in outputs) == 2
     assert "(32, 32)" in str(outputs)
-    assert any(one.get("text", "").startswith("422 ") for one in outputs)
+    assert any(output.get("text", "").startswith("422 ") for output in outputs)
 
 
 def test_the_notebook_is_committed_without_outputs() -> None:
