@@ -21,7 +21,7 @@ install = $(BIN)/uv pip install --python $(BIN)/python -c constraints.txt $(1) |
 SUITE = $(BIN)/pytest -n 2 --dist loadfile -m 'not alone and not soak'; beside=$$?; \
 	$(BIN)/pytest -m 'alone and not soak' && exit $$beside
 
-.PHONY: help install serve test bench engine serving lint reference browser node wrk pins clean
+.PHONY: help install serve test bench engine serving lint reference browser node wrk redis pins clean
 
 help:  ## this list (the default)
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
@@ -31,7 +31,7 @@ install: $(SERVE)  ## make .venv with the service and its client
 serve: $(SERVE)  ## start the service; HOST, PORT and LRPSERVE_* are honoured
 	@exec $(BIN)/lrpserve serve --host $(HOST) --port $(PORT)
 
-test: $(DEV) browser wrk  ## run the whole suite; ARGS='-k name' for a part
+test: $(DEV) browser wrk redis  ## run the whole suite; ARGS='-k name' for a part
 	$(if $(ARGS),$(BIN)/pytest $(ARGS),$(SUITE))
 
 bench: engine serving  ## measure all, as ratios: half an hour
@@ -68,6 +68,11 @@ wrk:  ## what puts load on servers, where apt-get may install it
 	@command -v wrk >/dev/null || { apt-get update && \
 		DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends wrk; \
 		} >/dev/null 2>&1 || echo "NO WRK: what needs it is skipped" >&2
+
+redis:  ## a Redis for the tests of rate limits, where apt-get may install it
+	@command -v redis-server >/dev/null || { apt-get update && \
+		DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends redis-server; \
+		} >/dev/null 2>&1 || echo "NO REDIS: the tests that need it are skipped" >&2
 
 pins: $(DEV)  ## make constraints.txt anew with the newest versions
 	$(BIN)/uv pip compile --quiet --upgrade --python-version 3.11 --extra dev --extra bench --no-annotate \

@@ -20,7 +20,7 @@ from service.api.middleware.cors import AllowOrigins
 from service.api.middleware.load_shedding import LoadShedding
 from service.api.middleware.request_context import Failsafe, RequestContext
 from service.api.openapi import complete_document
-from service.api.rate_limit import RateLimit, make_rate_limit
+from service.api.rate_limit import make_rate_limit
 from service.api.response.problems import handle_http_exception, handle_service_error
 from service.api.routes import explain, health, models, predict
 from service.api.routes.docs import add_docs
@@ -44,7 +44,6 @@ def create_app(
     settings: Settings,
     on_loaded: Callable[[AppState], None] = lambda app_state: None,
     slot: WorkerSlot | None = None,
-    rate_limit: RateLimit | None = None,
 ) -> FastAPI:
     """Make the application.
 
@@ -56,8 +55,6 @@ def create_app(
         Called, on a device thread, when loading the models has ended, well or not.
     slot : WorkerSlot, optional
         Its place among the worker processes; by default it is alone.
-    rate_limit : RateLimit, optional
-        That of all worker processes; by default it has its own, as the settings say.
 
     Raises
     ------
@@ -86,14 +83,14 @@ def create_app(
         queue,
         metrics,
         slot or WorkerSlot(),
-        rate_limit or make_rate_limit(settings),
+        make_rate_limit(settings),
         Cache(settings.cache_bytes, cards),
     )
     app = FastAPI(
         title="lrpserve",
         version=__version__,
         description=DESCRIPTION,
-        lifespan=_make_lifespan(queue, has_loaded if app_state.slot.is_replacement else None),
+        lifespan=_make_lifespan(app_state, has_loaded if app_state.slot.is_replacement else None),
         docs_url=None,  # its scripts would come from elsewhere; see add_docs
         redoc_url=None,
         swagger_ui_oauth2_redirect_url=None,
@@ -132,14 +129,16 @@ def _load_engines(folders: Mapping[str, Path], settings: Settings, device: str) 
 
 
 def _make_lifespan(
-    queue: DeviceQueue, has_to_load_first: threading.Event | None
+    app_state: AppState, has_to_load_first: threading.Event | None
 ) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        queue.start()
+        app_state.queue.start()
         if has_to_load_first:  # the port takes connections after this
             await asyncio.to_thread(has_to_load_first.wait)
         yield
-        queue.close()
+        app_state.queue.close()
+        if app_state.rate_limit:
+            await app_state.rate_limit.close()
 
     return lifespan

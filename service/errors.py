@@ -17,6 +17,7 @@ x RequestError                      what was sent has to change
 x Unavailable                       the same request may succeed later
   - QueueFull                  429
   - RateLimited                429  the key has asked too often
+  - RateLimitUnavailable       503  the storage that counts requests cannot be reached
   - NotReady                   503  starting, draining or broken
   - OutOfMemory                503  the device's memory is too small for this request
   - DeadlineExceeded           504
@@ -195,6 +196,13 @@ class RateLimited(Unavailable):
     status = 429
     type = "rate-limited"
     title = "Too many requests with this key"
+
+
+class RateLimitUnavailable(Unavailable):
+    """The storage in which requests are counted cannot be reached."""
+
+    type = "rate-limit-unavailable"
+    title = "The rate limit cannot be checked"
 
 
 class NotReady(Unavailable):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, ValidationError, ValidationInfo, field_validator
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from service.api_keys import read_key
@@ -14,6 +16,12 @@ from service.origins import read_origin
 
 DEFAULT_MODEL = "minivgg-cifar10"
 PREFIX = "LRPSERVE_"
+
+RateLimitFail = Literal["open", "closed"]
+_HOST = r"([\w.-]+|\[[0-9A-Fa-f:.]+\])"
+_STORAGE_URI = re.compile(
+    rf"memory://|rediss?://([^@/\s]*@)?{_HOST}:\d{{1,5}}(/\d*)?(\?\S*)?|redis\+unix:///\S+"
+)
 
 
 class SettingsError(ServiceError):
@@ -93,6 +101,17 @@ class Settings(BaseSettings):
     rate_limit: str | None = Field(
         None, description="How often each key may ask: `100/minute`, `10/second;1000/hour`"
     )
+    rate_limit_storage: SecretStr | None = Field(
+        None,
+        description="Where requests are counted: `redis://HOST:PORT/0` for one limit over all "
+        "workers and replicas; by default the memory of each worker",
+    )
+    rate_limit_fail: RateLimitFail = Field(
+        "open",
+        description="While that storage cannot be reached, requests are served without a limit "
+        "(`open`: a limit that fails stops nobody, and the queue still bounds the load), or get "
+        "a 503 (`closed`)",
+    )
     cache_bytes: int = Field(
         0, ge=0, description="Memory for answers that are kept, in each process; 0 keeps none"
     )
@@ -109,7 +128,7 @@ class Settings(BaseSettings):
         """The devices, by name; the first also is that of the commands without a server."""
         return tuple(part.strip() for part in self.device.split(",") if part.strip()) or ("auto",)
 
-    @field_validator("models", "max_batch_size", "rate_limit", mode="before")
+    @field_validator("models", "max_batch_size", "rate_limit", "rate_limit_storage", mode="before")
     @classmethod
     def _leave_out(cls, value: object) -> object:
         return value or None  # an empty path would be the present folder
@@ -133,6 +152,24 @@ class Settings(BaseSettings):
         if not info.data.get("api_keys", True):
             raise ValueError(f"it is a limit for each key: set {PREFIX}API_KEYS too")
         return value
+
+    @field_validator("rate_limit_storage")
+    @classmethod
+    def _check_storage(cls, value: SecretStr | None) -> SecretStr | None:
+        return None if value is None else SecretStr(_read_storage(value.get_secret_value()))
+
+
+def _read_storage(uri: str) -> str:
+    uri = uri.strip().removeprefix("async+")
+    if not _STORAGE_URI.fullmatch(uri):  # the message shows none of it: it may hold a password
+        raise ValueError(
+            "must be memory:// or redis://HOST:PORT/0, with a password "
+            "redis://:PASSWORD@HOST:PORT/0 (reserved characters as %XX), with TLS rediss://..., "
+            "on a socket redis+unix:///PATH"
+        )
+    if uri.startswith("redis") and find_spec("redis") is None:
+        raise ValueError("needs the client for Redis: pip install 'lrpserve[redis]'")
+    return uri
 
 
 def _check_limits(text: str) -> None:

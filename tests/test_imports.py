@@ -140,6 +140,7 @@ ALLOWED: dict[str, set[str]] = {
     "service.server.protocol": {"service.api.response.problems", "service.errors"},
     "service.commands": {
         "service",
+        "service.api.rate_limit",
         "service.api.request",
         "service.api.response",
         "service.api_keys",

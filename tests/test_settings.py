@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
-from pydantic import ValidationError
+from pydantic import SecretStr, ValidationError
 
 from service.settings import PREFIX, Settings, SettingsError, load_settings
 
 KEY = "a-key-of-the-tests"
 KEY_HASH = "sha256:fe5cf6eef1dc1ca10d8bfa761cf662da62aba67f81b3dd7665e5feaec19643d8"
+STORAGE = "redis://:secret@redis.example:6379/0"
 
 DEFAULTS = {
     "device": "auto",
@@ -31,6 +33,8 @@ DEFAULTS = {
     "cors_origins": (),
     "api_keys": (),
     "rate_limit": None,
+    "rate_limit_storage": None,
+    "rate_limit_fail": "open",
     "cache_bytes": 0,
 }
 
@@ -57,6 +61,8 @@ GIVEN = {
     ),
     "api_keys": (f"{KEY}, ,{KEY_HASH.upper()},", (KEY_HASH,)),
     "rate_limit": ("10/second;1000/hour", "10/second;1000/hour"),
+    "rate_limit_storage": (f"async+{STORAGE}", SecretStr(STORAGE)),
+    "rate_limit_fail": ("closed", "closed"),
     "cache_bytes": ("1000000", 1_000_000),
 }
 
@@ -97,6 +103,14 @@ WRONG = [
     ("rate_limit", "0/minute"),
     ("rate_limit", "10/second;0/hour"),
     ("rate_limit", "-1/minute"),
+    ("rate_limit_storage", "redis"),
+    ("rate_limit_storage", "redis://host"),
+    ("rate_limit_storage", "redis://host:6379/zero"),
+    ("rate_limit_storage", "redis://user@name:password@host:6379"),
+    ("rate_limit_storage", "https://host:6379"),
+    ("rate_limit_storage", "memcached://host:11211"),
+    ("rate_limit_storage", "redis+unix://"),
+    ("rate_limit_fail", "maybe"),
     ("cache_bytes", "-1"),
     ("cache_bytes", "1GB"),
 ]
@@ -139,6 +153,7 @@ def test_a_wrong_value_is_refused_by_the_name_of_its_variable(
         ({"cors_origins": "page.example"}, "like https://page.example or http://localhost:3000"),
         ({"rate_limit": "often", "api_keys": KEY}, "must be like 100/minute"),
         ({"rate_limit": "100/minute"}, "set LRPSERVE_API_KEYS too"),
+        ({"rate_limit_storage": "redis://:secret@host"}, "memory:// or redis://HOST:PORT/0"),
     ],
 )
 def test_what_is_wrong_says_what_to_do_and_shows_no_key(
@@ -163,6 +178,27 @@ def test_a_plain_key_is_not_shown_where_settings_are_made_directly() -> None:
     with pytest.raises(ValidationError) as refused:
         Settings(api_keys=("short-secret",))
     assert "short-secret" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        *("memory://", "redis://localhost:6379", "redis://[::1]:6379/2?socket_keepalive=true"),
+        *("rediss://me:p%40ss@redis.example:6380/0", "redis+unix:///run/redis.sock?db=1"),
+    ],
+)
+def test_a_storage_s_uri_is_taken_as_it_is_and_not_shown(uri: str) -> None:
+    settings = load_settings(rate_limit_storage=uri)
+    assert settings.rate_limit_storage
+    assert settings.rate_limit_storage.get_secret_value() == uri
+    assert uri not in repr(settings)
+
+
+def test_a_redis_without_its_client_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "redis", None)
+    assert load_settings(rate_limit_storage="memory://").rate_limit_storage
+    with pytest.raises(SettingsError, match=r"pip install 'lrpserve\[redis\]'"):
+        load_settings(rate_limit_storage=STORAGE)
 
 
 def test_an_empty_folder_of_models_is_none(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from service import __version__
+from service.api.rate_limit import log_rate_limit
 from service.logs import configure_logging
 from service.models.registry import served_models
 from service.server.process import listen, run_server, url_of
@@ -21,6 +22,7 @@ def serve(settings: Settings, host: str, port: int) -> None:
         The address is in use, or the model cannot be loaded.
     """
     configure_logging(settings.log_format, settings.log_level)
+    log_rate_limit(settings)
     served_models(settings.model, settings.models)  # a wrong name is refused before all else
     with listen(host, port) as listener:
         typer.echo(

@@ -15,7 +15,6 @@ from types import FrameType
 
 import uvicorn
 
-from service.api.rate_limit import RateLimit
 from service.api.state import AppState
 from service.app import create_app
 from service.errors import ServiceError
@@ -121,7 +120,6 @@ def run_server(
     listener: socket.socket,
     on_ready: Callable[[str], None],
     slot: WorkerSlot | None = None,
-    rate_limit: RateLimit | None = None,
     signals: Sequence[signal.Signals] = SIGNALS,
 ) -> None:
     """Serve in this process until a signal comes.
@@ -136,8 +134,6 @@ def run_server(
         Called with a greeting when the models are loaded.
     slot : WorkerSlot, optional
         Its place among the worker processes. A worker that breaks ends.
-    rate_limit : RateLimit, optional
-        That of all worker processes.
     signals : sequence of Signals
         That end it.
 
@@ -165,7 +161,7 @@ def run_server(
     # loading makes a million objects that stay: to look through them again and again takes a tenth
     # of the start, and later holds up requests
     gc.disable()
-    app = create_app(settings, on_loaded, slot, rate_limit)
+    app = create_app(settings, on_loaded, slot)
     app_state: AppState = app.state.lrpserve
     config = uvicorn.Config(
         app,

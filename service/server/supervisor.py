@@ -32,7 +32,6 @@ from types import FrameType
 import typer
 from prometheus_client.multiprocess import mark_process_dead
 
-from service.api.rate_limit import RateLimit, make_rate_limit
 from service.errors import BundleError, ServiceError
 from service.logs import configure_logging
 from service.metrics import FOLDER_VARIABLE
@@ -87,7 +86,6 @@ class Supervisor:
     def __init__(self, settings: Settings, listener: socket.socket) -> None:
         self._settings, self._listener = settings, listener
         self._states = WorkerStates(settings.workers)
-        self._rate_limit = make_rate_limit(settings)  # of all together
         self._workers: dict[int, _Worker] = {}
         self._starts_at: dict[int, float] = {}  # when the places of the dead are filled
         self._pauses_s: dict[int, float] = {}
@@ -117,7 +115,7 @@ class Supervisor:
 
     def _start(self, slot: WorkerSlot) -> None:
         reader, writer = _spawning.Pipe(duplex=False)
-        arguments = (self._settings, self._listener, slot, self._rate_limit, writer)
+        arguments = (self._settings, self._listener, slot, writer)
         process = _spawning.Process(target=_work, args=arguments)
         with _interrupts_held():
             process.start()
@@ -193,7 +191,6 @@ def _work(
     settings: Settings,
     listener: socket.socket,
     slot: WorkerSlot,
-    rate_limit: RateLimit | None,
     news: Connection,
 ) -> None:
     """Serve, in a process of its own."""
@@ -203,7 +200,7 @@ def _work(
         # Ctrl-C in a terminal goes to all processes: the parent decides what it means
         run_server(
             *(settings, listener, lambda greeting: news.send(_Greeting(greeting))),
-            *(slot, rate_limit, (signal.SIGTERM,)),
+            *(slot, (signal.SIGTERM,)),
         )
     except ServiceError as error:
         news.send(_Failure(error.detail))

@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from os import environ
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from service.models.card import ModelCard
 from service.models.registry import find_bundle
 from service.settings import DEFAULT_MODEL, PREFIX, Settings
 from tests.helpers import gated_server
+from tests.helpers.redis_server import RedisServer, running_redis
 from tests.helpers.servers import (
     COMMAND,
     RunningServer,
@@ -294,6 +295,8 @@ def configured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Runni
         "CORS_ORIGINS": "https://page.example, https://other.example",
         "API_KEYS": ",".join([*KEY.values(), hash_key(*OTHER_KEY.values())]),
         "RATE_LIMIT": "40/day",
+        "RATE_LIMIT_STORAGE": "memory://",
+        "RATE_LIMIT_FAIL": "closed",
         "CACHE_BYTES": "100000",
     }
     assert {name.lower() for name in settings} == Settings.model_fields.keys()
@@ -460,14 +463,50 @@ def test_rate_limit_is_how_often_a_key_may_ask(limited: RunningServer) -> None:
     assert httpx.post(url, headers=KEY).status_code == 415
 
 
-def test_the_rate_limit_holds_over_all_workers(tmp_path: Path) -> None:
-    settings = {"WORKERS": "2", "API_KEYS": KEY["X-API-Key"], "RATE_LIMIT": "100/month"}
-    named = {PREFIX + name: value for name, value in settings.items()}
-    with running_server(tmp_path, named) as server, ThreadPoolExecutor(8) as pool:
-        url = f"{server.url}/predict"  # each request on a connection of its own, to any worker
-        asked = [pool.submit(httpx.post, url, headers=KEY, timeout=LIMIT_S) for _ in range(300)]
-        statuses = [future.result().status_code for future in asked]
+def test_rate_limit_storage_is_shared_by_workers_and_replicas(tmp_path: Path) -> None:
+    replicas = [tmp_path / "one", tmp_path / "other"]
+    for folder in replicas:
+        folder.mkdir()
+    with ExitStack() as stack:
+        redis = stack.enter_context(running_redis(tmp_path))
+        settings = shared_limit(redis, "100/month")
+        pool = stack.enter_context(ThreadPoolExecutor(8))
+        servers = [
+            stack.enter_context(running_server(folder, settings | {f"{PREFIX}WORKERS": workers}))
+            for folder, workers in zip(replicas, ("2", "1"), strict=True)
+        ]
+        # each request on a connection of its own, to any worker
+        urls = [f"{server.url}/predict" for server in servers] * 150
+        statuses = list(pool.map(lambda url: post_nothing(url).status_code, urls))
+        for server in servers:
+            assert f"rate limits are counted in {redis.url}" in server.read_output()
     assert (statuses.count(415), statuses.count(429)) == (100, 200)
+
+
+@pytest.mark.parametrize(("fail", "meanwhile"), [("open", 415), ("closed", 503)])
+def test_rate_limit_fail_is_what_happens_without_the_storage(
+    tmp_path: Path, fail: str, meanwhile: int
+) -> None:
+    with running_redis(tmp_path) as redis:
+        settings = shared_limit(redis, "2/month") | {f"{PREFIX}RATE_LIMIT_FAIL": fail}
+        with running_server(tmp_path, settings) as server:
+            url = f"{server.url}/predict"
+            assert [post_nothing(url).status_code for _ in range(3)] == [415, 415, 429]
+            redis.stop()
+            assert {post_nothing(url).status_code for _ in range(20)} == {meanwhile}
+            redis.start()  # it has forgotten what it counted
+            wait_until(lambda: post_nothing(url).status_code == 429)
+            assert server.read_output().count("can be reached again") == 1
+            assert server.read_output().count("cannot be reached") == 1
+
+
+def shared_limit(redis: RedisServer, limit: str) -> dict[str, str]:
+    settings = {"API_KEYS": KEY["X-API-Key"], "RATE_LIMIT": limit, "RATE_LIMIT_STORAGE": redis.url}
+    return {PREFIX + name: value for name, value in settings.items()}
+
+
+def post_nothing(url: str) -> httpx.Response:
+    return httpx.post(url, headers=KEY, timeout=LIMIT_S)
 
 
 def test_cache_bytes_is_what_answers_are_kept_in(limited: RunningServer, cat: Path) -> None:

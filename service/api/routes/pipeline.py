@@ -86,7 +86,7 @@ class Pipeline(Generic[Options, Resolved]):
     async def run(self, request: Request) -> Response:
         """Answer a request."""
         app_state, settings = self._app_state, self._app_state.settings
-        check_rate(request, app_state.rate_limit)
+        await check_rate(request, app_state.rate_limit)
         media_type = choose_format(request, self._operation.media_types)
         deadline = deadline_of(request)
         upload = await read_upload(
