@@ -145,7 +145,7 @@ def test_a_pickle_is_refused_and_never_unpickled(
         ({"sha256": "abc"}, "sha256"),
         ({"name": "../up"}, "name"),
         ({"mean": [0.5, 0.5]}, "mean"),
-        ({"NaN is not JSON": [0.5, 0.5, float("nan")]}, "mean"),
+        ({"mean": [0.5, 0.5, float("nan")]}, "NaN is not JSON"),
         ({"accuracy": {"test": {"accuracy": 1.5, "n": 10}}}, "accuracy.test.accuracy"),
         ({"provenance": {}}, "provenance.recipe: Field required"),
         ({"provenance": None}, "provenance: Input should be"),
