@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
+from service.errors import join_names
 from service.models.bundles import Bundle
 from service.models.card import ModelCard, read_card, write_card
 from service.models.measures import MAX_CONFUSED
@@ -88,8 +89,8 @@ def checked_test(bundle: Bundle, data: DataSet) -> Split:
     """
     if data.class_names != bundle.card.labels:
         raise DataError(
-            f"the classes of the data ({', '.join(data.class_names)}) are not "
-            f"those of the model ({', '.join(bundle.card.labels)})"
+            f"the classes of the data ({join_names(data.class_names)}) are not "
+            f"those of the model ({join_names(bundle.card.labels)})"
         )
     return data.test
 

@@ -12,7 +12,7 @@ from typing import Literal
 import torch
 from torch import Tensor, fx, nn
 
-from service.errors import DeadlineExceeded, OptionError
+from service.errors import DeadlineExceeded, OptionError, join_names
 from service.lrp.attribution.gradient import AttributionResult, LayerGradient
 from service.lrp.attribution.output_relevance import OutputRelevance
 from service.lrp.attribution.sampling import (
@@ -255,13 +255,13 @@ class Explainer:
             raise OptionError.of(
                 "composite",
                 f"must be {PLAIN}: this network cannot be traced "
-                f"({self.network.why_untraceable}), and uses {', '.join(self.network.reused)} "
+                f"({self.network.why_untraceable}), and uses {join_names(self.network.reused)} "
                 "more than once, which rules need to be traced for",
             )
         if not method.is_named:
             raise OptionError.of(
                 "composite",
-                f"must be one of: {', '.join(COMPOSITES)}; this network has no layers that rules "
+                f"must be one of: {join_names(COMPOSITES)}; this network has no layers that rules "
                 f"can be given to, as it cannot be traced: {self.network.why_untraceable}",
             )
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from functools import cache, lru_cache
 from typing import Any
 
-from service.errors import OptionError
+from service.errors import OptionError, join_names
 from service.methods.attributors import ATTRIBUTORS, DEFAULT_ATTRIBUTOR, occlusion_grid
 from service.methods.composites import COMPOSITES, DEFAULT_COMPOSITE, PLAIN
 from service.methods.parameters import Parameter, Value, check_names, with_defaults
@@ -170,6 +170,6 @@ def _rules_of(composite: str | Rules, own_names: tuple[str, ...], own_rules: Rul
     if not isinstance(composite, str):
         return composite
     if own_rules is None:
-        names = ", ".join([*COMPOSITES, *own_names])
+        names = join_names([*COMPOSITES, *own_names])
         raise OptionError.of("composite", f"must be one of: {names}; or a list of rules")
     return own_rules

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from service.errors import OptionError, OptionProblem
+from service.errors import OptionError, OptionProblem, join_names
 
 Value = float | bool | str
 Kind = Literal["number", "integer", "boolean", "enum"]
@@ -44,7 +44,7 @@ class Parameter:
             return None if isinstance(value, bool) else "must be true or false"
         if self.kind == "enum":
             is_known = isinstance(value, str) and value in self.choices
-            return None if is_known else f"must be one of: {', '.join(self.choices)}"
+            return None if is_known else f"must be one of: {join_names(self.choices)}"
         kinds = int if self.kind == "integer" else (int, float)
         if isinstance(value, bool) or not isinstance(value, kinds):
             return "must be a whole number" if self.kind == "integer" else "must be a number"
@@ -71,7 +71,7 @@ def check_names(owner: str, parameters: Iterable[Parameter], given: Iterable[str
         Names those that it has.
     """
     names = [parameter.name for parameter in parameters]
-    allowed = ", ".join(names) or "none"
+    allowed = join_names(names)
     problems = [
         OptionProblem(name, f"{owner} has no such parameter; it has: {allowed}")
         for name in given

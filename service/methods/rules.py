@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Literal
 
-from service.errors import OptionError
+from service.errors import OptionError, join_names
 from service.methods.parameters import (
     ALPHA,
     BETA,
@@ -225,10 +225,10 @@ def _parse_entry(number: int, entry: object) -> Assignment:
     if not isinstance(layers, str) or not 0 < len(layers) <= 200:
         raise _error(f"entry {number}: `layers` must be a layer's name, a pattern, or a type")
     if ":" in layers and layers not in TYPES:
-        raise _error(f"entry {number}: there is no {layers}; there are: {', '.join(TYPES)}")
+        raise _error(f"entry {number}: there is no {layers}; there are: {join_names(TYPES)}")
     rule = RULES.get(name) if isinstance(name, str) else None
     if rule is None:
-        raise _error(f"entry {number}: `rule` must be one of: {', '.join(RULES)}")
+        raise _error(f"entry {number}: `rule` must be one of: {join_names(RULES)}")
     problems = list(_problems(rule, values))
     if problems:
         raise _error(f"entry {number}: {'; '.join(problems)}")

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
-from service.errors import BundleError
+from service.errors import BundleError, join_names
 
 Factory = Callable[[int], nn.Module]
 
@@ -115,10 +115,9 @@ def build(architecture: str, num_classes: int, allowed_modules: Sequence[str] = 
         return _build_own(architecture, num_classes, allowed_modules)
     factory = ARCHITECTURES.get(architecture)
     if factory is None:
-        known = ", ".join(ARCHITECTURES)
         raise BundleError(
-            f"the architecture {architecture!r} is not known; known are: {known}, "
-            "and module:factory for code of your own"
+            f"the architecture {architecture!r} is not known; known are: "
+            f"{join_names(ARCHITECTURES)}, and module:factory for code of your own"
         )
     return factory(num_classes)
 

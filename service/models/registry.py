@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from pathlib import Path
 
-from service.errors import BundleError
+from service.errors import BundleError, join_names
 from service.models.card import CARD_FILE, read_card
 
 SHIPPED = Path(__file__).parent.parent / "bundles"
@@ -85,9 +85,9 @@ def find_bundle(model: str, folder: Path | None = None) -> Path:
     with suppress(OSError):  # longer than a name of a file can be
         if model and Path(model).is_dir():  # an empty path would be the present folder
             return Path(model)
-    names = ", ".join(models) or "none"
     raise BundleError(
-        f"there is no model {model!r}: it is neither a folder nor one of the models ({names})"
+        f"there is no model {model!r}: it is neither a folder nor one of the models "
+        f"({join_names(models)})"
     )
 
 

@@ -12,7 +12,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load
 from torch import Tensor
 
-from service.errors import BundleError
+from service.errors import BundleError, join_names
 
 WHAT_TO_SAVE = (
     'save only the weights, with torch.save(model.state_dict(), "weights.pt") or as safetensors'
@@ -110,7 +110,7 @@ def fit_weights(
     }
     broken = [name for name, tensor in weights.items() if not tensor.isfinite().all()]
     if broken:
-        raise BundleError(f"{what}: {_some(broken, 'with values that are not finite')}")
+        raise BundleError(f"{what}: {_count(broken, 'with values that are not finite')}")
     return weights
 
 
@@ -143,13 +143,12 @@ def _misfits(found: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> lis
         "of another shape": shapes,
         "of another type": types,
     }
-    return [_some(names, kind) for kind, names in kinds.items() if names]
+    return [_count(names, kind) for kind, names in kinds.items() if names]
 
 
 def _can_be(tensor: Tensor, dtype: torch.dtype) -> bool:
     return tensor.dtype == dtype or (tensor.is_floating_point() and dtype.is_floating_point)
 
 
-def _some(names: Sequence[str], kind: str) -> str:
-    more = ", ..." if len(names) > SHOWN else ""
-    return f"{len(names)} {kind} ({', '.join(names[:SHOWN])}{more})"
+def _count(names: Sequence[str], kind: str) -> str:
+    return f"{len(names)} {kind} ({join_names(names, SHOWN)})"

@@ -9,8 +9,8 @@ from typing import Any
 import httpx
 import pytest
 
-from service.api.request.fields import EXAMPLE_RULES
 from service.api.request.options import ExplainOptions, PredictOptions
+from service.api.request.parameters import EXAMPLE_RULES
 from service.api.response.problems import MEDIA_TYPE
 from service.methods import ATTRIBUTORS, COMPOSITES, RULES, TYPES, all_parameters
 from tests.api.sending import beside, send, text_of

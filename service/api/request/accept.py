@@ -1,4 +1,4 @@
-"""Choose the format of an answer by the request's `Accept`."""
+"""Content negotiation: the format of the response, by the request's `Accept` header."""
 
 from __future__ import annotations
 
@@ -7,25 +7,25 @@ from collections.abc import Sequence
 import mimeparse
 from starlette.requests import Request
 
-from service.errors import NotAcceptable
+from service.errors import NotAcceptable, join_names
 
 JSON, PNG, NPY = "application/json", "image/png", "application/x-npy"
 
 
 def choose_format(request: Request, supported: Sequence[str]) -> str:
-    """Pick the format that a client likes best; the first one supported if it likes them alike.
+    """Choose the format that the client prefers; the first one of equal quality.
 
     Parameters
     ----------
     request : Request
-        Its `Accept` counts, with q-values; without one everything is accepted.
+        Without an `Accept` header it accepts every format.
     supported : sequence of str
-        Media types, the preferred one first.
+        Media types, the default first.
 
     Raises
     ------
     NotAcceptable
-        None is accepted, or the header cannot be read.
+        None is accepted, or the header cannot be parsed.
     """
     accept = ", ".join(request.headers.getlist("accept")) or "*/*"
     try:
@@ -35,6 +35,7 @@ def choose_format(request: Request, supported: Sequence[str]) -> str:
         best = ""
     if not best:
         raise NotAcceptable(
-            f"nothing in `Accept: {accept[:200]}` can be served; there are: {', '.join(supported)}"
+            f"no format in `Accept: {accept[:200]}` can be served; accept one of: "
+            f"{join_names(supported)}"
         )
     return best

@@ -1,25 +1,29 @@
-"""The options of a request: one model per operation, which also is its documentation."""
+"""The options of a request: a pydantic model per route, which also is the documentation."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
-
-from service.api.request.fields import (
-    EXAMPLE_RULES,
-    MAX_TARGETS,
-    ClassName,
-    ClassNames,
-    CompositeOrRules,
-    Count,
-    Outputs,
-    Positive,
-    describe_composites,
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    WithJsonSchema,
+    create_model,
 )
-from service.api.request.parameters import OneOf, parameter_fields
-from service.errors import OptionError, OptionProblem
+
+from service.api.request.parameters import (
+    EXAMPLE_RULES,
+    CompositeOrRules,
+    OneOf,
+    describe_composites,
+    parameter_fields,
+    refuse_boolean,
+)
+from service.errors import OptionError, OptionProblem, join_names
 from service.imaging.colormaps import COLORMAPS, DEFAULT
 from service.imaging.contours import LEVELS
 from service.imaging.fit import Fit
@@ -35,30 +39,77 @@ from service.methods import (
 )
 from service.models.card import ModelCard
 
+Output = Literal["heatmap", "overlay", "relevance"]
+OUTPUTS: tuple[Output, ...] = ("heatmap", "overlay", "relevance")
+MAX_TARGETS = 10
 _LEVELS = ", ".join(f"{level:.0%}" for level in LEVELS)
 
 
+def _index_as_text(value: Any) -> Any:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    return value
+
+
+def _split_outputs(value: Any) -> Any:
+    if not isinstance(value, str):
+        raise ValueError("must be a string of comma-separated names")
+    names = [name.strip() for name in value.split(",")]
+    if not set(names) <= set(OUTPUTS):
+        raise ValueError(f"must be one or more of: {join_names(OUTPUTS)}; separated by commas")
+    return tuple(dict.fromkeys(names))
+
+
+def _check_targets(value: Any) -> Any:
+    if not isinstance(value, list):
+        raise ValueError(f"must be a list of 1 to {MAX_TARGETS} classes; only in JSON")
+    if not 1 <= len(value) <= MAX_TARGETS:
+        raise ValueError(f"must be a list of 1 to {MAX_TARGETS} classes, not of {len(value)}")
+    return value
+
+
+ClassName = Annotated[str, BeforeValidator(_index_as_text, json_schema_input_type=str | int)]
+ClassNames = Annotated[
+    tuple[ClassName, ...],
+    BeforeValidator(_check_targets),
+    WithJsonSchema(
+        {
+            "type": "array",
+            "items": {"anyOf": [{"type": "string"}, {"type": "integer"}]},
+            "minItems": 1,
+            "maxItems": MAX_TARGETS,
+            "uniqueItems": True,
+        }
+    ),
+]
+Count = Annotated[int, BeforeValidator(refuse_boolean)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False), BeforeValidator(refuse_boolean)]
+Outputs = Annotated[tuple[Output, ...], BeforeValidator(_split_outputs, json_schema_input_type=str)]
+
+
 class PredictOptions(BaseModel):
-    """The options of `/predict`."""
+    """Options of `/predict`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     model: str | None = Field(
         None,
-        description="Name of the model, as `/models` lists them (default: the one that is marked "
-        "as `default` there)",
+        description="Name of a model that `/models` lists (default: the model that is marked as "
+        "`default` there)",
         examples=["minivgg-cifar10"],
     )
-    top_k: Count = Field(5, ge=1, le=1000, description="How many of the best classes to return")
+    top_k: Count = Field(
+        5, ge=1, le=1000, description="Number of classes to return, the most probable first"
+    )
     fit: Fit = Field(
         "crop",
-        description="How an image of another shape is brought to the network's: `crop` cuts the "
-        "centre out, `stretch` changes the aspect ratio, `pad` adds bars",
+        description="How an image of another shape is made to fit the network's input: `crop` "
+        "cuts out the centre, `stretch` changes the aspect ratio, `pad` adds bars",
     )
 
 
 class _ExplainOptions(PredictOptions):
-    """The options of `/explain`."""
+    """Options of `/explain`."""
 
     target: ClassName | None = Field(
         None,
@@ -68,17 +119,18 @@ class _ExplainOptions(PredictOptions):
     )
     contrast: ClassName | None = Field(
         None,
-        description="A second class: the relevance for `target` against this one",
+        description="A second class: the relevance for `target` against this class",
         examples=["dog"],
     )
     targets: ClassNames | None = Field(
         None,
         description=f"Up to {MAX_TARGETS} classes to explain at once, in place of `target` and "
-        "`contrast`; the answer, in JSON, has `explanations`",
+        "`contrast`; the response, which is JSON, has `explanations`",
         examples=[["cat", "dog"]],
     )
     start: Start = Field(
-        "one_hot", description="The relevance to start from: 1 at the target, or its logit"
+        "one_hot",
+        description="Relevance at the network's output: 1 at the target, or the target's logit",
     )
     composite: CompositeOrRules = Field(
         None, description=describe_composites(), examples=[EXAMPLE_RULES]
@@ -89,8 +141,8 @@ class _ExplainOptions(PredictOptions):
     )
     layer: str = Field(
         INPUT,
-        description="The layer whose output's relevance is returned, as `/models` lists them; "
-        "`input` is the image",
+        description="The layer at whose output relevance is returned, out of those that `/models` "
+        "lists; `input` is the image",
     )
     output: Outputs = Field(
         ("heatmap",),
@@ -110,35 +162,35 @@ class _ExplainOptions(PredictOptions):
     size: Count = Field(256, ge=16, le=2048, description="Side of the pictures, in pixels")
     enlarge: Enlarge | None = Field(
         None,
-        description="How a map is brought to `size`: `nearest` makes squares of its pixels, "
-        "`smooth` interpolates between them (default: squares in a heatmap, smooth in an overlay)",
+        description="How a map is scaled to `size`: `nearest` makes squares of its pixels, "
+        "`smooth` interpolates (default: `nearest` in a heatmap, `smooth` in an overlay)",
         examples=["smooth"],
     )
     overlay_style: OverlayStyle = Field(
         "alpha",
-        description="How an overlay shows relevance: `alpha` covers the more of the picture, the "
-        f"more there is; `contours` draws lines at {_LEVELS} of the `bound`",
+        description="How an overlay shows relevance: `alpha` covers the picture, more where there "
+        f"is more relevance; `contours` draws lines at {_LEVELS} of the `bound`",
     )
     color_bar: bool = Field(
         False,
-        description="Put a colour bar with its scale to the right of the pictures, which become "
-        "wider by it",
+        description="Add a colour bar with its scale to the right of each picture, which becomes "
+        "wider",
     )
     bound: Positive | None = Field(
         None,
-        description="The absolute relevance that gets the full colour, so that pictures can be "
-        "compared (default: the image's own maximum)",
+        description="The absolute relevance that gets the full colour; set it to compare pictures "
+        "(default: the image's own maximum)",
         examples=[0.02],
     )
 
     def method(self, card: ModelCard) -> Method:
-        """The attributor, the rules and the layer that were asked for.
+        """The attributor, the rules and the layer, with the defaults of the model's input size.
 
         Raises
         ------
         OptionError
-            There is no such composite, it does not have a parameter that is given, or what was
-            asked for does not go together.
+            There is no such composite, it does not have a parameter that is given, or options
+            contradict each other.
         """
         values = {name: getattr(self, name) for name in all_parameters()}
         return make_method(
@@ -153,7 +205,7 @@ class _ExplainOptions(PredictOptions):
 
 if TYPE_CHECKING:
     ExplainOptions = _ExplainOptions
-else:  # the parameters are those of the registry
+else:  # with a field for each parameter of the registries
     ExplainOptions = create_model(
         "ExplainOptions",
         __base__=_ExplainOptions,
@@ -167,7 +219,7 @@ Options = TypeVar("Options", bound=PredictOptions)
 def parse_options(
     kind: type[Options], given: Mapping[str, Any], models: Mapping[str, ModelCard]
 ) -> Options:
-    """Check the options of a request.
+    """Validate the options of a request.
 
     Parameters
     ----------
@@ -176,20 +228,20 @@ def parse_options(
     given : mapping of str to Any
         The options as they were sent.
     models : mapping of str to ModelCard
-        The models that there are, by name.
+        The served models' cards, by name.
 
     Raises
     ------
     OptionError
-        Names every option that is wrong, and what is allowed.
+        Names every wrong option and what is allowed.
     """
     try:
         options = kind.model_validate(given)
     except ValidationError as error:
-        allowed = ", ".join(["image", *kind.model_fields])
+        allowed = join_names(["image", *kind.model_fields], limit=len(kind.model_fields) + 1)
         raise OptionError([_problem(e, allowed) for e in error.errors()]) from None
     if options.model is not None and options.model not in models:
-        raise OptionError.of("model", f"there is no such model; there are: {', '.join(models)}")
+        raise OptionError.of("model", f"there is no such model; there are: {join_names(models)}")
     return options
 
 

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from service.api.request.methods import Method, Rule
+from service.api.request.parameters import Method, Rule
 from service.methods import Kind, Value
 from service.methods.rules import Affects
 from service.models.measures import Accuracy, Confusion, Epoch

@@ -1,4 +1,4 @@
-"""`GET /models`: what is served, and what can be asked of it."""
+"""`GET /models`: the served models, with their layers and methods."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from fastapi import APIRouter
 from service.api.response.problems import PROBLEM_RESPONSES
 from service.api.response.schemas import Limits, ModelInfo, ModelList
 from service.api.state import AppState
-from service.errors import NotFound
+from service.errors import NotFound, join_names
 from service.imaging.colormaps import COLOR_BLIND_SAFE, COLORMAPS, strip_png
 from service.methods import ATTRIBUTORS, COMPOSITES, RULES, TYPES, Composite
 from service.runtime.jobs import LayerInfo
@@ -31,7 +31,7 @@ def make_router(app_state: AppState) -> APIRouter:
 
     @router.get("/models", response_model=ModelList, summary="The models that are served")
     async def models() -> dict[str, Any]:
-        """List every model with its card, layers and methods; and what an image may have."""
+        """List every model with its card, layers and methods; and the limits of an image."""
         limits = {name: getattr(app_state.settings, name) for name in Limits.model_fields}
         models = [describe_model(app_state, name) for name in app_state.cards]
         return {"models": models, "limits": limits}
@@ -42,7 +42,7 @@ def make_router(app_state: AppState) -> APIRouter:
     async def model(name: str) -> dict[str, Any]:
         """Describe a model: labels, input size, normalization, accuracy, provenance, methods."""
         if name not in app_state.cards:
-            names = ", ".join(app_state.cards)
+            names = join_names(app_state.cards)
             raise NotFound(f"there is no model {name!r}; there are: {names}")
         return describe_model(app_state, name)
 

@@ -19,7 +19,7 @@ from service.api.rate_limit import check_rate
 from service.api.request.accept import choose_format
 from service.api.request.body import read_upload
 from service.api.request.image import is_small_picture, load_picture
-from service.api.request.options import PredictOptions, parse_options
+from service.api.request.options import Options, parse_options
 from service.api.request.resolved import ResolvedRequest
 from service.api.state import AppState
 from service.imaging.decode import EncodedImage
@@ -30,7 +30,6 @@ from service.runtime.jobs import LayerInfo
 from service.worker_state import State
 
 _SERVING = (State.READY, State.GRACE)
-Options = TypeVar("Options", bound=PredictOptions)
 Resolved = TypeVar("Resolved", bound=ResolvedRequest)
 
 

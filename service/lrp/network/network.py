@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 
-from service.errors import OptionError
+from service.errors import OptionError, join_names
 from service.lrp.cpu.conv2d import BatchInvariantConv2d, make_convolutions_batch_invariant
 from service.lrp.cpu.linear import BatchInvariantLinear, make_linears_batch_invariant
 from service.lrp.cpu.memory_format import ChannelsLastMaxPool2d, put_channels_last
@@ -20,8 +20,6 @@ from service.lrp.network.analysis import crossed_by_all, logits_of, module_of, o
 from service.lrp.network.canonize import UntraceableError, canonize, share
 from service.lrp.network.layers import TRANSPARENT, Activation, AvgPool, BatchNorm, Linear
 from service.methods import INPUT
-
-_SHOWN = 20  # of a hundred layers an error names no more
 
 
 @dataclass(frozen=True)
@@ -135,8 +133,7 @@ class Network:
         return isinstance(module_of(self.graph, node), Activation)
 
     def _names(self) -> str:
-        names = [INPUT, *self.layers]
-        return ", ".join(names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "")
+        return join_names([INPUT, *self.layers])
 
 
 class _ShapeRecorder(fx.Interpreter):

@@ -9,7 +9,7 @@ from typing import Any
 from torch import fx, nn
 from zennit.types import Activation, AvgPool, BatchNorm, Convolution, Linear
 
-from service.errors import OptionError
+from service.errors import OptionError, join_names
 from service.lrp.network.analysis import is_transparent, module_of
 from service.lrp.network.layers import Sum
 from service.methods import RULES, TYPES, Assignment, Method
@@ -127,9 +127,7 @@ def _check(
         problem = f"the rule {assignment.rule} cannot be given to {matching[0]}"
         problem += f", a {type(layers[matching[0]]).__name__}"
     else:
-        problem = (
-            f"no layer is called {assignment.layers}; there are: {', '.join(list(layers)[:20])}"
-        )
+        problem = f"no layer is called {assignment.layers}; there are: {join_names(layers)}"
     raise OptionError.of("composite", f"entry {number}: {problem}")
 
 

@@ -8,8 +8,8 @@ from typing import Any
 import httpx
 import pytest
 
-from service.api.request.fields import EXAMPLE_RULES, OUTPUTS
-from service.api.request.options import ExplainOptions, PredictOptions, parse_options
+from service.api.request.options import OUTPUTS, ExplainOptions, PredictOptions, parse_options
+from service.api.request.parameters import EXAMPLE_RULES
 from service.api.response.schemas import ExplainResponse, TargetsResponse
 from service.errors import OptionError
 from service.imaging.colormaps import COLORMAPS
