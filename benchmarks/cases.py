@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from zennit.attribution import Gradient
 from zennit.composites import COMPOSITES as ZENNIT_COMPOSITES
 
-from service.lrp.attribution.output_relevance import Start
+from service.lrp.attribution.output_relevance import OutputRelevance
 from service.lrp.explainer import Explainer
 from service.methods import make_method
 from service.models.architectures import build
@@ -48,7 +48,7 @@ class Case:
 def make_case(model: nn.Module, images: Tensor, composite: str) -> Case:
     """Prepare the implementations; the engine gets a copy, as it changes the memory format."""
     method = make_method(composite, "gradient", {})
-    starts = [Start.predicted(len(images), images.device)]
+    starts = [OutputRelevance.predicted(len(images), images.device)]
     explainer = Explainer(copy.deepcopy(model))
     oracle = explainer.oracle(method).gradient
     naive = Gradient(model, _zennit(composite, images))
@@ -56,7 +56,7 @@ def make_case(model: nn.Module, images: Tensor, composite: str) -> Case:
     arranged = images.contiguous(memory_format=memory_format)
     return Case(
         naive=lambda: naive(images, _one_hot),
-        oracle=lambda: oracle.find(arranged, starts),
+        oracle=lambda: oracle.attribute(arranged, starts),
         twin=lambda: explainer.explain(arranged, starts, method),
         forward=lambda: explainer.predict(arranged),
     )

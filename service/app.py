@@ -31,7 +31,7 @@ from service.imaging.warm_up import warm_up_imaging
 from service.metrics import Metrics
 from service.models.card import read_card
 from service.models.registry import served_models
-from service.runtime.device_thread import JobRunner
+from service.runtime.device_thread import Engines
 from service.runtime.queue import DeviceQueue
 from service.settings import Settings
 from service.worker_state import WorkerSlot
@@ -116,7 +116,7 @@ def create_app(
     return app
 
 
-def _load_engines(folders: Mapping[str, Path], settings: Settings, device: str) -> JobRunner:
+def _load_engines(folders: Mapping[str, Path], settings: Settings, device: str) -> Engines:
     # imports torch, on the device thread: the port is open meanwhile
     from service.runtime.engines import load_engines
 

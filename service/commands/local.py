@@ -49,7 +49,7 @@ class Offline:
         self.card = read_card(folder)
         models = {self.card.name: folder}
         engines = load_engines(models, settings.devices[0], settings.architectures)
-        self.engine = engines.engines[self.card.name]
+        self.engine = engines[self.card.name]
 
     def load(self, path: Path, options: PredictOptions) -> tuple[FittedImage, Image.Image | None]:
         """Read an image file and fit it to the network."""

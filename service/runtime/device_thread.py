@@ -20,20 +20,15 @@ logger = logging.getLogger(__name__)
 
 _MEMORY_SETTLED_S = 1.0  # to ask for it takes longer than to count
 
-Layers = Mapping[str, tuple[LayerInfo, ...]]
-
 
 class JobRunner(Protocol):
-    """What the device thread runs: engines."""
+    """The engine of one model."""
 
     device_name: str
+    layers: tuple[LayerInfo, ...]
 
-    @property
-    def layers(self) -> Layers:
-        """The layers of each model, by its name."""
-
-    def best_size(self, job: Job) -> int:
-        """How many jobs like this one are best done at once."""
+    def best_batch_size(self, job: Job) -> int:
+        """The number of jobs like this one that a batch should have at most."""
 
     def memory_bytes(self) -> int:
         """Memory in use on its device; on a CPU, by the process."""
@@ -45,6 +40,7 @@ class JobRunner(Protocol):
         """
 
 
+Engines = Mapping[str, JobRunner]  # of one device, by the models' names
 ResultT = TypeVar("ResultT", Prediction, Explanation)
 
 
@@ -133,7 +129,7 @@ class DeviceThread:
 
     def __init__(
         self,
-        load: Callable[[], JobRunner],
+        load: Callable[[], Engines],
         batcher: JobBatcher,
         on_loaded: Callable[[Exception | None], None],
         on_died: Callable[[Sequence[QueuedJob], BaseException], None],
@@ -143,7 +139,7 @@ class DeviceThread:
         self._on_loaded, self._on_died = on_loaded, on_died
         self._thread = threading.Thread(target=self._work, name="device", daemon=True)
         self._busy_since = math.inf  # when the batch began that is being done
-        self.engine: JobRunner | None = None
+        self.engines: Engines = {}  # until they are loaded
         self.mean_job_s = 0.01  # replaced by what is measured
         self._memory_measured_at = 0.0
 
@@ -162,23 +158,24 @@ class DeviceThread:
 
     def _work(self) -> None:
         try:
-            self.engine = engine = self._load()
+            self.engines = self._load()
         except Exception as error:  # noqa: BLE001  whatever it is, the service says that it is broken
             self._on_loaded(error)
             return
         self._on_loaded(None)
         jobs: Sequence[QueuedJob] = ()
         try:
-            self._measure_memory(engine)
+            self._measure_memory()
             while jobs := self._batcher.next_batch():
-                self._run(engine, jobs)
+                self._run(jobs)
         except BaseException as error:  # noqa: BLE001  what no job may raise, such as SystemExit
             self._on_died(jobs, error)
 
-    def _run(self, engine: JobRunner, jobs: Sequence[QueuedJob]) -> None:
+    def _run(self, jobs: Sequence[QueuedJob]) -> None:
         def run(part: Sequence[QueuedJob]) -> Outcomes[Result]:
             return engine.run([queued.job for queued in part], lambda: _are_all_cancelled(part))
 
+        engine = self.engines[jobs[0].job.model]
         started_at = time.perf_counter()
         self._busy_since = time.monotonic()
         for part, outcomes in self._batcher.run_with_bisection(jobs, run):
@@ -193,10 +190,11 @@ class DeviceThread:
         self._busy_since = math.inf
         self._metrics.queue_depth.set(len(self._batcher))
         if started_at - self._memory_measured_at > _MEMORY_SETTLED_S:
-            self._measure_memory(engine)
+            self._measure_memory()
 
-    def _measure_memory(self, engine: JobRunner) -> None:
+    def _measure_memory(self) -> None:
         self._memory_measured_at = time.perf_counter()
+        engine = next(iter(self.engines.values()))  # all are on the same device
         self._metrics.device_memory.labels(engine.device_name).set(engine.memory_bytes())
 
 

@@ -20,7 +20,7 @@ from service.methods import DEFAULT_ATTRIBUTOR, PLAIN, Method, Rules, make_metho
 from service.models.bundles import Bundle
 from service.runtime.batch_size import best_batch_size
 from service.runtime.collate import collate, flatten_result, make_starts, split_result
-from service.runtime.device import describe_device
+from service.runtime.device import describe_device, memory_bytes
 from service.runtime.jobs import (
     ExplainJob,
     Explanation,
@@ -79,8 +79,12 @@ class Engine:
         logger.warning("%s: its graph does not compute what its code does", self.card.name)
         return Explainer(model, box, is_traced=False)
 
-    def best_size(self, job: Job) -> int:
-        """How many jobs like this one are best done at once."""
+    def memory_bytes(self) -> int:
+        """Memory in use on the device; on a CPU, by the process."""
+        return memory_bytes(self.device)
+
+    def best_batch_size(self, job: Job) -> int:
+        """The number of jobs like this one that a batch should have at most."""
         is_one_pass = isinstance(job, PredictJob) or self._is_one_pass(job.method)
         return self._batch_size if is_one_pass else 1  # the others make batches of their own
 

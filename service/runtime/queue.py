@@ -18,7 +18,7 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, overload
 
 from service.errors import (
@@ -34,13 +34,19 @@ from service.runtime.deadline import Deadline
 from service.runtime.device_thread import (
     DeviceThread,
     Done,
+    Engines,
     JobBatcher,
-    JobRunner,
-    Layers,
     QueuedJob,
     answer_all,
 )
-from service.runtime.jobs import ExplainJob, Explanation, Job, Prediction, PredictJob
+from service.runtime.jobs import (
+    ExplainJob,
+    Explanation,
+    Job,
+    LayerInfo,
+    Prediction,
+    PredictJob,
+)
 from service.worker_state import State
 
 logger = logging.getLogger(__name__)
@@ -63,14 +69,14 @@ class DeviceQueue:
 
     def __init__(
         self,
-        loads: Sequence[Callable[[], JobRunner]],
+        loads: Sequence[Callable[[], Engines]],
         size: int,
         on_loaded: Callable[[], None] = lambda: None,
         metrics: Metrics | None = None,
     ) -> None:
         self._on_loaded = on_loaded
         self._metrics = metrics or Metrics()
-        self._batcher: JobBatcher = Batcher(size, self._best_size)
+        self._batcher: JobBatcher = Batcher(size, self._best_batch_size)
         self._lock = threading.RLock()  # of the state; a signal may come while it is held
         self._threads = [
             DeviceThread(load, self._batcher, self._loaded, self._died, self._metrics)
@@ -80,7 +86,8 @@ class DeviceQueue:
         self.state = State.STARTING
         self.failure: ServiceError | None = None
         self.device_name = "no device"
-        self.layers: Layers = {}  # of each model, by its name; known when it is ready
+        # of each model, by its name; known when it is ready
+        self.layers: Mapping[str, tuple[LayerInfo, ...]] = {}
 
     def start(self) -> None:
         """Start the threads, which load the engines first."""
@@ -179,9 +186,9 @@ class DeviceQueue:
             headers={"Retry-After": str(wait_s)},
         )
 
-    def _best_size(self, queued: QueuedJob) -> int:
-        engine = self._threads[0].engine  # the others are of its kind
-        return engine.best_size(queued.job) if engine else 1
+    def _best_batch_size(self, queued: QueuedJob) -> int:
+        engine = self._threads[0].engines[queued.job.model]  # the other devices are of its kind
+        return engine.best_batch_size(queued.job)
 
     def _loaded(self, error: Exception | None) -> None:
         with self._lock:
@@ -191,7 +198,7 @@ class DeviceQueue:
             if error is not None:
                 self._fail(error)
             elif self._n_loading == 0:
-                self._open([thread.engine for thread in self._threads if thread.engine])
+                self._open([thread.engines for thread in self._threads])
             else:
                 return
         try:
@@ -199,9 +206,10 @@ class DeviceQueue:
         except Exception:  # of whoever wants to know; the device serves without it
             logger.exception("the news that loading has ended could not be told")
 
-    def _open(self, engines: Sequence[JobRunner]) -> None:
-        self.device_name = ", ".join(engine.device_name for engine in engines)
-        self.layers = engines[0].layers
+    def _open(self, devices: Sequence[Engines]) -> None:
+        names = [next(iter(engines.values())).device_name for engines in devices]
+        self.device_name = ", ".join(names)
+        self.layers = {model: engine.layers for model, engine in devices[0].items()}
         if self.state is State.STARTING:
             self.state = State.READY
 

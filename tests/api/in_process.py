@@ -16,7 +16,6 @@ import service.app
 from service.api.state import AppState
 from service.app import create_app
 from service.runtime.batcher import Outcomes
-from service.runtime.device_thread import JobRunner, Layers
 from service.runtime.jobs import (
     Attribution,
     ExplainJob,
@@ -48,11 +47,11 @@ class FakeEngine:
     device_name = "no device"
 
     def __init__(self, *models: str) -> None:
-        self.layers: Layers = dict.fromkeys(models or (DEFAULT_MODEL,), INFOS)
+        self.models, self.layers = models or (DEFAULT_MODEL,), INFOS
         self.jobs: list[Job] = []
 
-    def best_size(self, job: Job) -> int:
-        """How many jobs like this one are done at once."""
+    def best_batch_size(self, job: Job) -> int:
+        """The largest batch."""
         return 4
 
     def memory_bytes(self) -> int:
@@ -71,7 +70,7 @@ class FakeEngine:
         if not isinstance(job, ExplainJob):
             return Prediction(logits)
         predicted = int(logits.argmax())
-        shape = next(one.shape for one in self.layers[job.model] if one.name == job.method.layer)
+        shape = next(one.shape for one in self.layers if one.name == job.method.layer)
         found = tuple(
             Attribution(
                 predicted if target is None else target,
@@ -126,10 +125,11 @@ class Connection:
 
 
 @contextmanager
-def connect(settings: Settings, engine: JobRunner) -> Iterator[Connection]:
+def connect(settings: Settings, engine: FakeEngine) -> Iterator[Connection]:
     """Start an application with an engine, wait until it is ready, and end it."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(service.app, "_load_engines", lambda *arguments: engine)
+        engines = dict.fromkeys(engine.models, engine)
+        patch.setattr(service.app, "_load_engines", lambda *arguments: engines)
         loaded: list[AppState] = []
         app = create_app(settings, loaded.append)
         with asyncio.Runner() as runner:

@@ -17,7 +17,7 @@ from pathlib import Path
 from service import app
 from service.errors import OutOfMemory
 from service.runtime.batcher import Outcomes
-from service.runtime.device_thread import JobRunner
+from service.runtime.device_thread import Engines, JobRunner
 from service.runtime.jobs import Job, Result
 from service.settings import Settings
 
@@ -29,8 +29,8 @@ class GatedRunner:
         self.inner, self.folder = inner, folder
         self.device_name, self.layers = inner.device_name, inner.layers
 
-    def best_size(self, job: Job) -> int:
-        """How many jobs like this one are done at once."""
+    def best_batch_size(self, job: Job) -> int:
+        """The largest batch."""
         return 32
 
     def memory_bytes(self) -> int:
@@ -67,9 +67,10 @@ def main() -> None:
     folder = Path(sys.argv.pop(1))
     load = app._load_engines
 
-    def load_gated(folders: Mapping[str, Path], settings: Settings, device: str) -> JobRunner:
+    def load_gated(folders: Mapping[str, Path], settings: Settings, device: str) -> Engines:
         wait_for(folder / "load")
-        return GatedRunner(load(folders, settings, device), folder)
+        engines = load(folders, settings, device)
+        return {model: GatedRunner(engine, folder) for model, engine in engines.items()}
 
     app._load_engines = load_gated
     from service.commands.__main__ import run

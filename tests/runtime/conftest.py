@@ -23,7 +23,7 @@ def make_queue(runner: Runner) -> Iterator[MakeQueue]:
 
     def make(size: int = 8) -> DeviceQueue:
         loaded = threading.Event()
-        queue = DeviceQueue([lambda: runner], size, on_loaded=loaded.set)
+        queue = DeviceQueue([lambda: {"a model": runner}], size, on_loaded=loaded.set)
         queue.start()
         assert loaded.wait(LIMIT_S)
         made.append(queue)

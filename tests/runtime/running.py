@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from service.runtime.deadline import Deadline
-from service.runtime.device_thread import Done, Layers
+from service.runtime.device_thread import Done, Engines
 from service.runtime.jobs import Job, LayerInfo, Prediction, PredictJob
 from service.runtime.queue import DeviceQueue
 
@@ -31,7 +31,7 @@ class Runner:
     device_name = "a device"
 
     def __init__(self) -> None:
-        self.layers: Layers = {"a model": (LayerInfo("input", "Image", (3, 1, 1)),)}
+        self.layers: tuple[LayerInfo, ...] = (LayerInfo("input", "Image", (3, 1, 1)),)
         self.size = 1
         self.sizes: list[int] = []  # of the batches that it did
         self.done: list[int] = []
@@ -42,7 +42,7 @@ class Runner:
         self.entered = threading.Event()
         self.is_cancelled: Callable[[], bool] = lambda: False  # as the last job was given it
 
-    def best_size(self, job: Job) -> int:
+    def best_batch_size(self, job: Job) -> int:
         return self.size
 
     def memory_bytes(self) -> int:
@@ -108,9 +108,14 @@ def result_of(done: Done[Prediction]) -> int:
     return int(done.result.logits[0])
 
 
+def loading(load: Callable[[], Runner]) -> Callable[[], Engines]:
+    """Load an engine for the model that jobs name."""
+    return lambda: {"a model": load()}
+
+
 def ready_queue(load: Callable[[], Runner]) -> DeviceQueue:
     loaded = threading.Event()
-    queue = DeviceQueue([load], size=64, on_loaded=loaded.set)
+    queue = DeviceQueue([loading(load)], size=64, on_loaded=loaded.set)
     queue.start()
     assert loaded.wait(LIMIT_S)
     return queue

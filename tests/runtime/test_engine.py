@@ -229,9 +229,9 @@ def test_the_best_batch_is_found_at_warm_up(engine: Engine, images: list[Pixels]
     sizes = {1, 2, 4, 8, 16, 32}
     one_pass = ExplainJob(images[0], MODEL, Method())
     many = ExplainJob(images[0], MODEL, make_method(None, "smooth_grad", {}))
-    assert engine.best_size(one_pass) == engine.best_size(PredictJob(images[0], MODEL))
-    assert engine.best_size(one_pass) in sizes
-    assert engine.best_size(many) == 1
+    assert engine.best_batch_size(one_pass) == engine.best_batch_size(PredictJob(images[0], MODEL))
+    assert engine.best_batch_size(one_pass) in sizes
+    assert engine.best_batch_size(many) == 1
 
 
 def test_a_batch_of_several_methods_is_refused(engine: Engine, images: list[Pixels]) -> None:
@@ -335,10 +335,10 @@ def test_warming_up_needs_no_image_and_changes_nothing(
 
 def test_engines_are_loaded_by_name_from_their_folders(images: list[Pixels]) -> None:
     engines = load_engines({MODEL: find_bundle(MODEL)}, "cpu")
-    (found,) = engines.run([PredictJob(images[0], MODEL)])
+    assert list(engines) == [MODEL]
+    (found,) = engines[MODEL].run([PredictJob(images[0], MODEL)])
     assert isinstance(found, Prediction)
-    assert engines.device_name.startswith("cpu (")
-    assert engines.layers[MODEL][-1].name == "input"
+    assert engines[MODEL].device_name.startswith("cpu (")
 
 
 def test_a_bundle_or_a_device_that_is_not_there_is_one_error(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from tests.runtime.running import (
     MakeQueue,
     Runner,
     hold_first,
+    loading,
     ready_queue,
     result_of,
     run,
@@ -72,7 +73,7 @@ def test_closing_while_it_loads_waits_and_is_never_ready(runner: Runner) -> None
         assert gate.wait(LIMIT_S)
         return runner
 
-    queue = DeviceQueue([load], size=1, on_loaded=ended.set)
+    queue = DeviceQueue([loading(load)], size=1, on_loaded=ended.set)
     queue.start()
     closing = threading.Thread(target=queue.close)
     closing.start()
@@ -93,7 +94,7 @@ def test_jobs_are_refused_until_the_engine_is_loaded(runner: Runner) -> None:
         assert gate.wait(LIMIT_S)
         return runner
 
-    queue = DeviceQueue([load], size=1, on_loaded=loaded.set)
+    queue = DeviceQueue([loading(load)], size=1, on_loaded=loaded.set)
     queue.start()
 
     async def scenario() -> None:
@@ -106,7 +107,7 @@ def test_jobs_are_refused_until_the_engine_is_loaded(runner: Runner) -> None:
         states.append(queue.state)
         assert states == [State.STARTING, State.READY]
         assert queue.device_name == "a device"
-        assert (before, queue.layers) == ({}, runner.layers)
+        assert (before, queue.layers) == ({}, {"a model": runner.layers})
         assert result_of(await submit(queue, 1)) == 1
 
     run(scenario())
@@ -176,7 +177,7 @@ def test_leaving_before_it_is_ready_is_draining(runner: Runner) -> None:
         assert gate.wait(LIMIT_S)
         return runner
 
-    queue = DeviceQueue([load], size=1, on_loaded=ended.set)
+    queue = DeviceQueue([loading(load)], size=1, on_loaded=ended.set)
     queue.start()
     queue.begin_grace()
     gate.set()
@@ -232,7 +233,7 @@ def test_whoever_is_told_that_it_has_loaded_cannot_stop_the_device(
         told.set()
         raise BrokenPipeError("nobody reads the output")
 
-    queue = DeviceQueue([lambda: runner], size=1, on_loaded=tell)
+    queue = DeviceQueue([loading(lambda: runner)], size=1, on_loaded=tell)
     queue.start()
     assert told.wait(LIMIT_S)
 
@@ -250,7 +251,7 @@ def test_whoever_is_told_that_it_has_loaded_cannot_stop_the_device(
 def test_whichever_device_is_free_takes_what_waits() -> None:
     runners = Runner(), Runner()
     runners[0].hold()
-    loads = [lambda runner=runner: runner for runner in runners]
+    loads = [loading(iter([runner]).__next__) for runner in runners]
     loaded = threading.Event()
     queue = DeviceQueue(loads, size=64, on_loaded=loaded.set)
     queue.start()
@@ -283,9 +284,9 @@ def test_it_is_ready_when_all_devices_are(runner: Runner) -> None:
         assert gate.wait(LIMIT_S)
         return Runner()
 
-    queue = DeviceQueue([lambda: runner, load], size=1, on_loaded=loaded.set)
+    queue = DeviceQueue([loading(lambda: runner), loading(load)], size=1, on_loaded=loaded.set)
     queue.start()
-    while queue._threads[0].engine is None:
+    while not queue._threads[0].engines:
         time.sleep(0.01)
     states = [queue.state]
     gate.set()
@@ -306,7 +307,7 @@ def test_one_device_that_cannot_be_loaded_breaks_it(runner: Runner) -> None:
         n_told += 1
         told.set()
 
-    queue = DeviceQueue([load, lambda: runner], size=1, on_loaded=tell)
+    queue = DeviceQueue([loading(load), loading(lambda: runner)], size=1, on_loaded=tell)
     queue.start()
     assert told.wait(LIMIT_S)
     queue.close()
