@@ -1,1 +1,1 @@
-"""HTTP in and out. Knows nothing of torch."""
+"""The HTTP API. Needs no torch."""

@@ -1,4 +1,4 @@
-"""The OpenAPI document: requests are described by the models of their options and the settings."""
+"""The OpenAPI document: requests in their three forms, made from the options' models."""
 
 from __future__ import annotations
 
@@ -39,24 +39,24 @@ class DirectRoute(APIRoute):
 
 
 class _InOrder(GenerateJsonSchema):
-    """Keeps the order of names: pydantic would sort those in examples."""
+    """Keeps the order of names in examples, which pydantic would sort."""
 
     def sort(self, value: JsonSchemaValue, parent_key: str | None = None) -> JsonSchemaValue:
         return value
 
 
 def request_schema(kind: type[PredictOptions], example: dict[str, Any]) -> dict[str, Any]:
-    """Describe the three forms of a request, with every option in each.
+    """The three forms of a request, with every option in each.
 
     Parameters
     ----------
     kind : type
-        The model of the options.
+        Model of the options.
     example : dict
-        Options of an example.
+        Options of the example.
     """
     properties = _properties(kind)
-    # forms and queries have no lists: what can be one is JSON in a text, or is left out
+    # forms and queries have no lists: rules are JSON text there, and `targets` is left out
     in_forms = {
         name: _as_text(field) for name, field in properties.items() if field.get("type") != "array"
     }
@@ -84,28 +84,28 @@ def request_schema(kind: type[PredictOptions], example: dict[str, Any]) -> dict[
 
 
 def complete_document(app: FastAPI, settings: Settings) -> None:
-    """Let the document hold what it refers to, and say what the settings add."""
+    """Add the schemas that the document refers to, and the API keys if there are any."""
     describe = app.openapi
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
-            document = describe()  # which is kept in `app.openapi_schema`
+            document = describe()
             document["components"]["schemas"] |= _named_schemas()
             if settings.api_keys:
                 _add_keys(document)
             app.openapi_schema = document
         return app.openapi_schema
 
-    app.openapi = openapi  # type: ignore[method-assign]  # as FastAPI has it for this purpose
+    app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's documented way to extend it
 
 
 def _named_schemas() -> dict[str, Any]:
-    """Those that FastAPI does not know: of problems, and of requests in JSON."""
+    """The schemas that FastAPI does not know: problems, and requests in JSON."""
     _, found = models_json_schema([(Problem, "serialization")], ref_template=REFERENCE)
     schemas: dict[str, Any] = found["$defs"]
     image = {"type": "string", "description": "Base64 of the file, or a data: URL"}
     for kind, name in _REQUESTS.items():
-        about = {"description": "An image, and how it is answered", "title": name}
+        about = {"description": "An image and options", "title": name}
         schemas[name] = _object({IMAGE_FIELD: image, **_properties(kind)}) | about
     return schemas
 
@@ -140,7 +140,7 @@ def _object(properties: dict[str, Any]) -> dict[str, Any]:
 
 
 def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
-    """Take `null` out: an option is left out instead, and forms have no null."""
+    """Take `null` out of a schema: options are left out instead, and forms have no null."""
     kept = {key: value for key, value in schema.items() if key not in ("anyOf", "title")}
     if kept.get("default", ...) is None:
         del kept["default"]
@@ -149,7 +149,7 @@ def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def _as_text(schema: dict[str, Any]) -> dict[str, Any]:
-    """Replace lists by their JSON."""
+    """Replace lists by JSON text."""
     if not any(kind.get("type") == "array" for kind in schema.get("anyOf", [])):
         return schema
     fields = {key: value for key, value in schema.items() if key != "anyOf"}
@@ -158,12 +158,12 @@ def _as_text(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def _example_in_text(schema: dict[str, Any]) -> dict[str, Any]:
-    """Move the example into the text: /docs fills its form with examples, and sends them."""
+    """Move the example into the description: /docs would fill its form with it and send it."""
     fields = {key: value for key, value in schema.items() if key != "examples"}
     if "examples" in schema:
         example = _text_of(schema["examples"][0])
         fields["description"] = f"{schema['description']}; example: `{example}`"
-    # an empty one leaves the field empty; without one the form would send "string"
+    # an empty example leaves the field empty; without one /docs would send "string"
     return fields if "default" in schema else fields | {"example": ""}
 
 
@@ -172,7 +172,7 @@ def _text_of(value: Any) -> str:
 
 
 def _query_parameter(name: str, schema: dict[str, Any]) -> dict[str, Any]:
-    # a page would put the default into the query, where it must not be beside a form or JSON
+    # /docs would put a default into the query, where no option may stand beside a form or JSON
     default = f"default: {schema['default']}; " if "default" in schema else ""
     text = f"{schema['description']} ({default}only with an image as the raw body)"
     fields = {key: value for key, value in schema.items() if key not in ("default", "description")}

@@ -1,1 +1,1 @@
-"""A request: its body, its options, its image, and the format that it accepts."""
+"""Requests: body, options, image, and the accepted format."""

@@ -28,7 +28,7 @@ from service.runtime.deadline import Deadline
 
 IMAGE_FIELD = "image"
 _MULTIPART, _JSON, _BYTES = "multipart/form-data", "application/json", "application/octet-stream"
-_MAX_FILES, _MAX_FIELDS = 4, 64  # more than there are options; enough to say what is wrong
+_MAX_FILES, _MAX_FIELDS = 4, 64  # more than the options, so that errors can name what is wrong
 
 
 @dataclass(frozen=True)
@@ -176,7 +176,9 @@ def _decode_base64(text: Any) -> bytes:
         raise BrokenRequest("`image` must be a string: base64, or a data: URL")
     scheme = re.match(r"\s*([a-z][a-z0-9+.-]*):", text, re.IGNORECASE)
     if scheme and scheme[1].lower() != "data":
-        raise BrokenRequest("`image` is an address; the service fetches none: send the image")
+        raise BrokenRequest(
+            "`image` is an address; the service fetches none: send the image itself"
+        )
     if scheme:
         head, _, text = text.partition(",")
         if not head.lower().endswith(";base64"):
@@ -224,7 +226,7 @@ def _refuse_query(request: Request) -> None:
     if request.query_params:
         raise OptionError(
             [
-                OptionProblem(name, "options go into the body here, not into the query")
+                OptionProblem(name, "stands in the query; send all options in the body")
                 for name in request.query_params
             ]
         )

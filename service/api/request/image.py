@@ -1,4 +1,4 @@
-"""From the bytes of a file to what the network sees of it."""
+"""Image files to network inputs: decode, fit, and cut out the view for an overlay."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ from service.models.card import ModelCard
 def load_picture(
     file: EncodedImage, options: PredictOptions, card: ModelCard, max_pixels: int
 ) -> tuple[FittedImage, Image.Image | None]:
-    """Decode an image file and fit it to a network. Takes long for a large one: use a thread.
+    """Decode an image file and fit it to a network. Takes long for a large image: use a thread.
 
     Parameters
     ----------
     file : EncodedImage
-        The file.
+        The image file.
     options : PredictOptions
-        Its `fit`; of `ExplainOptions` also `output` and `size`.
+        `fit` counts; of `ExplainOptions` also `output` and `size`.
     card : ModelCard
-        Of the network.
+        The network's card.
     max_pixels : int
-        Images with more are refused before they are decoded.
+        Larger images are refused before they are decoded.
 
     Returns
     -------
     image : FittedImage
-        What the network sees.
+        The input of the network.
     view : Image.Image or None
-        The same part of the picture at the size of the answer, where an overlay was asked for.
+        For an overlay: the same part of the picture, at the size of the overlay.
     """
     side = max(*card.input_size, card.resize or 0)
     if not _has_view(options):
@@ -78,6 +78,6 @@ def _fit(decoded: Decoded, options: PredictOptions, card: ModelCard) -> FittedIm
 
 
 def _pad_color(card: ModelCard) -> Color:
-    """The mean colour: the network sees it as zero."""
+    """The training data's mean colour, which is zero after normalization."""
     red, green, blue = (round(255 * value) for value in card.mean)
     return (red, green, blue)

@@ -1,1 +1,1 @@
-"""A response: its JSON, its pictures, its headers, and its problems."""
+"""Responses: JSON, pictures, headers and problems."""

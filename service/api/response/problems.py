@@ -1,4 +1,4 @@
-"""Errors as RFC 9457 problems."""
+"""Error responses: problem details by RFC 9457."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ TYPE_PREFIX = "urn:lrpserve:problem:"
 
 
 def problem_response(error: ServiceError, request_id: str) -> Response:
-    """Turn an error into its response."""
+    """Make the response of an error."""
     problem: dict[str, Any] = {
         "type": TYPE_PREFIX + error.type,
         "title": error.title,
@@ -33,14 +33,14 @@ def problem_response(error: ServiceError, request_id: str) -> Response:
 
 
 async def handle_service_error(request: Request, error: Exception) -> Response:
-    """Answer an error of ours."""
+    """Exception handler of `ServiceError`."""
     if not isinstance(error, ServiceError):
         raise error
     return problem_response(error, request.state.request_id)
 
 
 async def handle_http_exception(request: Request, error: Exception) -> Response:
-    """Answer an error of the framework: no such path, no such method."""
+    """Exception handler of Starlette's errors: no such path, no such method."""
     if not isinstance(error, HTTPException):
         raise error
     return problem_response(_translate(request, error), request.state.request_id)
@@ -50,10 +50,10 @@ def _translate(request: Request, error: HTTPException) -> ServiceError:
     headers = dict(error.headers or {})
     path = request.url.path
     if error.status_code == NotFound.status:
-        return NotFound(f"there is no path {path}; /docs shows those that are", headers)
+        return NotFound(f"there is no path {path}; /docs lists the paths", headers)
     if error.status_code == MethodNotAllowed.status:
         allowed = headers.get("Allow", headers.get("allow", "another method"))
-        return MethodNotAllowed(f"{path} does not take {request.method}; use {allowed}", headers)
+        return MethodNotAllowed(f"{path} does not support {request.method}; use {allowed}", headers)
     return RequestError(str(error.detail), headers)
 
 
@@ -65,15 +65,18 @@ def _responses(*statuses: tuple[int, str]) -> dict[int | str, dict[str, Any]]:
 
 
 # for the OpenAPI document
-UNAUTHORIZED_RESPONSE = _responses((401, "No API key, or one that is not known"))
+UNAUTHORIZED_RESPONSE = _responses((401, "No API key, or an unknown one"))
 PROBLEM_RESPONSES = _responses(
-    (400, "The body cannot be read, or has not exactly one image that can be decoded"),
-    (406, "No format in `Accept` can be served"),
-    (408, "The body was not here in time"),
+    (400, "The body cannot be parsed, or does not have exactly one image that can be decoded"),
+    (406, "No format in `Accept` is supported"),
+    (408, "The body was not received in time"),
     (413, "Too many bytes or pixels"),
-    (415, "The content type or the image's format is not read"),
-    (422, "Options that are wrong; `errors` names each and what is allowed"),
-    (429, "The queue is full, or a key has asked too often; `Retry-After` says when to try again"),
+    (415, "The content type or the image's format is not supported"),
+    (422, "Invalid options; `errors` names each and what is allowed"),
+    (
+        429,
+        "The queue is full, or the key exceeds its rate limit; `Retry-After` says when to retry",
+    ),
     (503, "Starting, draining or broken"),
     (504, "No result within the deadline"),
 )

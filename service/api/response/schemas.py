@@ -1,4 +1,4 @@
-"""What the answers look like."""
+"""The responses' schemas, as pydantic models for the OpenAPI document."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from service.methods import Kind, Value
 from service.methods.rules import Affects
 from service.models.measures import Accuracy, Confusion, Epoch
 
-REFERENCE = "#/components/schemas/{model}"  # to one of these, in the OpenAPI document
+REFERENCE = "#/components/schemas/{model}"  # in the OpenAPI document
 
 
 class _Schema(BaseModel):
@@ -28,48 +28,48 @@ class ClassScore(_Schema):
 
 
 class ImageInfo(_Schema):
-    """What the network saw of the image."""
+    """The image, and the part of it that the network saw."""
 
-    width: int = Field(description="Of the upright image, in pixels")
-    height: int = Field(description="Of the upright image, in pixels")
+    width: int = Field(description="Width of the upright image, in pixels")
+    height: int = Field(description="Height of the upright image, in pixels")
     box: tuple[int, int, int, int] = Field(
-        description="Left, top, right, bottom of what the network saw, in pixels of the upright "
-        "image; reaches beyond it for `pad`"
+        description="Left, top, right, bottom of the part that the network saw, in pixels of the "
+        "upright image; beyond the image with `fit=pad`"
     )
 
 
 class PredictResponse(_Schema):
-    """The answer of `/predict`."""
+    """The response of `/predict`."""
 
     model: str
     model_sha256: str = Field(description="SHA-256 of the weights")
-    predictions: list[ClassScore] = Field(description="The best classes, the best one first")
+    predictions: list[ClassScore] = Field(description="The most probable classes, in order")
     image: ImageInfo
 
 
 class LayerConservation(_Schema):
-    """How much relevance arrived at the output of a layer."""
+    """The sum of relevance at the output of a layer."""
 
     layer: str
     arrived: float
 
 
 class Conservation(_Schema):
-    """How much of the relevance at the output arrived."""
+    """How much of the relevance at the network's output was conserved."""
 
-    start: float = Field(description="Relevance that was there to be handed on")
-    arrived: float = Field(description="Sum of the relevance that is returned")
+    start: float = Field(description="Relevance at the network's output")
+    arrived: float = Field(description="Sum of the returned relevance")
     ratio: float | None = Field(
-        description="`arrived / start`; null where the start is 0 or the method does not conserve"
+        description="`arrived / start`; null if the start is 0 or the method does not conserve"
     )
     by_layer: list[LayerConservation] | None = Field(
-        description="At the outputs of those layers that every path crosses, from the network's "
+        description="Sums at the layers that every path through the network crosses, from its "
         "output on; null where the method does not conserve"
     )
 
 
 class RelevanceArray(_Schema):
-    """Relevance as numbers."""
+    """Relevance as an array."""
 
     shape: list[int]
     dtype: Literal["float32"]
@@ -79,49 +79,51 @@ class RelevanceArray(_Schema):
 
 
 class ExplainedTarget(_Schema):
-    """The explanation of one class."""
+    """The explanation of a target."""
 
-    target: ClassScore = Field(description="The class that was explained")
-    bound: float = Field(description="The absolute relevance that has the full colour")
+    target: ClassScore = Field(description="The explained class")
+    bound: float = Field(description="The absolute relevance that gets the full colour")
     conservation: Conservation
-    heatmap: str | None = Field(None, description="Base64 of a PNG")
-    overlay: str | None = Field(None, description="Base64 of a PNG")
+    heatmap: str | None = Field(None, description="PNG in base64")
+    overlay: str | None = Field(None, description="PNG in base64")
     relevance: RelevanceArray | None = None
 
 
 class _Explained(PredictResponse):
-    method: Method = Field(description="With every parameter that was in effect")
+    method: Method = Field(description="The method, with every parameter that was in effect")
     layers_without_rule: list[str] = Field(
         description="Layers and functions that pass a plain gradient though the method has rules"
     )
 
 
 class ExplainResponse(ExplainedTarget, _Explained):
-    """The answer of `/explain` about one class."""
+    """The response of `/explain` with one target."""
 
 
 class TargetsResponse(_Explained):
-    """The answer of `/explain` about the classes in `targets`."""
+    """The response of `/explain` with `targets`."""
 
-    explanations: list[ExplainedTarget] = Field(description="One for each, in their order")
+    explanations: list[ExplainedTarget] = Field(
+        description="One per target, in the order of `targets`"
+    )
 
 
 class OptionProblemInfo(_Schema):
-    """One option that is wrong."""
+    """An invalid option."""
 
     option: str
     detail: str
 
 
 class Problem(_Schema):
-    """An error, as RFC 9457 says (`application/problem+json`)."""
+    """An error: problem details by RFC 9457 (`application/problem+json`)."""
 
     type: str = Field(description="Stable: `urn:lrpserve:problem:<name>`")
     title: str
     status: int
     detail: str = Field(description="What to do")
     request_id: str
-    errors: list[OptionProblemInfo] | None = Field(None, description="The options that are wrong")
+    errors: list[OptionProblemInfo] | None = Field(None, description="The invalid options")
 
 
 class ParameterInfo(_Schema):
@@ -130,7 +132,7 @@ class ParameterInfo(_Schema):
     name: str
     kind: Kind
     default: Value | None = Field(
-        description="null where it follows from the size of the network's input"
+        description="null if it depends on the size of the network's input"
     )
     text: str
     minimum: float | None
@@ -139,7 +141,7 @@ class ParameterInfo(_Schema):
 
 
 class CompositeInfo(_Schema):
-    """A composite that can be asked for."""
+    """A composite of the service."""
 
     name: str
     text: str
@@ -147,64 +149,64 @@ class CompositeInfo(_Schema):
     conserves: bool
     parameters: list[ParameterInfo]
     rules: list[Rule] = Field(
-        description="As a composite of one's own is written: the first whose `layers` match a "
-        "layer gives its rule"
+        description="As a request writes them: a layer gets the rule of the first entry whose "
+        "`layers` match it"
     )
 
 
 class AttributorInfo(_Schema):
-    """An attributor that can be asked for."""
+    """An attributor."""
 
     name: str
     text: str
     source: str
     parameters: list[ParameterInfo]
     is_modified: bool = Field(
-        description="Whether it goes with composites, layers and starts; else it is about the "
-        "plain network"
+        description="Whether it takes a composite, a layer and a start; if not, it explains the "
+        "unmodified network"
     )
 
 
 class RuleInfo(_Schema):
-    """A rule, for composites of one's own."""
+    """A rule, for the list of rules in `composite`."""
 
     name: str
     text: str
     source: str
-    affects: Affects = Field(description="The kinds of layers that it can be given to")
+    affects: Affects = Field(description="The kinds of layers that the rule fits")
     parameters: list[ParameterInfo]
     conserves: bool
 
 
 class ColormapInfo(_Schema):
-    """A colour map that can be asked for."""
+    """A colour map."""
 
     name: str
     text: str
-    color_blind_safe: bool = Field(description="As ColorBrewer has it")
+    color_blind_safe: bool = Field(description="As ColorBrewer says")
     strip: str = Field(
-        description="Base64 of a PNG, 255 pixels wide: its colours from against over nothing to for"
+        description="PNG in base64, 255 pixels wide: colours from negative to positive relevance"
     )
 
 
 class LayerDescription(_Schema):
-    """A layer whose relevance can be asked for."""
+    """A layer at whose output relevance can be returned."""
 
     name: str
-    kind: str = Field(description="The class of its module")
-    shape: list[int] = Field(description="Of its output, for one image")
-    has_picture: bool = Field(description="Whether there are rows and columns to draw")
+    kind: str = Field(description="Class of the module")
+    shape: list[int] = Field(description="Shape of the output, without the batch")
+    has_picture: bool = Field(description="Whether the output has rows and columns to draw")
 
 
 class ModelInfo(_Schema):
-    """A model: its card, and what can be asked of it."""
+    """A model: its card, layers and methods."""
 
     name: str
     architecture: str
     labels: list[str]
     input_size: tuple[int, int] = Field(description="Height and width, in pixels")
     resize: int | None = Field(
-        description="What `crop` first brings the shorter side to, in pixels; null: nothing"
+        description="Length to which `crop` first scales the shorter side, in pixels, or null"
     )
     mean: list[float]
     std: list[float]
@@ -212,31 +214,33 @@ class ModelInfo(_Schema):
     confusion: dict[str, Confusion] = Field(
         description="By split: number of images by true class (row) and predicted class (column)"
     )
-    history: list[Epoch] = Field(description="How the training went; empty where it is not known")
+    history: list[Epoch] = Field(description="The epochs of the training; empty if unknown")
     provenance: dict[str, Any]
     sha256: str
-    default: bool = Field(description="Whether it is taken where none is named")
-    ready: bool = Field(description="Whether it is loaded and warm")
-    layers: list[LayerDescription] = Field(description="Empty before it is loaded")
+    default: bool = Field(description="Whether it is used for requests that name no model")
+    ready: bool = Field(description="Whether it is loaded and warmed up")
+    layers: list[LayerDescription] = Field(description="Empty until the model is loaded")
     composites: list[CompositeInfo]
     own_composites: dict[str, list[Rule]] = Field(
         description="Composites that the model's bundle brings, by name: their rules"
     )
     attributors: list[AttributorInfo]
-    rules: list[RuleInfo] = Field(description="What `rule` can be in a composite of one's own")
-    types: dict[str, str] = Field(description="What `layers` can be there, besides names")
+    rules: list[RuleInfo] = Field(description="The values of `rule` in a list of rules")
+    types: dict[str, str] = Field(
+        description="The types of layers, for `layers` in a list of rules"
+    )
     colormaps: list[ColormapInfo]
 
 
 class Limits(_Schema):
-    """What an image may have; one with more gets a 413."""
+    """Limits of an image; beyond them a request gets a 413."""
 
-    max_body_bytes: int = Field(description="Bytes of the body of a request")
-    max_pixels: int = Field(description="Pixels of an image")
+    max_body_bytes: int = Field(description="Size of the body of a request, in bytes")
+    max_pixels: int = Field(description="Number of pixels of an image")
 
 
 class ModelList(_Schema):
-    """The models that are served."""
+    """The served models."""
 
     models: list[ModelInfo]
     limits: Limits

@@ -1,4 +1,4 @@
-"""What is answered about one class: how much relevance arrived, and the relevance itself."""
+"""The explanation of one target: its fields, pictures and arrays."""
 
 from __future__ import annotations
 
@@ -17,34 +17,34 @@ from service.runtime.jobs import Attribution, Floats
 
 
 class TargetExplanation:
-    """The relevance for one class, ready to be written in any format.
+    """Writes the relevance for one target in any format.
 
     Parameters
     ----------
     resolved : ResolvedExplain
-        What was asked for.
+        The request.
     logits : NDArray[float32]
-        Of the image.
+        Shape (num_classes,).
     attribution : Attribution
-        What the engine found for the class.
+        The relevance for the target.
     """
 
     def __init__(self, resolved: ResolvedExplain, logits: Floats, attribution: Attribution) -> None:
         self.resolved, self.options = resolved, resolved.options
         self.logits, self.attribution = logits, attribution
         relevance = attribution.relevance
-        # without rows and columns there are no channels either, and nothing to sum over
+        # without rows and columns there are no channels to sum over
         has_channels = relevance.ndim == 3 and resolved.has_picture
         self.map: Floats = relevance.sum(axis=0) if has_channels else relevance
         self.bound = self.options.bound or own_bound(self.map)
 
     @property
     def label(self) -> str:
-        """Of the class."""
+        """Label of the target."""
         return self.resolved.card.labels[self.attribution.target]
 
     def fields(self) -> dict[str, Any]:
-        """Everything but the pictures and the arrays."""
+        """The JSON fields without the pictures and arrays."""
         target = self.attribution.target
         return {
             "target": class_scores(self.resolved.card, self.logits, [target])[0],
@@ -53,7 +53,7 @@ class TargetExplanation:
         }
 
     def payload(self, view: Image.Image | None) -> dict[str, Any]:
-        """The pictures and arrays that were asked for."""
+        """The pictures and arrays that `output` names, as JSON fields."""
         makers = {
             "heatmap": lambda: _base64(self.heatmap()),
             "overlay": lambda: _base64(self.overlay(view)),
@@ -62,7 +62,7 @@ class TargetExplanation:
         return {name: makers[name]() for name in self.options.output}
 
     def files(self, view: Image.Image | None) -> dict[str, bytes]:
-        """What was asked for as files, by suffix."""
+        """The pictures and arrays that `output` names, as files by suffix."""
         makers = {
             "heatmap": (".heatmap.png", self.heatmap),
             "overlay": (".overlay.png", lambda: self.overlay(view)),
@@ -72,13 +72,13 @@ class TargetExplanation:
         return {suffix: make() for suffix, make in chosen}
 
     def heatmap(self) -> bytes:
-        """A PNG."""
+        """The heatmap as a PNG."""
         return heatmap_png(self.map, self._render_options())
 
     def overlay(self, view: Image.Image | None) -> bytes:
-        """A PNG, drawn on what the network saw."""
+        """The overlay as a PNG, drawn on the part of the image that the network saw."""
         if view is None:
-            raise ValueError("an overlay needs the picture")
+            raise ValueError("an overlay needs a picture to draw on")
         return overlay_png(self.map, self._render_options(), view)
 
     def _render_options(self) -> RenderOptions:
@@ -94,7 +94,7 @@ class TargetExplanation:
         )
 
     def npy(self) -> bytes:
-        """An array file."""
+        """The relevance as a .npy file: float32, summed over the channels or not."""
         buffer = io.BytesIO()
         np.save(buffer, self._array(), allow_pickle=False)
         return buffer.getvalue()
@@ -112,12 +112,12 @@ class TargetExplanation:
     def _conservation(self) -> dict[str, Any]:
         start, layers = self.attribution.start, self.attribution.by_layer
         arrived = float(self.attribution.relevance.sum(dtype=np.float64))
-        is_meant = start != 0 and self.resolved.method.conserves
+        has_ratio = start != 0 and self.resolved.method.conserves
         by_layer = None if layers is None else [vars(layer) for layer in layers]
         return {
             "start": start,
             "arrived": arrived,
-            "ratio": arrived / start if is_meant else None,
+            "ratio": arrived / start if has_ratio else None,
             "by_layer": by_layer,
         }
 

@@ -1,4 +1,4 @@
-"""`GET /docs`: the OpenAPI document as a page, with every script served by us."""
+"""`GET /docs`: the OpenAPI document as a page that works offline."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from fastapi.openapi.docs import get_swagger_ui_html
 from starlette.responses import HTMLResponse
 from starlette.staticfiles import StaticFiles
 
-_ASSETS = "swagger"  # all addresses are relative: they hold behind any proxy and prefix
+_ASSETS = "swagger"  # all addresses are relative, so that they hold behind any proxy and prefix
 
 
 def add_docs(app: FastAPI) -> None:
-    """Add `/docs`, and what it needs."""
+    """Add `/docs` and its files."""
     assets = StaticFiles(packages=[("fastapi_swagger", "resources")])
     app.mount(f"/{_ASSETS}", assets, name=_ASSETS)
     app.include_router(_make_router(app.title))

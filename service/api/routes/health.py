@@ -1,4 +1,4 @@
-"""`GET /healthz`, `/readyz` and `/metrics`: for whatever watches over the service."""
+"""`GET /healthz`, `/readyz` and `/metrics`: probes and metrics."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ def make_router(app_state: AppState) -> APIRouter:
     @router.get(
         "/healthz",
         response_model=Health,
-        responses={503: {"model": Health, "description": "Broken: restart it"}},
-        summary="Whether the process works",
+        responses={503: {"model": Health, "description": "Broken: restart the service"}},
+        summary="Liveness",
     )
     async def healthz() -> JSONResponse:
-        """Answer 200 unless the service is broken for good."""
+        """Return 200 unless the service is broken and has to be restarted."""
         is_broken = app_state.queue.state is State.BROKEN
         return _health("broken" if is_broken else "ok", is_good=not is_broken)
 
@@ -31,19 +31,19 @@ def make_router(app_state: AppState) -> APIRouter:
         "/readyz",
         response_model=Health,
         responses={503: {"model": Health, "description": "Not ready: send requests elsewhere"}},
-        summary="Whether requests are served",
+        summary="Readiness",
     )
     async def readyz() -> JSONResponse:
-        """Answer 200 when the model is loaded and warm, and requests are taken and finished."""
+        """Return 200 if the model is loaded and warm, and batches are finished in time."""
         state = app_state.health()
-        if state is State.READY:  # all workers share the port: a request may meet any of them
+        if state is State.READY:  # all workers share the port: any of them may get a request
             state = app_state.slot.worst_other_state()
         return _health(state.value, is_good=state is State.READY)
 
     @router.get(
         "/metrics",
         response_class=PlainTextResponse,
-        summary="What is counted, for Prometheus",
+        summary="Metrics for Prometheus",
     )
     async def metrics(request: Request) -> Response:
         """Return the metrics of all workers, in Prometheus' text format or OpenMetrics."""

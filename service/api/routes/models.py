@@ -20,7 +20,7 @@ from service.worker_state import State
 _PROBLEM = PROBLEM_RESPONSES[400]
 _RESPONSES: dict[int | str, dict[str, Any]] = {
     404: _PROBLEM | {"description": "There is no such model"},
-    # without this FastAPI adds a 422 of its own, which never happens
+    # without it FastAPI adds a 422 of its own, which never happens
     "default": _PROBLEM | {"description": "Any other failure"},
 }
 
@@ -29,7 +29,7 @@ def make_router(app_state: AppState) -> APIRouter:
     """Make the routes of `/models`."""
     router = APIRouter(tags=["models"])
 
-    @router.get("/models", response_model=ModelList, summary="The models that are served")
+    @router.get("/models", response_model=ModelList, summary="The served models")
     async def models() -> dict[str, Any]:
         """List every model with its card, layers and methods; and the limits of an image."""
         limits = {name: getattr(app_state.settings, name) for name in Limits.model_fields}

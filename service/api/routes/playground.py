@@ -1,4 +1,4 @@
-"""`GET /`: the playground, all of it served by us under a strict policy."""
+"""`GET /`: the playground page, with a strict Content-Security-Policy."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from starlette.datastructures import MutableHeaders
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-FOLDER = "web"  # all addresses are relative: they hold behind any proxy and prefix
+FOLDER = "web"  # all addresses are relative, so that they hold behind any proxy and prefix
 _FILES = Path(__file__).parents[2] / FOLDER
 HEADERS = {
-    # nothing comes from elsewhere or out of the page's own text, and no other page may frame it
+    # no resources of other origins, no inline code, and no other page may frame it
     "Content-Security-Policy": "; ".join(
         (
             *("default-src 'none'", "script-src 'self'", "style-src 'self'"),
@@ -22,12 +22,12 @@ HEADERS = {
     ),
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
-    "Cache-Control": "no-cache",  # the ETag tells whether it is still the same
+    "Cache-Control": "no-cache",  # browsers ask each time, with the ETag
 }
 
 
 def add_page(app: FastAPI) -> None:
-    """Add `/` and the files that it needs."""
+    """Add `/` and its files."""
     files = StaticFiles(directory=_FILES)
     app.mount(f"/{FOLDER}", _WithHeaders(files), name=FOLDER)
 
@@ -39,7 +39,7 @@ def add_page(app: FastAPI) -> None:
 
 
 class _WithHeaders:
-    """Pure ASGI: gives the page's files its headers."""
+    """Pure ASGI: adds the page's headers to its files."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

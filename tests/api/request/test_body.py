@@ -231,7 +231,7 @@ def test_json_that_holds_no_image(client: httpx.Client, body: str | bytes, words
 def test_an_address_is_never_fetched(client: httpx.Client, scheme: str) -> None:
     answer = client.post("/explain", json={"image": f"{scheme}://127.0.0.1:9/cat.jpg"})
 
-    problem_of(answer, 400, "an address", "fetches none", "send the image")
+    problem_of(answer, 400, "an address", "fetches none", "send the image itself")
 
 
 # --- odd values
