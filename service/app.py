@@ -15,8 +15,8 @@ from starlette.exceptions import HTTPException
 from service import __version__
 from service.api.cache import Cache
 from service.api.middleware.auth import RequireKey
-from service.api.middleware.compression import CompressTexts
-from service.api.middleware.cors import AllowOrigins
+from service.api.middleware.compression import Compression
+from service.api.middleware.cors import add_cors
 from service.api.middleware.load_shedding import LoadShedding
 from service.api.middleware.request_context import Failsafe, RequestContext
 from service.api.openapi import complete_document
@@ -101,14 +101,14 @@ def create_app(
     app.add_exception_handler(ServiceError, handle_service_error)
     app.add_exception_handler(HTTPException, handle_http_exception)
     # the last one that is added is the first that a request meets
-    app.add_middleware(CompressTexts)
+    app.add_middleware(Compression)
     if not app_state.cache.is_on:  # which may have the answer
         app.add_middleware(LoadShedding, queue=queue)
     if settings.api_keys:
         app.add_middleware(RequireKey, keys=settings.api_keys)
     app.add_middleware(Failsafe)  # of those too
     if settings.cors_origins:
-        app.add_middleware(AllowOrigins, origins=settings.cors_origins)
+        add_cors(app, settings.cors_origins)
     app.add_middleware(RequestContext, metrics=metrics, deadline_s=settings.deadline_s)
     add_docs(app)
     add_page(app)

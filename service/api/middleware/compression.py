@@ -1,4 +1,4 @@
-"""Texts are compressed for those that take it: the page, its modules, the lists of `/models`."""
+"""gzip for GET responses: the page and its modules, `/models`, the OpenAPI document."""
 
 from __future__ import annotations
 
@@ -6,55 +6,56 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-_LEAST_BYTES = 1000  # less is one packet anyway
+_MIN_BYTES = 1000  # less is one packet anyway
 _LEVEL = 6  # of the 9 levels, the one beyond which hardly anything gets smaller
 
 
-class CompressTexts:
-    """Pure ASGI: compresses what is asked for by GET, where the client accepts gzip.
+class Compression:
+    """Starlette's `GZipMiddleware`, with three differences.
 
-    What is computed (POST) is left as it is: pictures in base64 and relevance hardly get smaller,
-    and to try takes as long as to compute them.
+    - Responses to POST are left as they are: heatmaps in base64 and relevance hardly get smaller,
+      and compressing them takes as long as computing them.
+    - `gzip;q=0` is a refusal.
+    - The ETag of a compressed file is weak, so that no client joins its bytes with those of the
+      file itself.
 
     Parameters
     ----------
     app : ASGIApp
-        Gives the answers.
+        The wrapped application.
     """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
-        self._compressed = GZipMiddleware(app, _LEAST_BYTES, _LEVEL)
+        self._gzip = GZipMiddleware(app, _MIN_BYTES, _LEVEL)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        if scope["type"] != "http" or scope["method"] not in {"GET", "HEAD"}:
+        if scope["type"] != "http" or scope["method"] != "GET":
             await self._app(scope, receive, send)
             return
 
-        async def send_described(message: Message) -> None:
+        async def send_with_weak_etag(message: Message) -> None:
             if message["type"] == "http.response.start":
-                _describe(MutableHeaders(scope=message))
+                _weaken_etag(MutableHeaders(scope=message))
             await send(message)
 
-        accepted = Headers(scope=scope).get("accept-encoding", "")
-        app = self._compressed if accepts_gzip(accepted) else self._app
-        await app(scope, receive, send_described)
+        if refuses_gzip(Headers(scope=scope).get("accept-encoding", "")):
+            await self._app(scope, receive, send)
+        else:
+            await self._gzip(scope, receive, send_with_weak_etag)
 
 
-def accepts_gzip(accept_encoding: str) -> bool:
-    """Whether a header allows gzip: RFC 9110, section 12.5.3."""
+def refuses_gzip(accept_encoding: str) -> bool:
+    """Whether the header has gzip with the weight 0 (RFC 9110, section 12.4.2)."""
     for entry in accept_encoding.split(","):
         coding, _, weight = (part.strip().lower() for part in entry.partition(";"))
         if coding == "gzip":
-            return weight.replace(" ", "").rstrip("0") not in {"q=", "q=0."}
+            return weight.replace(" ", "").rstrip("0") in {"q=", "q=0."}
     return False
 
 
-def _describe(headers: MutableHeaders) -> None:
-    """Say to caches what the answer depends on, and that these bytes are not the only ones."""
-    if "accept-encoding" not in headers.get("vary", "").lower():
-        headers.add_vary_header("Accept-Encoding")
+def _weaken_etag(headers: MutableHeaders) -> None:
     etag = headers.get("etag", "")
     if headers.get("content-encoding") == "gzip" and etag.startswith('"'):
         headers["etag"] = f"W/{etag}"

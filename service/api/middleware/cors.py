@@ -1,64 +1,31 @@
-"""Which pages of other origins may read answers, and what of them."""
+"""CORS: lets pages of the listed origins send requests and read the responses."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.applications import Starlette
 from starlette.middleware.cors import CORSMiddleware
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.api.middleware.auth import HEADER as KEY_HEADER
 from service.api.response.explanation import EXPLANATION_HEADER
 
-_PREFIX = "access-control-"
-_SENT = (
-    *("Content-Type", "Accept", "X-Request-ID"),
-    *("Authorization", KEY_HEADER),
-)
-_READ = (
-    *("X-Request-ID", "Server-Timing", "Retry-After", EXPLANATION_HEADER),
-    "WWW-Authenticate",
+_REQUEST_HEADERS = ("Content-Type", "Accept", "X-Request-ID", "Authorization", KEY_HEADER)
+_RESPONSE_HEADERS = (
+    *("X-Request-ID", "Server-Timing", "Retry-After", "WWW-Authenticate"),
+    EXPLANATION_HEADER,
 )
 
 
-class AllowOrigins(CORSMiddleware):
-    """Starlette's, but a page whose origin is not listed is told nothing of what others may do.
+def add_cors(app: Starlette, origins: Sequence[str]) -> None:
+    """Add the middleware, outside of those that refuse requests.
 
-    It stands around whatever answers: a preflight has no key, and a page may read a refusal.
-
-    Parameters
-    ----------
-    app : ASGIApp
-        Gets the requests that are no preflights.
-    origins : sequence of str
-        Those that are listed.
+    A preflight has no API key, and a page may read why its request was refused.
     """
-
-    def __init__(self, app: ASGIApp, origins: Sequence[str]) -> None:
-        super().__init__(
-            app,
-            allow_origins=origins,
-            allow_methods=("GET", "POST"),
-            allow_headers=_SENT,
-            expose_headers=_READ,
-        )
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request."""
-        if scope["type"] == "http":
-            origin = Headers(scope=scope).get("origin")
-            if origin is not None and not self.is_allowed_origin(origin):
-                send = _without_cors(send)
-        await super().__call__(scope, receive, send)
-
-
-def _without_cors(send: Send) -> Send:
-    async def send_rest(message: Message) -> None:
-        if message["type"] == "http.response.start":
-            headers = MutableHeaders(scope=message)
-            for name in [name for name in headers if name.startswith(_PREFIX)]:
-                del headers[name]
-        await send(message)
-
-    return send_rest
+    app.add_middleware(
+        CORSMiddleware,
+        allow_origins=origins,
+        allow_methods=("GET", "POST"),
+        allow_headers=_REQUEST_HEADERS,
+        expose_headers=_RESPONSE_HEADERS,
+    )
