@@ -21,7 +21,7 @@ install = $(BIN)/uv pip install --python $(BIN)/python -c constraints.txt $(1) |
 SUITE = $(BIN)/pytest -n 2 --dist loadfile -m 'not alone and not soak'; beside=$$?; \
 	$(BIN)/pytest -m 'alone and not soak' && exit $$beside
 
-.PHONY: help install serve test bench engine serving lint reference browser node wrk redis pins clean
+.PHONY: help install serve test bench engine serving lint reference docs drawing browser node wrk redis graphviz pins clean
 
 help:  ## this list (the default)
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
@@ -31,7 +31,7 @@ install: $(SERVE)  ## make .venv with the service and its client
 serve: $(SERVE)  ## start the service; HOST, PORT and LRPSERVE_* are honoured
 	@exec $(BIN)/lrpserve serve --host $(HOST) --port $(PORT)
 
-test: $(DEV) browser wrk redis  ## run the whole suite; ARGS='-k name' for a part
+test: $(DEV) browser wrk redis graphviz  ## run the whole suite; ARGS='-k name' for a part
 	$(if $(ARGS),$(BIN)/pytest $(ARGS),$(SUITE))
 
 bench: engine serving  ## measure all, as ratios: half an hour
@@ -54,6 +54,12 @@ lint: $(DEV)  ## check format, style, types, the Dockerfile and the tables of do
 reference: $(DEV)  ## write the generated tables of docs/ anew: after a change of what they describe
 	$(BIN)/python -m tools.reference
 
+docs: $(DEV)  ## build the site of docs/ into site/
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+drawing: graphviz  ## draw docs/explanation/architecture.svg anew, of its text
+	dot -Tsvg docs/explanation/architecture.dot -o docs/explanation/architecture.svg
+
 browser:  ## Chromium for the tests, where apt-get may install it
 	@command -v chromium >/dev/null || { echo "installing Chromium ..."; { apt-get update && \
 		DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends chromium; \
@@ -74,13 +80,18 @@ redis:  ## a Redis for the tests of rate limits, where apt-get may install it
 		DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends redis-server; \
 		} >/dev/null 2>&1 || echo "NO REDIS: the tests that need it are skipped" >&2
 
+graphviz:  ## dot, which draws the architecture, where apt-get may install it
+	@command -v dot >/dev/null || { apt-get update && \
+		DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends graphviz; \
+		} >/dev/null 2>&1 || echo "NO GRAPHVIZ: the test that needs it is skipped" >&2
+
 pins: $(DEV)  ## make constraints.txt anew with the newest versions
 	$(BIN)/uv pip compile --quiet --upgrade --python-version 3.11 --extra dev --extra bench --no-annotate \
 		--custom-compile-command 'make pins' -o constraints.txt pyproject.toml client/pyproject.toml
 
 clean:  ## remove .venv and all caches
-	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
-	find service training client tests benchmarks -name __pycache__ -prune -exec rm -rf {} +
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist site
+	find service training client tests benchmarks tools -name __pycache__ -prune -exec rm -rf {} +
 
 $(SERVE): pyproject.toml client/pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and \
