@@ -13,6 +13,7 @@ import pytest
 from fastapi import FastAPI
 
 import service.app
+from service.api.request.accept import JSON
 from service.api.state import AppState
 from service.app import create_app
 from service.runtime.batcher import Outcomes
@@ -29,6 +30,7 @@ from service.runtime.jobs import (
 from service.runtime.queue import DeviceQueue
 from service.settings import DEFAULT_MODEL, Settings
 from service.worker_state import State
+from tests.api.sending import text_of
 
 N_CLASSES = 10
 T = TypeVar("T")
@@ -141,3 +143,17 @@ def connect(settings: Settings, engine: FakeEngine) -> Iterator[Connection]:
             yield connection
             runner.run(connection.client.aclose())
             runner.run(lifespan.__aexit__(None, None, None))
+
+
+def explain(connection: Connection, photo: bytes, /, **options: Any) -> httpx.Response:
+    """Send an image to `/explain`, with the options in the query."""
+    return explain_as(JSON, connection, photo, **options)
+
+
+def explain_as(
+    accept: str, connection: Connection, photo: bytes, /, **options: Any
+) -> httpx.Response:
+    """Send an image to `/explain` and accept a format."""
+    params = {name: text_of(value) for name, value in options.items()}
+    headers = {"Accept": accept, "Content-Type": "image/jpeg"}
+    return connection.request("POST", "/explain", content=photo, params=params, headers=headers)

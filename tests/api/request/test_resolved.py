@@ -1,10 +1,8 @@
-"""What is asked for goes together, and with the model; what does not is a 422 that says so."""
+"""Options are resolved against a model; contradictions are a 422 that says what to do."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
-from typing import Any
 
 import httpx
 import pytest
@@ -18,12 +16,11 @@ from service.methods import ATTRIBUTORS, COMPOSITES, all_parameters
 from service.models.card import ModelCard
 from service.runtime.jobs import ExplainJob, LayerInfo
 from service.settings import Settings
-from service.worker_state import State
-from tests.api.in_process import Connection, FakeEngine, connect
-from tests.api.sending import JSON_TYPE, beside, problem_of, send, text_of, wrong_options
+from tests.api.in_process import Connection, FakeEngine, connect, explain, explain_as
+from tests.api.sending import JSON_TYPE, beside, problem_of, send, wrong_options
 
 RAW = {"Content-Type": "image/jpeg"}
-PLAIN_WAYS = [name for name, one in ATTRIBUTORS.items() if not one.is_modified]
+PLAIN_ATTRIBUTORS = [name for name, one in ATTRIBUTORS.items() if not one.is_modified]
 
 
 @pytest.fixture(scope="module")
@@ -35,16 +32,6 @@ def engine() -> FakeEngine:
 def connection(engine: FakeEngine) -> Iterator[Connection]:
     with connect(Settings(), engine) as made:
         yield made
-
-
-def ask(connection: Connection, photo: bytes, /, **options: Any) -> httpx.Response:
-    return ask_for(JSON, connection, photo, **options)
-
-
-def ask_for(accept: str, connection: Connection, photo: bytes, /, **options: Any) -> httpx.Response:
-    params = {name: text_of(value) for name, value in options.items()}
-    headers = {"Accept": accept, **RAW}
-    return connection.request("POST", "/explain", content=photo, params=params, headers=headers)
 
 
 # --- classes
@@ -64,7 +51,7 @@ def test_a_label_of_digits_has_to_be_forced(card: ModelCard) -> None:
     assert class_index("target", None, digits) is None
 
 
-def test_of_many_labels_an_error_shows_some(card: ModelCard) -> None:
+def test_an_error_names_some_of_many_labels(card: ModelCard) -> None:
     many = with_labels(card, *(f"class {n}" for n in range(1000)))
 
     with pytest.raises(OptionError, match=r"below 1000, or one of: class 0, .*class 19, \.\.\.$"):
@@ -74,7 +61,7 @@ def test_of_many_labels_an_error_shows_some(card: ModelCard) -> None:
 # --- several classes
 
 
-def test_targets_are_asked_for_in_their_order(client: httpx.Client, photo: bytes) -> None:
+def test_targets_keep_their_order(client: httpx.Client, photo: bytes) -> None:
     answer = send(client, photo, {"targets": ["truck", 3, "label:dog"]}, form="json")
 
     explanations = TargetsResponse.model_validate_json(answer.content).explanations
@@ -129,13 +116,13 @@ def test_targets_fit_into_json_only(
 
 
 @pytest.mark.parametrize("composite", COMPOSITES)
-def test_only_parameters_of_the_composite_are_taken(
+def test_parameters_of_other_composites_are_refused(
     connection: Connection, photo: bytes, composite: str
 ) -> None:
     own = [parameter.name for parameter in COMPOSITES[composite].parameters]
     for name, parameter in all_parameters().items():
         value = parameter.default if parameter.default is not None else 8
-        answer = ask(connection, photo, composite=composite, **{name: value})
+        answer = explain(connection, photo, composite=composite, **{name: value})
         if name in own:
             assert answer.json()["method"][name] == value
         else:
@@ -151,7 +138,7 @@ def test_a_parameter_reaches_the_engine(
     parameter = all_parameters()[name]
     other = {"boolean": True, "enum": "black", "number": 0.5, "integer": 2}[parameter.kind]
 
-    answer = ask(connection, photo, **{**beside(name), name: other})
+    answer = explain(connection, photo, **{**beside(name), name: other})
 
     assert answer.json()["method"][name] == other
     job = engine.jobs[-1]
@@ -161,10 +148,10 @@ def test_a_parameter_reaches_the_engine(
 
 
 @pytest.mark.parametrize("attributor", ATTRIBUTORS)
-def test_without_a_composite_it_is_that_of_the_attributor(
+def test_the_default_composite_depends_on_the_attributor(
     connection: Connection, photo: bytes, attributor: str
 ) -> None:
-    method = ask(connection, photo, attributor=attributor).json()["method"]
+    method = explain(connection, photo, attributor=attributor).json()["method"]
 
     expected = "epsilon_plus_flat" if ATTRIBUTORS[attributor].is_modified else "none"
     assert (method["attributor"], method["composite"]) == (attributor, expected)
@@ -172,7 +159,7 @@ def test_without_a_composite_it_is_that_of_the_attributor(
         assert parameter.default in (None, method[parameter.name])
 
 
-@pytest.mark.parametrize("attributor", PLAIN_WAYS)
+@pytest.mark.parametrize("attributor", PLAIN_ATTRIBUTORS)
 @pytest.mark.parametrize(
     ("option", "value", "said"),
     [
@@ -182,10 +169,10 @@ def test_without_a_composite_it_is_that_of_the_attributor(
         ("start", "logit", "must be one_hot with {}, which explains the logit itself"),
     ],
 )
-def test_what_does_not_go_with_the_plain_network(
+def test_plain_attributors_refuse_composites_layers_and_starts(
     connection: Connection, photo: bytes, attributor: str, option: str, value: str, said: str
 ) -> None:
-    problems = wrong_options(ask(connection, photo, attributor=attributor, **{option: value}))
+    problems = wrong_options(explain(connection, photo, attributor=attributor, **{option: value}))
 
     assert list(problems) == [option]
     assert said.format(attributor) in problems[option]
@@ -198,25 +185,25 @@ def test_what_does_not_go_with_the_plain_network(
         ({"window": 4, "stride": 5}, {"stride": "must be at most 4, the window"}),
     ],
 )
-def test_windows_depend_on_the_network(
+def test_default_windows_depend_on_the_input_size(
     connection: Connection, photo: bytes, given: dict[str, int], said: dict[str, str]
 ) -> None:
-    assert wrong_options(ask(connection, photo, attributor="occlusion", **given)) == said
+    assert wrong_options(explain(connection, photo, attributor="occlusion", **given)) == said
 
 
 # --- layers
 
 
 @pytest.mark.parametrize("layer", ["features.1", "Features.0", "features", "input ", "x" * 300])
-def test_a_layer_that_is_not_there_is_refused_with_those_that_are(
+def test_an_unknown_layer_is_refused_with_the_names_of_layers(
     connection: Connection, photo: bytes, layer: str
 ) -> None:
-    problems = wrong_options(ask(connection, photo, layer=layer))
+    problems = wrong_options(explain(connection, photo, layer=layer))
 
     assert problems == {"layer": "there is no such layer; there are: input, classifier, features.0"}
 
 
-def test_of_many_layers_an_error_shows_some(card: ModelCard) -> None:
+def test_an_error_names_some_of_many_layers(card: ModelCard) -> None:
     layers = [LayerInfo(f"layer{n}", "Conv2d", (1, 1, 1)) for n in range(100)]
     options = parse_options(ExplainOptions, {"layer": "relu"}, {card.name: card})
 
@@ -224,15 +211,13 @@ def test_of_many_layers_an_error_shows_some(card: ModelCard) -> None:
         resolve_explain(options, card, layers)
 
 
-def test_before_it_is_ready_no_layer_is_wrong(connection: Connection, photo: bytes) -> None:
+def test_any_layer_passes_until_the_model_is_loaded(connection: Connection, photo: bytes) -> None:
     with connection.loading():
-        problem_of(ask(connection, photo, layer="not known yet"), 503)
+        problem_of(explain(connection, photo, layer="not known yet"), 503)
 
 
-def test_a_layer_of_a_model_is_asked_for(
-    connection: Connection, engine: FakeEngine, photo: bytes
-) -> None:
-    answer = ask(connection, photo, layer="features.0", output="relevance", channels="all")
+def test_relevance_at_a_layer(connection: Connection, engine: FakeEngine, photo: bytes) -> None:
+    answer = explain(connection, photo, layer="features.0", output="relevance", channels="all")
 
     assert answer.json()["method"]["layer"] == "features.0"
     assert answer.json()["relevance"]["shape"] == [8, 16, 16]
@@ -248,7 +233,7 @@ def test_a_layer_without_space_has_no_picture(
 ) -> None:
     options = {} if output is None else {"output": output}
 
-    problems = wrong_options(ask_for(accept, connection, photo, layer="classifier", **options))
+    problems = wrong_options(explain_as(accept, connection, photo, layer="classifier", **options))
 
     assert list(problems) == ["output"]
     assert "the layer classifier has no rows and columns" in problems["output"]
@@ -261,14 +246,14 @@ def test_a_layer_without_space_has_relevance(
 ) -> None:
     options = {"layer": "classifier", "channels": channels}
 
-    answer = ask(connection, photo, output="relevance", **options)
+    answer = explain(connection, photo, output="relevance", **options)
 
     assert ExplainResponse.model_validate_json(answer.content).relevance
     assert answer.json()["relevance"]["shape"] == [12]
-    assert ask_for(NPY, connection, photo, **options).status_code == 200  # ignores output
+    assert explain_as(NPY, connection, photo, **options).status_code == 200  # ignores output
 
 
-# --- composites of one's own
+# --- lists of rules
 
 
 def test_a_list_of_rules_is_the_same_in_each_form(client: httpx.Client, photo: bytes) -> None:
@@ -331,83 +316,3 @@ def test_rules_that_do_not_fit_the_network(
     client: httpx.Client, photo: bytes, rules: list[dict[str, str]], said: str
 ) -> None:
     assert said in wrong_options(send(client, photo, {"composite": rules}))["composite"]
-
-
-# --- several models
-
-MINE = {"smooth": [{"layers": "type:linear", "rule": "gamma", "gamma": 2}]}
-
-
-@pytest.fixture(scope="module")
-def two(tmp_path_factory: pytest.TempPathFactory, card: ModelCard) -> Iterator[Connection]:
-    folder = tmp_path_factory.mktemp("models")
-    other = card.model_dump(mode="json") | {
-        "name": "other",
-        "labels": [f"class {n}" for n in range(10)],
-        "input_size": [48, 64],
-        "composites": MINE,
-    }
-    (folder / "other").mkdir()
-    (folder / "other" / "model.json").write_text(json.dumps(other))
-    with connect(Settings(models=folder), FakeEngine(card.name, "other")) as made:
-        yield made
-
-
-def test_a_model_is_chosen_by_its_name(two: Connection, photo: bytes, card: ModelCard) -> None:
-    for name, labels in ((None, card.labels), (card.name, card.labels), ("other", ("class 0",))):
-        chosen = {} if name is None else {"model": name}
-        answer = ask(two, photo, **chosen, target=labels[0]).json()
-        assert (answer["model"], answer["target"]["label"]) == (name or card.name, labels[0])
-        params = {"top_k": "1", **chosen}
-        predicted = two.request("POST", "/predict", content=photo, params=params, headers=RAW)
-        assert predicted.json()["model"] == (name or card.name)
-
-
-def test_of_another_model_the_options_are_checked(two: Connection, photo: bytes) -> None:
-    assert "class 0" in wrong_options(ask(two, photo, model="other", target="cat"))["target"]
-    assert wrong_options(ask(two, photo, target="class 0"))["target"]
-
-
-def test_a_model_that_is_not_there(two: Connection, photo: bytes, card: ModelCard) -> None:
-    for path in ("/explain", "/predict"):
-        params = {"model": "resnet50"}
-        answer = two.request("POST", path, content=photo, params=params, headers=RAW)
-        said = f"there is no such model; there are: {card.name}, other"
-        assert wrong_options(answer) == {"model": said}
-
-
-def test_a_composite_of_a_model_is_there_for_this_model_only(two: Connection, photo: bytes) -> None:
-    method = ask(two, photo, model="other", composite="smooth").json()["method"]
-
-    assert method["composite"] == "smooth"
-    assert [rule["gamma"] for rule in method["rules"]] == [2.0]
-    problems = wrong_options(ask(two, photo, composite="smooth"))
-    assert problems == {"composite": f"must be one of: {', '.join(COMPOSITES)}; or a list of rules"}
-    problems = wrong_options(ask(two, photo, model="other", composite="rough"))
-    assert "none, smooth; or a list of rules" in problems["composite"]
-
-
-def test_windows_follow_from_the_size_of_the_model(two: Connection, photo: bytes) -> None:
-    for model, window in (("minivgg-cifar10", 8), ("other", 12)):
-        method = ask(two, photo, model=model, attributor="occlusion").json()["method"]
-        assert (method["window"], method["stride"]) == (window, window // 2)
-
-
-def test_pictures_have_the_proportions_of_the_models_input(two: Connection, photo: bytes) -> None:
-    for layer in ("input", "features.0"):
-        options = {"model": "other", "layer": layer, "size": 96}
-        for output in ("heatmap", "overlay"):
-            answer = ask_for(PNG, two, photo, **options, output=output)
-            assert answer.status_code == 200
-            assert png_size(answer.content) == (96, 72)
-
-
-def png_size(content: bytes) -> tuple[int, int]:
-    return int.from_bytes(content[16:20]), int.from_bytes(content[20:24])
-
-
-def test_every_state_but_ready_is_told(two: Connection) -> None:
-    for state in State:
-        with two.state(state):
-            models = two.request("GET", "/models").json()["models"]
-        assert [model["ready"] for model in models] == [state is State.READY] * 2
