@@ -1,0 +1,119 @@
+"""`lrpserve import`: a model of weights of one's own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from service.models.architectures import build
+from service.models.card import read_card
+from service.models.registry import find_bundle
+from service.settings import DEFAULT_MODEL, PREFIX
+from tests.commands.command_line import Lrpserve, assert_one_sentence
+
+
+@pytest.fixture
+def resnet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where a user types: the weights and the labels of a small network of their own."""
+    torch.manual_seed(0)
+    model = build("resnet18", 2)
+    torch.save({"state_dict": model.state_dict()}, tmp_path / "weights.pth")
+    (tmp_path / "labels.txt").write_text("crane\ncrane\n")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+IMPORT: dict[str, str] = {
+    "arch": "resnet18",
+    "weights": "weights.pth",
+    "labels": "labels.txt",
+    "mean": "0.485,0.456,0.406",
+    "std": "0.229,0.224,0.225",
+    "size": "32x64",
+}
+
+
+def flags(**changes: str) -> list[str]:
+    return [f"--{name}={value}" for name, value in (IMPORT | changes).items()]
+
+
+def test_import_makes_a_model_that_models_lists(
+    lrpserve: Lrpserve, resnet: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = lrpserve("import", *flags(resize="72", data="birds and machines"), "cranes")
+    assert done.code == 0
+    assert done.err == "note: the label 'crane' is there again for class 1, now 'crane (2)'\n"
+    serve = "LRPSERVE_MODELS=models LRPSERVE_MODEL=cranes make serve"
+    assert done.out == f"wrote models/cranes; serve it with: {serve}\n"
+    monkeypatch.setenv(f"{PREFIX}MODELS", "models")
+    monkeypatch.setenv(f"{PREFIX}MODEL", "cranes")
+    shipped, own = lrpserve("models").out.splitlines()[1:]
+    assert shipped.split()[0] == DEFAULT_MODEL
+    assert own.split() == [
+        "cranes",
+        "*",
+        "resnet18",
+        "2",
+        "32x64",
+        "-",
+        *["birds", "and", "machines"],
+    ]
+    card = read_card(find_bundle("cranes", resnet / "models"))
+    assert (card.input_size, card.resize, card.mean) == ((32, 64), 72, (0.485, 0.456, 0.406))
+
+
+def test_import_writes_to_the_folder_of_models_and_replaces_only_by_force(
+    lrpserve: Lrpserve, resnet: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(f"{PREFIX}MODELS", str(resnet / "mine"))
+    assert lrpserve("import", *flags(), "cranes").code == 0
+    assert_one_sentence(lrpserve("import", *flags(), "cranes"), "is there already", "--force")
+    assert lrpserve("import", *flags(), "--force", "cranes").code == 0
+    assert [path.name for path in (resnet / "mine").iterdir()] == ["cranes"]
+    assert not (resnet / "models").exists()
+
+
+def test_import_takes_code_of_a_module_that_is_allowed(
+    lrpserve: Lrpserve, resnet: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code = "from torchvision.models import resnet18\ndef net(n): return resnet18(num_classes=n)\n"
+    (resnet / "own_cranes.py").write_text(code)
+    monkeypatch.syspath_prepend(str(resnet))
+    asked = flags(arch="own_cranes:net")
+    refused = lrpserve("import", *asked, "cranes")
+    assert_one_sentence(refused, "LRPSERVE_ARCHITECTURES=own_cranes")
+    monkeypatch.setenv(f"{PREFIX}ARCHITECTURES", "own_cranes")
+    done = lrpserve("import", *asked, "cranes")
+    assert done.out.endswith("LRPSERVE_ARCHITECTURES=own_cranes make serve\n")
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"mean": "123.7,116.3,103.5"}, "mean: '123.7,116.3,103.5' has to be three numbers"),
+        ({"std": "0.2"}, "std: '0.2' has to be three numbers"),
+        ({"size": "big"}, "size: 'big' has to be as in 224"),
+        ({"resize": "63"}, "resize must be at least as large as both sides"),
+        ({"arch": "resnet19"}, "'resnet19' is not known"),
+        ({"arch": "vgg11"}, "missing (features.0.weight"),
+        ({"weights": "labels.txt"}, "labels.txt has to be a .safetensors, .pt or .pth file"),
+        ({"labels": "weights.pth"}, "weights.pth are not UTF-8"),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+def test_an_import_that_fails_is_one_sentence_and_leaves_nothing(
+    lrpserve: Lrpserve, resnet: Path, changes: dict[str, str], said: str
+) -> None:
+    assert_one_sentence(lrpserve("import", *flags(**changes), "cranes"), said)
+    assert sorted(path.name for path in resnet.iterdir()) == ["labels.txt", "weights.pth"]
+
+
+def test_import_does_not_guess_the_normalization(lrpserve: Lrpserve, resnet: Path) -> None:
+    for missing in ("mean", "std", "size"):
+        given = [flag for flag in flags() if not flag.startswith(f"--{missing}=")]
+        done = lrpserve("import", *given, "cranes")
+        assert done.code == 2
+        assert f"'--{missing}'" in done.err
+    assert not (resnet / "models").exists()
