@@ -1,4 +1,4 @@
-"""API keys: made at random, and known by their hashes only."""
+"""API keys: random tokens, of which the service keeps the SHA-256 only."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ _HASH = re.compile(rf"{_PREFIX}[0-9a-f]{{64}}")
 
 
 def make_key() -> str:
-    """A new key, which nobody can guess."""
+    """Make a random key of 256 bits."""
     return secrets.token_urlsafe(32)
 
 
 def hash_key(key: str) -> str:
-    """The hash of a key, as the settings hold it: `sha256:` and 64 hex digits."""
-    # a key has enough randomness of its own: a slow hash, as for passwords, would add nothing
+    """Hash a key: `sha256:` and 64 hex digits."""
+    # keys are random: a slow hash, as for passwords, would add nothing
     return _PREFIX + hashlib.sha256(key.encode()).hexdigest()
 
 
 def read_key(text: str) -> str:
-    """The hash of what stands for a key: the key itself, or its hash.
+    """Hash a key, unless it is a hash already.
 
     Raises
     ------
     ValueError
-        It is too short, or not a hash; the message holds nothing of it.
+        The key is too short, or the hash is invalid; the message shows nothing of either.
     """
     if text.lower().startswith(_PREFIX):
         if not _HASH.fullmatch(text.lower()):
@@ -40,12 +40,12 @@ def read_key(text: str) -> str:
 
 
 def digest_of(hashed: str) -> bytes:
-    """The digest that is in a hash."""
+    """The 32 bytes of a hash."""
     return bytes.fromhex(hashed.removeprefix(_PREFIX))
 
 
 def name_of(hashed: str) -> str:
-    """What a key is called in logs: the first 8 hex digits of its hash."""
+    """The name of a key in logs and rate limits: the first 8 hex digits of its hash."""
     return hashed.removeprefix(_PREFIX)[:8]
 
 

@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 
 from service import __version__
 from service.api.cache import Cache
-from service.api.middleware.auth import RequireKey
+from service.api.middleware.auth import APIKeyAuth
 from service.api.middleware.compression import Compression
 from service.api.middleware.cors import add_cors
 from service.api.middleware.load_shedding import LoadShedding
@@ -105,7 +105,7 @@ def create_app(
     if not app_state.cache.is_on:  # which may have the answer
         app.add_middleware(LoadShedding, queue=queue)
     if settings.api_keys:
-        app.add_middleware(RequireKey, keys=settings.api_keys)
+        app.add_middleware(APIKeyAuth, keys=settings.api_keys)
     app.add_middleware(Failsafe)  # of those too
     if settings.cors_origins:
         add_cors(app, settings.cors_origins)

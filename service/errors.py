@@ -1,28 +1,28 @@
-"""Every error that a user can meet. Each class carries its HTTP status and a stable type.
+"""The errors of the service. Each class has an HTTP status and a stable type.
 
 ServiceError
-x RequestError                      what was sent has to change
+x RequestError                      the request has to change
   - BrokenRequest              400  the body cannot be read, has no image, or two
     + NotAnImage               400  the file is not an image that can be decoded
-  - Unauthorized               401  no API key, or one that is not known
+  - Unauthorized               401  no API key, or an unknown one
   - NotFound                   404  no such path
   - MethodNotAllowed           405
   - NotAcceptable              406  no format in `Accept` can be served
-  - RequestTimeout             408  it was not here in time
+  - RequestTimeout             408  the request did not arrive in time
   - TooLarge                   413  too many bytes or pixels
-    + HeadTooLarge             431  too many bytes before the body
-  - UnsupportedMediaType       415  a content type or an image format outside the list
-  - OptionError                422  options that are wrong, each with what is allowed
-  - RelevanceError             422  the method gave values that are not finite
+    + HeadTooLarge             431  too many bytes of headers
+  - UnsupportedMediaType       415  a content type or an image format that is not supported
+  - OptionError                422  invalid options; each says what is allowed
+  - RelevanceError             422  the relevance is not finite
 x Unavailable                       the same request may succeed later
-  - QueueFull                  429
-  - RateLimited                429  the key has asked too often
+  - QueueFull                  429  the queue is full
+  - RateLimited                429  the API key has sent too many requests
   - RateLimitUnavailable       503  the storage that counts requests cannot be reached
   - NotReady                   503  starting, draining or broken
-  - OutOfMemory                503  the device's memory is too small for this request
-  - DeadlineExceeded           504
-x InternalError                500  never shows its cause; the log has it
-x BundleError                  500  a model's files are wrong (start-up and CLI)
+  - OutOfMemory                503  the request does not fit into the device's memory
+  - DeadlineExceeded           504  no result within the deadline
+x InternalError                500  its cause is in the log only
+x BundleError                  500  the files of a model are invalid (start-up and command line)
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def join_names(names: Iterable[str], limit: int = _MAX_NAMES) -> str:
 
 
 class ServiceError(Exception):
-    """The root of all errors; `detail` is a sentence that says what to do."""
+    """Base class of all errors; `detail` is a sentence that says what to do."""
 
     status: ClassVar[int] = 500
     type: ClassVar[str] = "internal-error"
@@ -56,7 +56,7 @@ class ServiceError(Exception):
 
 
 class RequestError(ServiceError):
-    """What was sent has to change."""
+    """The request has to change."""
 
     status = 400
     type = "bad-request"
@@ -64,21 +64,21 @@ class RequestError(ServiceError):
 
 
 class BrokenRequest(RequestError):
-    """The body cannot be read, holds no image, or holds two."""
+    """The body cannot be read, or has no image, or several."""
 
     type = "broken-request"
     title = "The request cannot be read"
 
 
 class NotAnImage(BrokenRequest):
-    """The file is not an image, or a broken one."""
+    """The file is not an image that can be decoded."""
 
     type = "not-an-image"
     title = "Not an image that can be decoded"
 
 
 class Unauthorized(RequestError):
-    """The request has no API key, or one that is not known."""
+    """The request has no API key, or an unknown one."""
 
     status = 401
     type = "unauthorized"
@@ -94,7 +94,7 @@ class NotFound(RequestError):
 
 
 class MethodNotAllowed(RequestError):
-    """The path is there, but not for this HTTP method."""
+    """The path exists, but does not support this HTTP method."""
 
     status = 405
     type = "method-not-allowed"
@@ -114,7 +114,7 @@ class RequestTimeout(RequestError):
 
     status = 408
     type = "request-timeout"
-    title = "The request was not here in time"
+    title = "The request did not arrive in time"
 
 
 class TooLarge(RequestError):
@@ -126,15 +126,15 @@ class TooLarge(RequestError):
 
 
 class HeadTooLarge(TooLarge):
-    """What stands before the body, or between its parts, has too many bytes."""
+    """The headers of the request, or of a part of its body, have too many bytes."""
 
     status = 431
     type = "head-too-large"
-    title = "The head is too large"
+    title = "The headers are too large"
 
 
 class UnsupportedMediaType(RequestError):
-    """The content type, or the image's format, is not one that is read."""
+    """The content type or the image format is not supported."""
 
     status = 415
     type = "unsupported-media-type"
@@ -143,14 +143,14 @@ class UnsupportedMediaType(RequestError):
 
 @dataclass(frozen=True)
 class OptionProblem:
-    """One option that is wrong, and what it may be."""
+    """An invalid option, and what is allowed."""
 
     option: str
     detail: str
 
 
 class OptionError(RequestError):
-    """One or more options are wrong."""
+    """One or more options are invalid."""
 
     status = 422
     type = "invalid-option"
@@ -167,7 +167,7 @@ class OptionError(RequestError):
 
 
 class RelevanceError(RequestError):
-    """The method gave relevance that is not finite."""
+    """The relevance has values that are not finite."""
 
     status = 422
     type = "relevance-not-finite"
@@ -183,7 +183,7 @@ class Unavailable(ServiceError):
 
 
 class QueueFull(Unavailable):
-    """Too many requests wait already."""
+    """The queue is full."""
 
     status = 429
     type = "queue-full"
@@ -191,7 +191,7 @@ class QueueFull(Unavailable):
 
 
 class RateLimited(Unavailable):
-    """The key has asked too often."""
+    """The API key has sent more requests than its rate limit allows."""
 
     status = 429
     type = "rate-limited"
@@ -199,7 +199,7 @@ class RateLimited(Unavailable):
 
 
 class RateLimitUnavailable(Unavailable):
-    """The storage in which requests are counted cannot be reached."""
+    """The storage in which the requests of API keys are counted cannot be reached."""
 
     type = "rate-limit-unavailable"
     title = "The rate limit cannot be checked"
@@ -228,11 +228,11 @@ class DeadlineExceeded(Unavailable):
 
 
 class InternalError(ServiceError):
-    """Something failed that should not; the log has the cause under the request's id."""
+    """An unexpected failure; the log has its cause under the request's id."""
 
 
 class BundleError(ServiceError):
-    """A bundle is missing, broken, or does not fit; met at start-up and in the CLI."""
+    """A model's bundle is missing or invalid; raised at start-up and by commands."""
 
     type = "bundle-error"
-    title = "The model's files are wrong"
+    title = "The model's files are invalid"

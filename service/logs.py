@@ -1,4 +1,4 @@
-"""The log: a line for each event, with its fields, for people or as JSON for programs."""
+"""Logging: one line for each event, with its fields, as text or as JSON."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any
 
 from pythonjsonlogger.orjson import OrjsonFormatter
 
-_FIELDS = "fields"  # of a record: what `extra=fields(...)` gave it
+_FIELDS = "fields"  # the attribute of a log record that `extra=fields(...)` sets
 
 
 def fields(**values: Any) -> dict[str, dict[str, Any]]:
-    """The fields of an event, as `extra` of a call of `logging`; without those that are None."""
+    """Make `extra` for a call of `logging` from the fields of an event; None is left out."""
     return {_FIELDS: {name: value for name, value in values.items() if value is not None}}
 
 
@@ -20,7 +20,7 @@ class TextFormatter(logging.Formatter):
     """`2026-01-31 12:00:00,000 INFO service.access: request route=/explain status=200 ...`."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  logging's own name
-        """Write one line."""
+        """Format the message, followed by its fields."""
         given = getattr(record, _FIELDS, {})
         pairs = "".join(f" {name}={_text(value)}" for name, value in given.items())
         return super().formatMessage(record) + pairs
@@ -30,7 +30,7 @@ class JsonFormatter(OrjsonFormatter):
     """`{"time": "2026-01-31T12:00:00+00:00", "level": "INFO", "message": "request", ...}`."""
 
     def process_log_record(self, log_data: dict[str, Any]) -> dict[str, Any]:
-        """Put an event's fields beside the others."""
+        """Merge the fields of an event into the JSON object."""
         log_data.pop("color_message", None)  # uvicorn's, for terminals
         given: dict[str, Any] = log_data.pop(_FIELDS, {})
         return log_data | given
@@ -42,15 +42,7 @@ def _text(value: Any) -> str:
 
 
 def configure_logging(log_format: str, level: str) -> None:
-    """Log to standard error.
-
-    Parameters
-    ----------
-    log_format : {"text", "json"}
-        How a line is written.
-    level : {"debug", "info", "warning", "error"}
-        What is left out below it.
-    """
+    """Log to standard error, as `text` or `json`, from this level on."""
     text = {"()": TextFormatter, "format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}
     json = {
         "()": JsonFormatter,

@@ -1,4 +1,4 @@
-"""Origins of pages: browsers write each in one way, and they are compared as text."""
+"""Origins for CORS, in the form in which browsers send them."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ _FORM = "must be exact origins, like https://page.example or http://localhost:30
 
 
 def read_origin(text: str) -> str:
-    """The origin itself, where it is written as browsers write it.
+    """Check an origin, and return it.
 
     Raises
     ------
     ValueError
-        It would never equal what a browser sends; the message says what to write.
+        No browser sends it in this form; the message says what to write.
     """
     exact = _as_browsers_write(text)
     if exact == text:
@@ -25,16 +25,16 @@ def read_origin(text: str) -> str:
     raise ValueError(
         f"{_FORM}: instead of {text} write {exact}"
         if exact
-        else f"{_FORM}: {text} is not one; there is no * and no null, and other alphabets are xn--"
+        else f"{_FORM}: {text} is not an origin (* and null are none; other alphabets are xn--)"
     )
 
 
 def _as_browsers_write(text: str) -> str | None:
-    """Scheme, host, and the port unless it is the scheme's own; None where it is no origin."""
+    """Scheme, host, and a port that is not the scheme's default; None if it is no origin."""
     try:
         parts = urlsplit(text)
         host, port = _read_host(parts.hostname or ""), parts.port
-    except ValueError:  # brackets without an address, or a port that is none
+    except ValueError:  # brackets without an address, or an invalid port
         return None
     if not parts.scheme or host is None:
         return None

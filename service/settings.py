@@ -1,4 +1,4 @@
-"""The settings of the service: one frozen object, made at start-up and passed in."""
+"""Settings of the service, from environment variables: one frozen object."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ _STORAGE_URI = re.compile(
 
 
 class SettingsError(ServiceError):
-    """A setting in the environment is wrong."""
+    """A setting is invalid."""
 
     type = "settings-error"
-    title = "A setting is wrong"
+    title = "A setting is invalid"
 
 
 class Settings(BaseSettings):
-    """Read from the environment: `device` is `LRPSERVE_DEVICE`, and so on."""
+    """Settings; `device` is read from `LRPSERVE_DEVICE`, and so on."""
 
     model_config = SettingsConfigDict(
         env_prefix=PREFIX, frozen=True, extra="ignore", hide_input_in_errors=True
@@ -43,23 +43,29 @@ class Settings(BaseSettings):
         description="`auto` (the GPU if there is one), `cpu` or `cuda`; several: `cuda:0,cuda:1`",
     )
     workers: int = Field(
-        1, ge=1, le=256, description="Processes that serve, each with the models; for CPUs"
+        1,
+        ge=1,
+        le=256,
+        description="Worker processes, each with a copy of the models; for CPUs",
     )
     model: str = Field(
-        DEFAULT_MODEL, description="Name of a model, or the path of a bundle's folder"
+        DEFAULT_MODEL, description="Name of the default model, or the path of its bundle"
     )
-    models: Path | None = Field(None, description="Folder whose sub-folders are models of your own")
+    models: Path | None = Field(
+        None, description="Folder whose sub-folders are bundles of your own"
+    )
     architectures: Annotated[tuple[str, ...], NoDecode] = Field(
-        (), description="Modules of your own that a bundle's architecture may name, comma-separated"
+        (),
+        description="Modules of your own with architectures that bundles may use, comma-separated",
     )
     max_body_bytes: int = Field(10_000_000, gt=0, description="Larger request bodies get a 413")
     max_pixels: int = Field(
         40_000_000, gt=0, description="Images with more pixels get a 413 before they are decoded"
     )
     max_batch_size: int | None = Field(
-        None, gt=0, description="Bound on the size of a batch; the best one is found at start-up"
+        None, gt=0, description="Upper bound on the batch size, which is measured at start-up"
     )
-    queue_size: int = Field(256, gt=0, description="Requests that may wait; more get a 429")
+    queue_size: int = Field(256, gt=0, description="Requests that may wait; others get a 429")
     deadline_s: float = Field(
         30.0,
         gt=0,
@@ -70,50 +76,50 @@ class Settings(BaseSettings):
         30.0,
         gt=0,
         allow_inf_nan=False,
-        description="Seconds that a client has to send a request, and to take the answer",
+        description="Seconds that a client has to send a request, and to receive the response",
     )
     stall_s: float = Field(
         60.0,
         gt=0,
         allow_inf_nan=False,
-        description="Seconds without any result, though requests wait, until it is not ready",
+        description="Seconds that a batch may run until the service is not ready",
     )
     grace_s: float = Field(
         0.0,
         ge=0,
         allow_inf_nan=False,
-        description="Seconds that requests are still served after SIGTERM, while it is not ready",
+        description="Seconds to go on serving after SIGTERM, while `/readyz` says not ready",
     )
     log_format: Literal["text", "json"] = Field(
-        "text", description="A line of the log: `text` for people, `json` for programs"
+        "text", description="Format of the log: `text`, or `json` with one object per line"
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
-        "info", description="What is logged; with `warning` no line for each request"
+        "info",
+        description="Lowest level that is logged; with `warning` there is no line for each request",
     )
     cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
         (),
-        description="Origins of pages that may call the service, comma-separated: "
+        description="Origins of web pages that may call the service (CORS), comma-separated: "
         "`https://page.example`",
     )
     api_keys: Annotated[tuple[str, ...], NoDecode] = Field(
-        (), description="Keys that requests need, or their hashes, comma-separated; kept as hashes"
+        (), description="API keys, or their hashes, comma-separated; only hashes are kept"
     )
     rate_limit: str | None = Field(
-        None, description="How often each key may ask: `100/minute`, `10/second;1000/hour`"
+        None, description="Requests that each API key may send: `100/minute`, `10/second;1000/hour`"
     )
     rate_limit_storage: SecretStr | None = Field(
         None,
-        description="Where requests are counted: `redis://HOST:PORT/0` for one limit over all "
-        "workers and replicas; by default the memory of each worker",
+        description="Storage of the rate limit: `redis://HOST:PORT/0` for one limit over all "
+        "workers and replicas; by default each worker counts in its own memory",
     )
     rate_limit_fail: RateLimitFail = Field(
         "open",
-        description="While that storage cannot be reached, requests are served without a limit "
-        "(`open`: a limit that fails stops nobody, and the queue still bounds the load), or get "
-        "a 503 (`closed`)",
+        description="While the storage cannot be reached: `open` serves requests without a rate "
+        "limit (the queue still bounds the load), `closed` responds with a 503",
     )
     cache_bytes: int = Field(
-        0, ge=0, description="Memory for answers that are kept, in each process; 0 keeps none"
+        0, ge=0, description="Size of the response cache of each worker, in bytes; 0 turns it off"
     )
 
     @field_validator("cors_origins", "architectures", "api_keys", mode="before")
@@ -125,13 +131,13 @@ class Settings(BaseSettings):
 
     @property
     def devices(self) -> tuple[str, ...]:
-        """The devices, by name; the first also is that of the commands without a server."""
+        """Names of the devices; commands without a server use the first."""
         return tuple(part.strip() for part in self.device.split(",") if part.strip()) or ("auto",)
 
     @field_validator("models", "max_batch_size", "rate_limit", "rate_limit_storage", mode="before")
     @classmethod
     def _leave_out(cls, value: object) -> object:
-        return value or None  # an empty path would be the present folder
+        return value or None  # an empty path would be the current folder
 
     @field_validator("api_keys")
     @classmethod
@@ -150,7 +156,7 @@ class Settings(BaseSettings):
             return value
         _check_limits(value)
         if not info.data.get("api_keys", True):
-            raise ValueError(f"it is a limit for each key: set {PREFIX}API_KEYS too")
+            raise ValueError(f"rate limits are per API key: set {PREFIX}API_KEYS too")
         return value
 
     @field_validator("rate_limit_storage")
@@ -180,19 +186,19 @@ def _check_limits(text: str) -> None:
     except ValueError:
         limits = []
     if not limits or min(limit.amount for limit in limits) < 1:
-        raise ValueError("must be like 100/minute, or several such: 10/second;1000/hour")
+        raise ValueError("must be a limit like 100/minute, or several: 10/second;1000/hour")
 
 
-def load_settings(**given: str) -> Settings:
-    """Make the settings from the environment; `given` ones take precedence.
+def load_settings(**overrides: str) -> Settings:
+    """Load the settings from the environment; the arguments take precedence.
 
     Raises
     ------
     SettingsError
-        Names the variable that is wrong, and why.
+        A variable is invalid; the message has its name and the reason.
     """
     try:
-        return Settings(**given)  # type: ignore[arg-type]  # pydantic turns text into values
+        return Settings(**overrides)  # type: ignore[arg-type]  # pydantic turns text into values
     except ValidationError as error:
         first = error.errors()[0]
         name = PREFIX + str(first["loc"][0]).upper()

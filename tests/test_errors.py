@@ -1,4 +1,4 @@
-"""The tree of errors: drawn as it is, each with a status and a type that nobody else has."""
+"""The tree of errors: its drawing is current, and each has a status and a unique type."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ def drawn() -> list[tuple[int, str, int | None]]:
     return [(DEPTH[mark], name, int(status) if status else None) for mark, name, status in rows]
 
 
-def test_the_tree_is_drawn_as_it_is() -> None:
+def test_the_drawing_of_the_tree_is_current() -> None:
     def depth(kind: type[ServiceError]) -> int:
         return kind.__mro__.index(ServiceError)
 
     assert [(d, name) for d, name, _ in drawn()] == [(depth(k), k.__name__) for k in KINDS]
 
 
-def test_the_statuses_are_those_drawn() -> None:
+def test_the_statuses_in_the_drawing_are_current() -> None:
     shown = {name: status for _, name, status in drawn() if status}
     assert len(shown) > 10
     assert {name: getattr(errors, name).status for name in shown} == shown
@@ -53,19 +53,19 @@ def test_every_type_is_stable_and_unique() -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
-def test_every_error_has_a_title_and_a_status_of_its_side(kind: type[ServiceError]) -> None:
+def test_every_error_has_a_title_and_a_status_of_its_class(kind: type[ServiceError]) -> None:
     assert kind.title[0].isupper()
     side = 4 if issubclass(kind, errors.RequestError | errors.QueueFull | errors.RateLimited) else 5
     assert kind.status // 100 == side
 
 
-def test_an_error_carries_what_to_do_and_its_headers() -> None:
+def test_an_error_has_its_detail_and_headers() -> None:
     error = errors.QueueFull("try again in 3 s", headers={"Retry-After": "3"})
     assert error.detail == str(error) == "try again in 3 s"
     assert error.headers == {"Retry-After": "3"}
 
 
-def test_an_option_error_names_every_option_that_is_wrong() -> None:
+def test_an_option_error_names_every_invalid_option() -> None:
     problems = [OptionProblem("size", "is too large"), OptionProblem("cmap", "is not known")]
     error = OptionError(problems)
     assert error.problems == tuple(problems)

@@ -1,4 +1,4 @@
-"""The log: one line for each event, with its fields."""
+"""Logging: one line for each event, with its fields, as text or JSON."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ logger.warning("another one")
 
 
 def written(log_format: str, level: str) -> list[str]:
-    """What a process logs; the settings of logging are those of the whole process."""
+    """The lines that a process logs; logging is configured for a whole process."""
     command = [sys.executable, "-c", CODE, log_format, level]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout == ""
     return done.stderr.splitlines()
 
 
-def test_text_has_the_fields_behind_the_message() -> None:
+def test_text_has_the_fields_after_the_message() -> None:
     first, second = written("text", "info")
     assert first.endswith("INFO a.logger: an event status=200 total_ms=1.500")
     assert second.endswith("WARNING a.logger: another one")
@@ -45,7 +45,7 @@ def test_json_has_the_fields_beside_the_message() -> None:
 
 
 @pytest.mark.parametrize("log_format", ["text", "json"])
-def test_what_is_below_the_level_is_left_out(log_format: str) -> None:
+def test_events_below_the_level_are_not_logged(log_format: str) -> None:
     assert len(written(log_format, "warning")) == 1
 
 

@@ -1,4 +1,4 @@
-"""Origins: only what a browser would send is taken, and for all else the message says what is."""
+"""Origins: only the form that browsers send is valid; the message of others says what to write."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ NONE = [
 
 
 @pytest.mark.parametrize("text", EXACT)
-def test_what_a_browser_sends_is_taken_as_it_is(text: str) -> None:
+def test_the_form_that_browsers_send_is_valid(text: str) -> None:
     assert read_origin(text) == text
 
 
 @pytest.mark.parametrize(("text", "meant"), MEANT)
-def test_what_it_never_sends_is_refused_with_what_to_write(text: str, meant: str) -> None:
+def test_another_form_is_refused_with_what_to_write(text: str, meant: str) -> None:
     with pytest.raises(ValueError, match="must be exact origins") as refused:
         read_origin(text)
     assert str(refused.value).endswith(f"instead of {text} write {meant}")
@@ -52,6 +52,6 @@ def test_what_it_never_sends_is_refused_with_what_to_write(text: str, meant: str
 
 
 @pytest.mark.parametrize("text", NONE)
-def test_what_is_no_origin_is_refused_with_an_example(text: str) -> None:
+def test_a_text_that_is_no_origin_is_refused_with_an_example(text: str) -> None:
     with pytest.raises(ValueError, match=r"like https://page\.example or http://localhost:3000"):
         read_origin(text)

@@ -38,7 +38,7 @@ DEFAULTS = {
     "cache_bytes": 0,
 }
 
-# text in the environment, and the value that it means
+# text of the variable, and the value of the setting
 GIVEN = {
     "device": ("cuda:1", "cuda:1"),
     "workers": ("2", 2),
@@ -66,7 +66,7 @@ GIVEN = {
     "cache_bytes": ("1000000", 1_000_000),
 }
 
-# settings that another one needs
+# settings that a setting requires
 NEEDED = {"rate_limit": {"api_keys": KEY_HASH}}
 
 WRONG = [
@@ -151,12 +151,12 @@ def test_a_wrong_value_is_refused_by_the_name_of_its_variable(
         ({"api_keys": "sha256:short-secret"}, "must be 64 hex digits; make one: lrpserve key"),
         ({"cors_origins": "https://a.example/"}, "of https://a.example/ write https://a.example$"),
         ({"cors_origins": "page.example"}, "like https://page.example or http://localhost:3000"),
-        ({"rate_limit": "often", "api_keys": KEY}, "must be like 100/minute"),
+        ({"rate_limit": "often", "api_keys": KEY}, "must be a limit like 100/minute"),
         ({"rate_limit": "100/minute"}, "set LRPSERVE_API_KEYS too"),
         ({"rate_limit_storage": "redis://:secret@host"}, "memory:// or redis://HOST:PORT/0"),
     ],
 )
-def test_what_is_wrong_says_what_to_do_and_shows_no_key(
+def test_the_message_says_what_to_do_and_shows_no_secret(
     settings: dict[str, str], said: str
 ) -> None:
     with pytest.raises(SettingsError, match=said) as refused:
@@ -165,7 +165,7 @@ def test_what_is_wrong_says_what_to_do_and_shows_no_key(
     assert "Value error" not in str(refused.value)
 
 
-def test_a_plain_key_is_nowhere_in_the_settings() -> None:
+def test_the_settings_hold_no_key_in_plain_text() -> None:
     settings = load_settings(api_keys=f"{KEY},{'0' * 16}")
     assert settings.api_keys[0] == KEY_HASH
     assert len(settings.api_keys) == 2
@@ -174,7 +174,7 @@ def test_a_plain_key_is_nowhere_in_the_settings() -> None:
         assert "0" * 16 not in shown
 
 
-def test_a_plain_key_is_not_shown_where_settings_are_made_directly() -> None:
+def test_validation_errors_show_no_key() -> None:
     with pytest.raises(ValidationError) as refused:
         Settings(api_keys=("short-secret",))
     assert "short-secret" not in str(refused.value)
@@ -187,7 +187,7 @@ def test_a_plain_key_is_not_shown_where_settings_are_made_directly() -> None:
         *("rediss://me:p%40ss@redis.example:6380/0", "redis+unix:///run/redis.sock?db=1"),
     ],
 )
-def test_a_storage_s_uri_is_taken_as_it_is_and_not_shown(uri: str) -> None:
+def test_the_uri_of_a_storage_is_kept_and_not_shown(uri: str) -> None:
     settings = load_settings(rate_limit_storage=uri)
     assert settings.rate_limit_storage
     assert settings.rate_limit_storage.get_secret_value() == uri
@@ -206,24 +206,24 @@ def test_an_empty_folder_of_models_is_none(monkeypatch: pytest.MonkeyPatch) -> N
     assert load_settings().models is None
 
 
-def test_what_is_given_takes_precedence(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_arguments_take_precedence_over_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(f"{PREFIX}DEVICE", "cuda")
     assert load_settings(device="cpu").device == "cpu"
 
 
-def test_variables_of_others_are_let_be(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_variables_are_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(f"{PREFIX}HOST", "0.0.0.0")
     monkeypatch.setenv("DEVICE", "cuda")
     assert load_settings().model_dump() == DEFAULTS
 
 
-def test_settings_cannot_be_changed() -> None:
+def test_settings_are_frozen() -> None:
     with pytest.raises(ValidationError, match="frozen"):
         load_settings().device = "cuda"  # type: ignore[misc]
 
 
 @pytest.mark.parametrize("name", Settings.model_fields)
-def test_each_setting_says_what_it_is_for(name: str) -> None:
+def test_each_setting_has_a_description(name: str) -> None:
     assert Settings.model_fields[name].description
 
 

@@ -1,1 +1,1 @@
-"""Pure ASGI middlewares, and the context that they give to a request."""
+"""Middleware, as pure ASGI: request context, API keys, load shedding, CORS, compression."""

@@ -1,4 +1,4 @@
-"""API keys: who sends none that is known gets no further than the door."""
+"""API-key authentication middleware."""
 
 from __future__ import annotations
 
@@ -13,36 +13,36 @@ from service.api_keys import digest_of, name_of
 from service.errors import Unauthorized
 
 HEADER = "X-API-Key"
-# for whatever watches over the service, and for whoever reads how to use it
+# health checks, the playground and the documentation
 OPEN_PATHS = frozenset({"/", "/healthz", "/readyz", "/docs", "/openapi.json"})
 _OPEN_FOLDERS = ("/swagger/", "/web/")
 _HEADER, _SCHEME = HEADER.lower().encode(), b"bearer"
 
 
-class RequireKey:
-    """Pure ASGI: refuses a request without a key that is known, before its body is read.
+class APIKeyAuth:
+    """Responds with a 401 to a request without a valid API key, before its body is read.
 
-    Those that pass have the key's name in `scope["state"]["key"]`.
+    Sets `scope["state"]["key"]` to the name of the key.
 
     Parameters
     ----------
     app : ASGIApp
-        Gets the requests that pass.
+        The wrapped application.
     keys : sequence of str
-        Hashes of the keys that are known.
+        Hashes of the valid keys.
     """
 
     def __init__(self, app: ASGIApp, keys: Sequence[str]) -> None:
         self._app = app
-        self._known = [(digest_of(key), name_of(key)) for key in keys]
+        self._valid = [(digest_of(key), name_of(key)) for key in keys]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request, or refuse it."""
+        """Serve or refuse a request."""
         if scope["type"] != "http" or _is_open(scope):
             await self._app(scope, receive, send)
             return
         state, sent = scope.setdefault("state", {}), list(_sent_keys(scope))
-        name = self._find(sent)
+        name = self._authenticate(sent)
         if name is None:
             response = problem_response(_refusal(is_wrong=bool(sent)), state["request_id"])
             await response(scope, receive, send)
@@ -50,14 +50,15 @@ class RequireKey:
         state["key"] = name
         await self._app(scope, receive, send)
 
-    def _find(self, sent: Sequence[bytes]) -> str | None:
-        found = None
+    def _authenticate(self, sent: Sequence[bytes]) -> str | None:
+        """Return the name of the valid key among those that were sent."""
+        authenticated = None
         for key in sent:
             digest = hashlib.sha256(key).digest()
-            for known, name in self._known:  # all of them: how long it takes tells nothing
-                if compare_digest(digest, known):
-                    found = name
-        return found
+            for valid, name in self._valid:  # all of them, in constant time
+                if compare_digest(digest, valid):
+                    authenticated = name
+        return authenticated
 
 
 def _is_open(scope: Scope) -> bool:
@@ -77,8 +78,8 @@ def _sent_keys(scope: Scope) -> Iterator[bytes]:
 
 def _refusal(*, is_wrong: bool) -> Unauthorized:
     how = f"`Authorization: Bearer KEY` or `{HEADER}: KEY`"
-    why = "the key that was sent is not known here" if is_wrong else "a key is needed"
+    why = "this API key is not valid" if is_wrong else "an API key is needed"
     return Unauthorized(
-        f"{why}; whoever runs the service gives one: send it as {how}",
+        f"{why}; the operator of the service has one for you: send it as {how}",
         headers={"WWW-Authenticate": "Bearer"},
     )

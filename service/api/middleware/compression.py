@@ -30,7 +30,7 @@ class Compression:
         self._gzip = GZipMiddleware(app, _MIN_BYTES, _LEVEL)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request."""
+        """Serve a request."""
         if scope["type"] != "http" or scope["method"] != "GET":
             await self._app(scope, receive, send)
             return

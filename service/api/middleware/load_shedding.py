@@ -1,4 +1,4 @@
-"""Whether there is room for a request: where there is none, it is refused before all work."""
+"""Load shedding: requests get a 429 before they are read while the queue is full."""
 
 from __future__ import annotations
 
@@ -12,24 +12,23 @@ PATHS = frozenset({"/predict", "/explain"})
 
 
 class LoadShedding:
-    """Pure ASGI: refuses images while the queue is full, before they are routed and read.
+    """Responds with a 429 to images while the queue is full, before routing and reading them.
 
-    Under much more load than a device can do most requests are refused: each one then takes a
-    part of the time that the others need.
+    Under overload most requests are refused, so that a refusal has to be cheap.
 
     Parameters
     ----------
     app : ASGIApp
-        Gets the requests that there is room for.
+        The wrapped application.
     queue : DeviceQueue
-        Where they would wait.
+        Whose capacity is checked.
     """
 
     def __init__(self, app: ASGIApp, queue: DeviceQueue) -> None:
         self._app, self._queue = app, queue
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request, or refuse it."""
+        """Serve or refuse a request."""
         if scope["type"] != "http" or scope["method"] != "POST" or scope["path"] not in PATHS:
             await self._app(scope, receive, send)
             return

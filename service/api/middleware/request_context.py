@@ -1,4 +1,4 @@
-"""Request context: id, timings, deadline, log line, and the response to an unexpected error."""
+"""Request context: id, timings, deadline, the line in the log, and the 500 of a failure."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from service.metrics import Metrics
 from service.runtime.deadline import Deadline
 
 logger = logging.getLogger(__name__)
-_CLIENT_CLOSED = 499  # in logs and metrics only: the client left before there was an answer
+_CLIENT_CLOSED = 499  # in logs and metrics only: the client disconnected before the response
 _SANE_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
 
@@ -37,7 +37,7 @@ class Timings:
 
     @contextmanager
     def measure(self, stage: str) -> Iterator[None]:
-        """Record how long a block takes."""
+        """Record the duration of a block."""
         started_at = time.perf_counter()
         try:
             yield
@@ -46,12 +46,12 @@ class Timings:
 
     @property
     def stages_ms(self) -> Mapping[str, float]:
-        """What was recorded."""
+        """Milliseconds of each recorded stage."""
         return self._stages
 
     @property
     def total_ms(self) -> float:
-        """Milliseconds since the beginning."""
+        """Milliseconds since the request began."""
         return (time.perf_counter() - self._started_at) * 1e3
 
     def header(self) -> str:
@@ -61,17 +61,16 @@ class Timings:
 
 
 class RequestContext:
-    """Pure ASGI: gives each request an id, timings and its deadline, and each response headers.
+    """Gives each request an id, timings and a deadline, and its response their headers.
 
-    When a request has ended, it is counted, and there is a line for it in the log; neither holds
-    anything of the image.
+    At the end of a request it is counted and logged, without anything of the image.
 
     Parameters
     ----------
     app : ASGIApp
-        Gets the requests.
+        The wrapped application.
     metrics : Metrics
-        Where they are counted.
+        Where requests are counted.
     deadline_s : float
         Seconds from the head of a request to its response.
     """
@@ -80,13 +79,13 @@ class RequestContext:
         self._app, self._metrics, self._deadline_s = app, metrics, deadline_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request."""
+        """Serve a request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         request_id, timings = _request_id(Headers(scope=scope)), Timings()
         state = scope.setdefault("state", {})
-        state["request_id"], state["timings"], state["notes"] = request_id, timings, {}
+        state["request_id"], state["timings"], state["log_fields"] = request_id, timings, {}
         state["deadline"] = Deadline(self._deadline_s)
         status = _CLIENT_CLOSED
 
@@ -102,16 +101,16 @@ class RequestContext:
         try:
             await self._app(scope, receive, send_with_headers)
         except ClientDisconnect:
-            logger.debug("request %s: the client has left", request_id)
+            logger.debug("request %s: the client disconnected", request_id)
         finally:
             self._record(scope, status)
 
     def _record(self, scope: Scope, status: int) -> None:
         state = scope["state"]
-        timings, notes = state["timings"], state["notes"]
+        timings, log_fields = state["timings"], state["log_fields"]
         route, total_ms = _route(scope), timings.total_ms
-        named = {name: notes[name] for name in ("model", "composite") if name in notes}
-        self._metrics.observe_request(route, status, total_ms / 1e3, timings.stages_ms, **named)
+        labels = {name: log_fields[name] for name in ("model", "composite") if name in log_fields}
+        self._metrics.observe_request(route, status, total_ms / 1e3, timings.stages_ms, **labels)
         if not logger.isEnabledFor(logging.INFO):
             return
         extra = fields(
@@ -120,7 +119,7 @@ class RequestContext:
             path=scope["path"],
             status=status,
             key=state.get("key"),
-            **notes,
+            **log_fields,
             **{f"{name}_ms": round(ms, 3) for name, ms in timings.stages_ms.items()},
             total_ms=round(total_ms, 3),
         )
@@ -128,30 +127,31 @@ class RequestContext:
 
 
 class Failsafe:
-    """Pure ASGI: an exception that nothing else has answered becomes a 500 that hides its cause.
+    """Turns an unhandled exception into a 500 that hides its cause.
 
-    The log has that, under the request's id. It stands inside of whatever gives answers headers.
+    The log has the cause, under the request's id. Middleware that sets headers has to be outside
+    of this one.
 
     Parameters
     ----------
     app : ASGIApp
-        Gets the requests.
+        The wrapped application.
     """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request."""
+        """Serve a request."""
         has_started = False
 
-        async def send_noted(message: Message) -> None:
+        async def send_and_note(message: Message) -> None:
             nonlocal has_started
             has_started = True
             await send(message)
 
         try:
-            await self._app(scope, receive, send_noted)
+            await self._app(scope, receive, send_and_note)
         except ClientDisconnect:
             raise
         except Exception:
@@ -161,18 +161,18 @@ class Failsafe:
             logger.exception("request %s failed", request_id)
             if has_started:
                 raise
-            error = InternalError(f"the service failed; its log has why, under {request_id}")
+            error = InternalError(f"the service failed; its log has the cause, under {request_id}")
             await problem_response(error, request_id)(scope, receive, send)
 
 
-def note(request: Request, **values: str | int) -> None:
-    """Say what a request is about, for its line in the log; `model` and `composite` count too."""
-    request.state.notes.update(values)
+def add_log_fields(request: Request, **values: str | int) -> None:
+    """Add fields to the line of a request in the log; `model` and `composite` label metrics too."""
+    request.state.log_fields.update(values)
 
 
 def _route(scope: Scope) -> str:
-    """The path as the routes have it; there are few of those, and any number of wrong ones."""
-    if "route" in scope["state"]:  # it was answered before it got there
+    """The path template of the route, so that metrics have few labels; `other` if none matches."""
+    if "route" in scope["state"]:  # refused before routing
         return str(scope["state"]["route"])
     return str(getattr(scope.get("route"), "path", "other"))
 

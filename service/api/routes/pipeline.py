@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from service.api.executor import is_small
-from service.api.middleware.request_context import deadline_of, note, timings_of
+from service.api.middleware.request_context import add_log_fields, deadline_of, timings_of
 from service.api.rate_limit import check_rate
 from service.api.request.accept import choose_format
 from service.api.request.body import read_upload
@@ -95,7 +95,7 @@ class Pipeline(Generic[Options, Resolved]):
         card = app_state.card(options.model)
         layers = app_state.queue.layers.get(card.name, ())
         resolved = self._operation.resolve(options, card, layers, media_type)
-        note(request, **resolved.log_fields)
+        add_log_fields(request, **resolved.log_fields)
         if app_state.cache.is_on and app_state.queue.state in _SERVING:
             return await self._respond_cached(request, deadline, upload.image, resolved)
         return await self._respond(request, deadline, upload.image, resolved)

@@ -1,4 +1,4 @@
-"""API keys: who sends one that is known is served, all others are refused at the door."""
+"""API-key authentication: valid keys are served, all else gets a 401."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import httpx
 import pytest
 from starlette.types import Message
 
-from service.api.middleware import auth as keys
-from service.api.middleware.auth import RequireKey
+from service.api.middleware import auth
+from service.api.middleware.auth import APIKeyAuth
 from service.api.response.problems import MEDIA_TYPE, TYPE_PREFIX
 from service.api_keys import hash_key, name_of
 from service.settings import load_settings
@@ -42,13 +42,13 @@ def bearer(key: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {key}"}
 
 
-def refused(answer: httpx.Response, *words: str) -> None:
+def assert_401(answer: httpx.Response, *words: str) -> None:
     problem = problem_of(answer, 401, *words)
     assert problem.type == TYPE_PREFIX + "unauthorized"
     assert answer.headers["www-authenticate"] == "Bearer"
 
 
-# --- who comes in
+# --- valid and invalid keys
 
 
 @pytest.mark.parametrize("path", ["/predict", "/explain"])
@@ -56,7 +56,7 @@ def refused(answer: httpx.Response, *words: str) -> None:
 @pytest.mark.parametrize(
     "form", ["Authorization: Bearer {}", "authorization: bearer   {}", "X-API-Key: {}"]
 )
-def test_each_key_opens_in_both_headers(
+def test_each_key_is_valid_in_both_headers(
     guarded: Connection, photo: bytes, path: str, key: str, form: str
 ) -> None:
     name, value = form.format(key).split(": ")
@@ -66,7 +66,7 @@ def test_each_key_opens_in_both_headers(
     assert answer.status_code == 200
 
 
-def test_one_good_key_is_enough(guarded: Connection) -> None:
+def test_one_valid_key_is_enough(guarded: Connection) -> None:
     # a proxy may have put its own credentials into `Authorization`
     for other in ("Basic dXNlcjpwYXNzd29yZA==", "Bearer a-token-of-the-proxy"):
         headers = {"Authorization": other, "X-API-Key": SECOND}
@@ -81,89 +81,87 @@ def test_one_good_key_is_enough(guarded: Connection) -> None:
         bearer(FIRST + "x"),
         bearer(FIRST.upper()),
         bearer(""),
-        bearer(hash_key(FIRST)),  # who has read the settings has no key yet
+        bearer(hash_key(FIRST)),  # the hash in the settings is no key
         {"X-API-Key": hash_key(SECOND)},
         {"X-API-Key": f"{FIRST},{SECOND}"},
         {"X-API-Key": f"Bearer {FIRST}"},
     ],
     ids=str,
 )
-def test_a_key_that_is_not_known_is_refused(
+def test_an_invalid_key_gets_a_401(
     guarded: Connection, photo: bytes, headers: dict[str, str]
 ) -> None:
     answer = guarded.request("POST", "/explain", content=photo, headers={**RAW, **headers})
 
-    refused(answer, "not known")
+    assert_401(answer, "not valid")
 
 
 @pytest.mark.parametrize("headers", [{}, {"Authorization": FIRST}, {"Authorization": "Basic eA=="}])
-def test_without_a_key_the_answer_says_how_to_send_one(
+def test_without_a_key_the_401_says_how_to_send_one(
     guarded: Connection, photo: bytes, headers: dict[str, str]
 ) -> None:
     answer = guarded.request("POST", "/predict", content=photo, headers={**RAW, **headers})
 
-    refused(answer, "a key is needed", "Authorization: Bearer KEY", "X-API-Key: KEY")
+    assert_401(answer, "an API key is needed", "Authorization: Bearer KEY", "X-API-Key: KEY")
 
 
 @pytest.mark.parametrize("path", OPEN)
-def test_what_watches_over_it_and_what_explains_it_need_no_key(
-    guarded: Connection, path: str
-) -> None:
+def test_health_checks_page_and_documentation_need_no_key(guarded: Connection, path: str) -> None:
     assert guarded.request("GET", path).status_code in (200, 307)
 
 
 @pytest.mark.parametrize("path", CLOSED)
-def test_everything_else_needs_one(guarded: Connection, path: str) -> None:
-    refused(guarded.request("GET", path))
+def test_every_other_path_needs_a_key(guarded: Connection, path: str) -> None:
+    assert_401(guarded.request("GET", path))
     assert guarded.request("GET", path, headers=bearer(FIRST)).status_code != 401
 
 
-def test_without_keys_in_the_settings_nobody_needs_one(client: httpx.Client) -> None:
+def test_without_keys_in_the_settings_no_request_needs_a_key(client: httpx.Client) -> None:
     assert client.get("/models").status_code == 200
     assert client.get("/models", headers=bearer("whatever-it-is")).status_code == 200
 
 
-# --- how it is refused
+# --- refusals
 
 
-def test_it_is_refused_before_the_body_is_read() -> None:
+def test_a_401_is_sent_before_the_body_is_read() -> None:
     sent: list[Message] = []
 
     async def receive() -> Message:
-        raise AssertionError("the body is read")
+        raise AssertionError("the body was read")
 
     async def send(message: Message) -> None:
         sent.append(message)
 
     async def app(*arguments: Any) -> None:
-        raise AssertionError("it is let in")
+        raise AssertionError("the request was served")
 
     scope = {"type": "http", "path": "/explain", "headers": [], "state": {"request_id": "an-id"}}
-    asyncio.run(RequireKey(app, [hash_key(FIRST)])(scope, receive, send))
+    asyncio.run(APIKeyAuth(app, [hash_key(FIRST)])(scope, receive, send))
 
     assert sent[0]["status"] == 401
 
 
-def test_all_keys_are_compared_whichever_fits(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_keys_are_compared_whichever_matches(monkeypatch: pytest.MonkeyPatch) -> None:
     compared: list[bytes] = []
 
     def compare(one: bytes, other: bytes) -> bool:
         compared.append(other)
         return one == other
 
-    monkeypatch.setattr(keys, "compare_digest", compare)
+    monkeypatch.setattr(auth, "compare_digest", compare)
     known = [hashlib.sha256(key.encode()).digest() for key in (FIRST, SECOND)]
 
     for key, name in ((FIRST, known[0]), (SECOND, known[1]), ("another", None)):
         compared.clear()
         scope = {"type": "http", "path": "/", "headers": [(b"x-api-key", key.encode())]}
-        guard = RequireKey(lambda *arguments: None, [hash_key(FIRST), hash_key(SECOND)])  # type: ignore[arg-type]  # never called
-        found = guard._find(list(keys._sent_keys(scope)))
+        guard = APIKeyAuth(lambda *arguments: None, [hash_key(FIRST), hash_key(SECOND)])  # type: ignore[arg-type]  # never called
+        found = guard._authenticate(list(auth._sent_keys(scope)))
         assert compared == known
         assert found == (name and name.hex()[:8])
 
 
-def test_whoever_logs_gets_a_name_and_nobody_the_key(
+def test_logs_have_the_name_of_a_key_and_never_the_key(
     photo: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
     named: list[str] = []
@@ -172,7 +170,7 @@ def test_whoever_logs_gets_a_name_and_nobody_the_key(
         named.append(scope["state"]["key"])
 
     scope = {"type": "http", "path": "/predict", "headers": [(b"x-api-key", SECOND.encode())]}
-    asyncio.run(RequireKey(app, [hash_key(FIRST), hash_key(SECOND)])(scope, None, None))  # type: ignore[arg-type]  # not used
+    asyncio.run(APIKeyAuth(app, [hash_key(FIRST), hash_key(SECOND)])(scope, None, None))  # type: ignore[arg-type]  # not used
 
     assert named == [name_of(hash_key(SECOND))] == [hash_key(SECOND)[7:15]]
     caplog.set_level(logging.DEBUG)
@@ -201,10 +199,10 @@ def test_a_preflight_needs_no_key_and_may_announce_one(guarded: Connection) -> N
         assert name in allowed
 
 
-def test_a_page_may_read_why_it_was_refused(guarded: Connection) -> None:
+def test_a_page_of_another_origin_may_read_the_401(guarded: Connection) -> None:
     answer = guarded.request("POST", "/explain", headers={"Origin": PAGE})
 
-    refused(answer)
+    assert_401(answer)
     assert answer.headers["access-control-allow-origin"] == PAGE
     exposed = answer.headers["access-control-expose-headers"]
     for name in ("WWW-Authenticate", "X-Request-ID"):
@@ -214,7 +212,7 @@ def test_a_page_may_read_why_it_was_refused(guarded: Connection) -> None:
 # --- the document
 
 
-def test_the_document_says_where_a_key_goes_and_what_needs_one(guarded: Connection) -> None:
+def test_the_openapi_document_has_the_security_schemes(guarded: Connection) -> None:
     document = guarded.request("GET", "/openapi.json").json()
 
     schemes = document["components"]["securitySchemes"]
@@ -232,7 +230,7 @@ def test_the_document_says_where_a_key_goes_and_what_needs_one(guarded: Connecti
                 assert list(operation["responses"]["401"]["content"]) == [MEDIA_TYPE]
 
 
-def test_without_keys_the_document_knows_of_none(client: httpx.Client) -> None:
+def test_without_keys_the_openapi_document_has_no_security_schemes(client: httpx.Client) -> None:
     document = client.get("/openapi.json").text
 
     assert "securitySchemes" not in document

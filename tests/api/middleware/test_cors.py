@@ -1,4 +1,4 @@
-"""Pages of other origins: those that are listed may read every answer, all others none."""
+"""CORS: pages of listed origins may read every response, those of others none."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ KEY = {"X-API-Key": "a-key-for-the-pages"}
 
 
 @pytest.fixture(scope="module")
-def pages_allowed() -> Iterator[Connection]:
+def service() -> Iterator[Connection]:
     with connect(Settings(cors_origins=(ALLOWED, "http://localhost:3000")), FakeEngine()) as made:
         yield made
 
@@ -31,7 +31,7 @@ def may_read(answer: httpx.Response) -> bool:
     return "access-control-allow-origin" in answer.headers
 
 
-def test_no_page_may_call_by_default(client: httpx.Client, photo: bytes) -> None:
+def test_by_default_no_other_origin_may_read_responses(client: httpx.Client, photo: bytes) -> None:
     headers = {"Origin": ALLOWED, **RAW}
     preflight = {"Origin": ALLOWED, "Access-Control-Request-Method": "POST"}
 
@@ -40,12 +40,12 @@ def test_no_page_may_call_by_default(client: httpx.Client, photo: bytes) -> None
 
 
 @pytest.mark.parametrize("origin", [ALLOWED, "http://localhost:3000"])
-def test_an_allowed_page_may_read_the_answer(
-    pages_allowed: Connection, photo: bytes, origin: str
+def test_a_listed_origin_may_read_the_response_and_its_headers(
+    service: Connection, photo: bytes, origin: str
 ) -> None:
     headers = {"Origin": origin, "Accept": "image/png", **RAW}
 
-    answer = pages_allowed.request("POST", "/explain", content=photo, headers=headers)
+    answer = service.request("POST", "/explain", content=photo, headers=headers)
 
     assert answer.headers["access-control-allow-origin"] == origin
     exposed = answer.headers["access-control-expose-headers"]
@@ -55,23 +55,23 @@ def test_an_allowed_page_may_read_the_answer(
     assert "access-control-allow-credentials" not in answer.headers
 
 
-def test_an_allowed_page_may_read_problems(pages_allowed: Connection) -> None:
+def test_a_listed_origin_may_read_problems(service: Connection) -> None:
     headers = {"Origin": ALLOWED, **JSON_TYPE}
 
-    answer = pages_allowed.request("POST", "/explain", content="{}", headers=headers)
+    answer = service.request("POST", "/explain", content="{}", headers=headers)
 
     assert answer.status_code == 400
     assert answer.headers["access-control-allow-origin"] == ALLOWED
 
 
-def test_an_allowed_page_may_ask_first(pages_allowed: Connection) -> None:
+def test_a_preflight_of_a_listed_origin_is_allowed(service: Connection) -> None:
     headers = {
         "Origin": ALLOWED,
         "Access-Control-Request-Method": "POST",
         "Access-Control-Request-Headers": "content-type, accept, x-request-id",
     }
 
-    answer = pages_allowed.request("OPTIONS", "/explain", headers=headers)
+    answer = service.request("OPTIONS", "/explain", headers=headers)
 
     assert answer.status_code == 200
     assert answer.headers["access-control-allow-origin"] == ALLOWED
@@ -79,12 +79,12 @@ def test_an_allowed_page_may_ask_first(pages_allowed: Connection) -> None:
     assert answer.headers["x-request-id"]
 
 
-def test_another_page_may_not(pages_allowed: Connection, photo: bytes) -> None:
+def test_other_origins_may_read_nothing(service: Connection, photo: bytes) -> None:
     headers = {"Origin": FOREIGN, **RAW}
     preflight = {"Origin": FOREIGN, "Access-Control-Request-Method": "POST"}
 
-    answer = pages_allowed.request("POST", "/predict", content=photo, headers=headers)
-    refused = pages_allowed.request("OPTIONS", "/predict", headers=preflight)
+    answer = service.request("POST", "/predict", content=photo, headers=headers)
+    refused = service.request("OPTIONS", "/predict", headers=preflight)
 
     assert not may_read(answer)
     assert not may_read(refused)
@@ -92,7 +92,7 @@ def test_another_page_may_not(pages_allowed: Connection, photo: bytes) -> None:
     assert (answer.status_code, refused.status_code) == (200, 400)
 
 
-# --- refusals and failures, wherever they come from
+# --- refusals and failures of every layer
 
 
 def guarded(**settings: str) -> AbstractContextManager[Connection]:
@@ -101,7 +101,7 @@ def guarded(**settings: str) -> AbstractContextManager[Connection]:
 
 
 def fail(*arguments: Any, **named: Any) -> None:
-    raise RuntimeError("nobody has expected this")
+    raise RuntimeError("an unexpected failure")
 
 
 def refuse(*arguments: Any) -> None:
@@ -111,7 +111,7 @@ def refuse(*arguments: Any) -> None:
 def assert_read_by_listed_pages_only(
     service: Connection, status: int, headers: Mapping[str, str], content: bytes = b""
 ) -> None:
-    """Ask from a page of each origin, and expect a problem."""
+    """Send a request from a page of each origin, and expect a problem."""
 
     def ask(origin: str) -> httpx.Response:
         sent = {"Origin": origin, **RAW, **headers}
@@ -126,23 +126,23 @@ def assert_read_by_listed_pages_only(
     assert not may_read(ask(FOREIGN))
 
 
-def test_without_a_key() -> None:
+def test_a_401_is_readable() -> None:
     with guarded() as service:
         assert_read_by_listed_pages_only(service, 401, {})
 
 
-def test_too_large() -> None:
+def test_a_413_is_readable() -> None:
     with guarded(max_body_bytes="10") as service:
         assert_read_by_listed_pages_only(service, 413, KEY, bytes(11))
 
 
-def test_too_often() -> None:
+def test_a_429_of_the_rate_limit_is_readable() -> None:
     with guarded(rate_limit="1/day") as service:
         service.request("POST", "/predict", headers=KEY)
         assert_read_by_listed_pages_only(service, 429, KEY)
 
 
-def test_no_room(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_429_of_a_full_queue_is_readable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(DeviceQueue, "check_capacity", refuse)
     with guarded() as service:
         assert_read_by_listed_pages_only(service, 429, KEY)
@@ -150,10 +150,13 @@ def test_no_room(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize(
     "place",
-    ["service.api.routes.pipeline.choose_format", "service.api.middleware.auth.RequireKey._find"],
-    ids=["in a route", "at the door"],
+    [
+        "service.api.routes.pipeline.choose_format",
+        "service.api.middleware.auth.APIKeyAuth._authenticate",
+    ],
+    ids=["in a route", "in a middleware"],
 )
-def test_an_unexpected_failure(monkeypatch: pytest.MonkeyPatch, place: str) -> None:
+def test_a_500_is_readable(monkeypatch: pytest.MonkeyPatch, place: str) -> None:
     monkeypatch.setattr(place, fail)
     with guarded() as service:
         assert_read_by_listed_pages_only(service, 500, KEY)

@@ -1,4 +1,4 @@
-"""What there is no room for is refused before anything else is done."""
+"""Load shedding: while the queue is full, images get a 429 before they are read."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ def connection() -> Iterator[Connection]:
 
 
 def fill(connection: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Pretend that as many jobs wait as may."""
+    """Pretend that the queue is full."""
     monkeypatch.setattr(connection.app_state.queue._batcher, "is_full", lambda: True)
 
 
 def send_pieces(
     connection: Connection, path: str, photo: bytes
 ) -> tuple[httpx.Response, list[int]]:
-    """Send an image in pieces; returns the answer, and the lengths of those that were read."""
+    """Send an image in pieces; returns the response, and the lengths of the pieces it read."""
     read: list[int] = []
 
     async def pieces() -> AsyncIterator[bytes]:
@@ -44,7 +44,7 @@ def send_pieces(
 
 
 @pytest.mark.parametrize("path", ["/predict", "/explain"])
-def test_nothing_is_read_of_what_there_is_no_room_for(
+def test_a_refused_request_is_not_read(
     connection: Connection, path: str, photo: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     answer, read = send_pieces(connection, path, photo)
@@ -57,7 +57,7 @@ def test_nothing_is_read_of_what_there_is_no_room_for(
     assert read == []
 
 
-def test_it_is_counted_and_logged_as_any_other(
+def test_a_refused_request_is_counted_and_logged(
     connection: Connection,
     photo: bytes,
     monkeypatch: pytest.MonkeyPatch,
@@ -76,14 +76,16 @@ def test_it_is_counted_and_logged_as_any_other(
 
 
 @pytest.mark.parametrize("path", ["/models", "/healthz", "/readyz", "/metrics"])
-def test_all_else_is_served(
+def test_other_paths_are_served(
     connection: Connection, path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fill(connection, monkeypatch)
     assert connection.request("GET", path).status_code == 200
 
 
-def test_what_the_cache_has_needs_no_room(photo: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cached_response_is_served_while_the_queue_is_full(
+    photo: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with connect(Settings(cache_bytes=1_000_000), FakeEngine()) as connection:
         first = connection.request("POST", "/explain", content=photo, headers=RAW)
         fill(connection, monkeypatch)
