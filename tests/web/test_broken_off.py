@@ -14,7 +14,7 @@ from playwright.sync_api import Page, expect
 from tests.helpers.servers import RunningServer
 from tests.web.test_trouble import explained
 
-BROKEN_OFF = "The answer broke off on its way here"
+BROKEN_OFF = "The response was cut off"
 
 
 class Cutting(ThreadingHTTPServer):
@@ -103,6 +103,6 @@ def test_a_download_that_breaks_off_says_so(server: RunningServer, page_in_troub
         page.goto(proxy.url)
         explained(page, "cat")
         proxy.cut = "/explain?"
-        page.get_by_role("button", name="All of it (JSON)").click()
+        page.get_by_role("button", name="Everything (JSON)").click()
         expect(page.locator("#download-problem")).to_contain_text(BROKEN_OFF)
         page.goto("about:blank")

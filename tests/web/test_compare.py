@@ -50,7 +50,7 @@ def test_all_columns_share_a_scale(opened: Page, service: Service) -> None:
     bounds = [service.explain("cat", composite=name)["bound"] for name in list(COMPOSITES)[:4]]
     shown = float(opened.locator(".scale span").last.inner_text().split()[0])
     assert shown == pytest.approx(max(bounds), rel=5e-3)
-    opened.get_by_label("Each on a scale of its own").check()
+    opened.get_by_label("Each on its own scale").check()
     expect(opened.locator(".column .scale")).to_have_count(4)
     for column, bound in zip(opened.locator(".column").all(), bounds, strict=True):
         own = column.locator(".scale span").last.inner_text().split()[0]
@@ -179,7 +179,7 @@ def test_composites_of_the_model_are_offered_too(
         page.goto(server.url)
         page.get_by_label("Composite").select_option("mine")
         expect(page.locator("#classes")).to_be_visible()
-        expect(page.locator("#controls")).to_contain_text("Rules that the model brings")
+        expect(page.locator("#controls")).to_contain_text("Rules from the model's bundle")
         expect(page.get_by_role("heading", name="Why")).to_be_visible()
         page.goto(f"{server.url}/?view=compare&by=classes")
         expect(page.locator(".column")).to_have_count(3)

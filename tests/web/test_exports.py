@@ -59,7 +59,7 @@ def test_an_array(opened: Page, service: Service) -> None:
 
 
 def test_all_of_it(opened: Page) -> None:
-    _, content = download(opened, "All of it (JSON)")
+    _, content = download(opened, "Everything (JSON)")
     answer = json.loads(content)
     assert answer["target"]["label"] == "dog"
     assert {"heatmap", "overlay", "relevance"} < set(answer)

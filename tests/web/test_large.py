@@ -52,7 +52,7 @@ def take(page: Page, photo: Path) -> int:
 def saved(page: Page) -> bytes:
     """The photo that was made smaller."""
     with page.expect_download() as download:
-        page.get_by_role("button", name="Save the smaller one").click()
+        page.get_by_role("button", name="Save the smaller image").click()
     assert download.value.suggested_filename == "photo.small.jpg"
     return Path(download.value.path()).read_bytes()
 

@@ -24,11 +24,11 @@ def test_what_there_is_not_is_seen_and_left(
     page.goto(f"{server.url}/?{option}=nothing_such")
     expect(page.locator(".problem")).to_contain_text(option)
     menu = page.get_by_label(label, exact=True)
-    expect(menu.locator("option:checked")).to_have_text("nothing_such (not known)")
+    expect(menu.locator("option:checked")).to_have_text("nothing_such (unknown)")
     menu.select_option(name)
     explained(page, "cat")
     expect(page.locator(".problem")).to_have_count(0)
-    expect(page.locator("#controls")).not_to_contain_text("not known")
+    expect(page.locator("#controls")).not_to_contain_text("(unknown)")
 
 
 def test_the_card_of_a_model_that_is_not_there_is_no_others(

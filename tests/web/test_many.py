@@ -48,7 +48,7 @@ def test_the_likeliest_classes_are_compared_at_once(many: RunningServer, page: P
     page.goto(f"{many.url}/?view=compare&by=classes")
     expect(page.locator(".column")).to_have_count(3)
     expect(page.get_by_role("button", name="All")).to_have_count(0)
-    page.get_by_role("button", name="The 10 likeliest").click()
+    page.get_by_role("button", name="The 10 most probable").click()
     expect(page.locator(".column")).to_have_count(10)
     names = page.locator(".column h3").all_inner_texts()
     assert names == [one["label"] for one in answer["predictions"]]

@@ -16,7 +16,7 @@ WIDTHS = (360, 768, 1440)
 
 
 def test_a_strict_policy_holds_for_all_of_it(server: RunningServer) -> None:
-    for path in ("/", "/web/js/main.js", "/web/style.css", "/web/samples/cat.jpg"):
+    for path in ("/", "/web/js/main.js", "/web/css/base.css", "/web/samples/cat.jpg"):
         headers = httpx.get(f"{server.url}{path}").headers
         policy = headers["content-security-policy"]
         assert "default-src 'none'" in policy

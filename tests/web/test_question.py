@@ -28,7 +28,7 @@ def test_a_contrast_is_changed_and_removed_in_place(
     select(page, "… rather than", "frog")
     expect(heading).to_contain_text("“cat” rather than “frog”")
     expect(page.get_by_label("… rather than")).to_be_focused()
-    select(page, "… rather than", "nothing in particular")
+    select(page, "… rather than", "no other class")
     expect(heading).not_to_contain_text("rather than")
     expect(heading).to_contain_text("“cat”")
     assert "contrast" not in page.url
@@ -52,7 +52,7 @@ def test_nothing_is_explained_against_itself(server: RunningServer, page: Page) 
     options = page.get_by_label("… rather than").locator("option")
     assert "cat" not in options.all_inner_texts()
     select(page, "Why", "dog")
-    expect(page.locator("#view h2").first).to_have_text("How much of “dog” arrives")
+    expect(page.locator("#view h2").first).to_have_text("The relevance of “dog”, layer by layer")
     assert "contrast" not in page.url
 
 
@@ -63,7 +63,7 @@ def test_what_it_predicts_is_not_explained_against_itself(
     page.goto(f"{server.url}/?view={view}&target=label:dog&contrast=label:cat")
     heading = page.locator("#view h2").first
     expect(heading).to_contain_text("“dog” rather than “cat”")
-    select(page, "Why", "what it predicts")
+    select(page, "Why", "predicted class")
     expect(heading).to_contain_text("“cat”")
     expect(heading).not_to_contain_text("rather than")
     expect(page.locator(".problem")).to_have_count(0)
@@ -85,13 +85,13 @@ def test_a_class_that_there_is_not_is_seen_and_left(
 ) -> None:
     page = page_in_trouble
     label, first = {
-        "target": ("Why", "what it predicts"),
-        "contrast": ("… rather than", "nothing in particular"),
+        "target": ("Why", "predicted class"),
+        "contrast": ("… rather than", "no other class"),
     }[option]
     page.goto(f"{server.url}/?{option}=label:unicorn")
     expect(page.locator(".problem")).to_contain_text(option)
     chosen = page.get_by_label(label, exact=True).locator("option:checked")
-    expect(chosen).to_have_text("unicorn (not known)")
+    expect(chosen).to_have_text("unicorn (unknown)")
     select(page, label, first)
     explained(page, "cat")
     expect(page.locator(".problem")).to_have_count(0)

@@ -99,7 +99,7 @@ def test_a_server_that_comes_back_is_found_again(page_in_trouble: Page, tmp_path
         explained(page, "cat")
     port = first.url.rpartition(":")[2]
     page.locator("#classes button", has_text="dog").click()
-    expect(page.locator(".waiting")).to_contain_text("connection is broken")
+    expect(page.locator(".waiting")).to_contain_text("connection failed")
     with running_server(tmp_path, command=(*COMMAND[:-1], port)):
         explained(page, "dog")
         expect(page.locator(".waiting")).to_have_count(0)
@@ -113,7 +113,7 @@ def test_until_there_is_an_answer_no_older_one_stands_under_the_new_name(
         page.goto(f"{stopping.url}/?view=compare")
         expect(page.locator(".column canvas")).to_have_count(8)  # two make a map
     page.get_by_role("link", name="Layers").click()
-    expect(page.locator(".waiting")).to_contain_text("connection is broken")
+    expect(page.locator(".waiting")).to_contain_text("connection failed")
     expect(page.locator("#view")).to_be_empty()
     expect(page.locator(".spinner:visible")).to_have_count(1)
     page.goto("about:blank")

@@ -1,94 +1,121 @@
 // The page: which view is shown, and when it is drawn anew.
-import * as columns from "./method/columns.js";
+import { isByClass } from "./method/columns.js";
+import { drawControls } from "./method/controls.js";
+import { hasModels, loadModels } from "./method/models.js";
+import { makeQuestion } from "./method/question.js";
+import { find, make, replaceContent } from "./page/dom.js";
+import { currentImage, onImage, startImages } from "./page/image.js";
+import { drawSource } from "./page/source.js";
+import * as state from "./page/state.js";
+import { clear, isCancelled, showProblem, withStatus } from "./page/status.js";
+import { fetchFile } from "./service/requests.js";
 import * as compare from "./views/compare.js";
-import * as controls from "./method/controls.js";
-import { find, make, renew } from "./page/dom.js";
 import * as explain from "./views/explain.js";
-import { image, onImage, start } from "./page/image.js";
 import * as layers from "./views/layers.js";
 import * as model from "./views/model.js";
-import { question } from "./method/question.js";
-import { fetchFile } from "./service/requests.js";
-import * as state from "./page/state.js";
-import { clear, tell, watched } from "./page/status.js";
 
 const STALE_AFTER_MS = 150;
+// values of the address that change no control
+const NOT_IN_CONTROLS = ["side", "target", "contrast", "columns", "own_scale"];
+/** @typedef {(signal: AbortSignal, changed?: string[]) => Promise<void>} Show */
+/** @type {Record<string, { show: Show }>} */
 const VIEWS = { explain, compare, layers, model };
-let running = new AbortController();
+let running = new AbortController(); // the view that is being drawn
 
 const viewName = () => (Object.hasOwn(VIEWS, state.get("view")) ? state.get("view") : "explain");
+/** @returns {NodeListOf<HTMLElement>} */
+const viewLinks = () => document.querySelectorAll("nav a");
 
+/**
+ * Draw the view of the address.
+ *
+ * @param {string[]} [changed] - the values of the address that changed; all where not given
+ */
 async function draw(changed) {
   running.abort();
   clear("page");
   running = new AbortController();
-  for (const link of document.querySelectorAll("nav a")) {
-    if (link.dataset.view === viewName()) link.setAttribute("aria-current", "page");
-    else link.removeAttribute("aria-current");
-  }
-  if (
-    !changed ||
-    changed.some((name) => !["side", "target", "contrast", "columns", "own_scale"].includes(name))
-  )
-    drawControls();
-  if (!image() && viewName() !== "model") {
+  markLink();
+  if (!changed?.every((name) => NOT_IN_CONTROLS.includes(name))) drawViewControls();
+  if (!currentImage() && viewName() !== "model") {
     clear("answer");
     find("#view").replaceChildren();
     return;
   }
   const { signal } = running;
-  const stale = !changed || changed.includes("view") ? find("#view").firstElementChild : null;
-  const timer = setTimeout(() => stale?.parentNode && renew(find("#view")), STALE_AFTER_MS); // it answers what was asked before
-  const isDone = await watched(
-    async () => {
-      await VIEWS[viewName()].show(signal, changed);
-      return true;
-    },
-    () => draw(),
-  );
-  clearTimeout(timer);
-  if (!isDone && !signal.aborted) renew(find("#view"), ...refused()); // an old answer would mislead
+  const stopTimer = clearWhenStale(!changed || changed.includes("view"));
+  const show = async () => {
+    await VIEWS[viewName()].show(signal, changed);
+    return true;
+  };
+  const isDone = await withStatus(show, () => draw());
+  stopTimer();
+  if (!isDone && !signal.aborted) replaceContent(find("#view"), requestCard());
 }
 
-/** What was asked, where the answer would be: it may be what is wrong. */
-function refused() {
-  const isAsked = viewName() !== "model" && (state.get("target") || state.get("contrast"));
-  return isAsked
-    ? [make("div", { class: "card" }, make("h2", {}, "What was asked"), question())]
-    : [];
+/**
+ * Clear the view where the next one takes long: it answers another request.
+ *
+ * @param {boolean} isOther - whether the view itself changes
+ */
+function clearWhenStale(isOther) {
+  const stale = isOther ? find("#view").firstElementChild : null;
+  const timer = setTimeout(() => {
+    if (stale?.parentNode) replaceContent(find("#view"));
+  }, STALE_AFTER_MS);
+  return () => clearTimeout(timer);
 }
 
-function drawControls() {
+/** The class of a request that failed, in place of its explanation: it may be what is wrong. */
+function requestCard() {
+  const hasClass = state.get("target") || state.get("contrast");
+  if (viewName() === "model" || !hasClass) return null;
+  return make("div", { class: "card" }, make("h2", {}, "What was asked"), makeQuestion());
+}
+
+function markLink() {
+  for (const link of viewLinks()) {
+    if (link.dataset.view === viewName()) link.setAttribute("aria-current", "page");
+    else link.removeAttribute("aria-current");
+  }
+}
+
+function drawViewControls() {
   const view = viewName();
-  const isByMethod = view === "compare" && !columns.isByClass();
-  controls.draw({ hasMethod: view !== "model" && !isByMethod, hasColors: view !== "model" });
+  const hasColumnsOfMethods = view === "compare" && !isByClass();
+  drawControls({
+    hasMethod: view !== "model" && !hasColumnsOfMethods,
+    hasColors: view !== "model",
+  });
 }
 
-for (const link of document.querySelectorAll("nav a")) {
+for (const link of viewLinks()) {
   link.addEventListener("click", (event) => {
     if (event.ctrlKey || event.metaKey || event.shiftKey) return;
     event.preventDefault();
-    state.update({ view: link.dataset.view === "explain" ? null : link.dataset.view });
+    const { view = null } = link.dataset;
+    state.update({ view: view === "explain" ? null : view });
   });
 }
 
-async function boot() {
-  const limits = watched(controls.load, () => location.reload(), { kind: "models" });
-  const hasImage = start({ limits, fetchFile }); // meanwhile: the first picture waits for both
+async function start() {
+  const limits = withStatus(loadModels, () => location.reload(), { kind: "models" });
+  drawSource();
+  const firstImage = startImages({ limits, fetchFile }); // at once: it waits for no model
   await limits;
-  if (!controls.model()) return;
+  if (!hasModels()) return;
   state.onChange((names) => {
-    if (names.length === 1 && names[0] === "opacity") return; // the slider has drawn it already
-    if (!names.includes("sample")) draw(names);
+    const isDrawn = names.length === 1 && names[0] === "opacity"; // by its slider
+    if (!isDrawn && !names.includes("sample")) draw(names); // a sample is drawn when it is loaded
   });
-  await hasImage;
+  await firstImage;
   onImage(() => draw());
   draw();
 }
 
 addEventListener("unhandledrejection", (event) => {
-  if (event.reason?.name === "AbortError") event.preventDefault();
-  else tell("page", `The page has failed: ${event.reason?.message}`);
+  if (isCancelled(event.reason)) event.preventDefault();
+  else showProblem("page", `The page has failed: ${event.reason?.message}`);
 });
 
-boot();
+start();

@@ -1,139 +1,76 @@
-// A map of relevance over its picture: drawn from the numbers, which it also tells.
-import { colorOf } from "./colors.js";
-import { make, short } from "../page/dom.js";
+// A map of relevance over its picture; it tells the number of a pixel.
+import { contextOf, make } from "../page/dom.js";
+import { heatmapPixels } from "./pixels.js";
+import { addReadout } from "./readout.js";
 import { smooth } from "./smooth.js";
 
-const PICTURE_PIXELS = 512;
-const MOVES = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+/** @import { Grid, RenderOptions } from "./pixels.js" */
+/** @typedef {[left: number, top: number, right: number, bottom: number]} Box */
 
-/** The largest absolute relevance. */
-export const boundOf = ({ values }) =>
-  values.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+const PICTURE_PIXELS = 512;
+const ROW_SHAPE = "8 / 1"; // of a layer without space
+
+/**
+ * @typedef {object} MapOptions
+ * @property {Grid} grid
+ * @property {RenderOptions} render
+ * @property {string} label - for screen readers
+ * @property {HTMLElement} readout - shows the number of a pixel
+ * @property {ImageBitmap | null} [bitmap] - the image
+ * @property {Box} [box] - what the network saw of it
+ */
 
 /**
  * Make a map.
  *
- * `found` has `values`, `width` and `height`; `view` has `table`, `bound` and `opacity`, `isAlone` where
- * the colours stand without a picture, and `isSmooth` where they are not to be squares; `bitmap` and `box` say what the network saw.
+ * @param {MapOptions} options
  */
-export function makeMap({ found, view, bitmap, box, label, readout }) {
+export function makeMap({ grid, render, label, readout, bitmap = null, box }) {
+  const hasSpace = grid.height > 1;
+  const shown = render.isSmooth && hasSpace ? smooth(grid) : grid;
   const picture = make("canvas", { class: "picture" });
-  const shown = view.isSmooth && found.height > 1 ? smooth(found) : found; // a row of units has no places
-  const heat = make("canvas", { class: "heat", width: shown.width, height: shown.height });
+  const heatmap = make("canvas", { class: "heat", width: shown.width, height: shown.height });
   const cursor = make("span", { class: "cursor", hidden: true });
-  const map = make(
-    "div",
-    { class: "map", tabindex: 0, role: "img", "aria-label": label },
-    picture,
-    heat,
-    cursor,
-  );
-  const shape = box && bitmap ? [box[2] - box[0], box[3] - box[1]] : [found.width, found.height];
-  map.style.aspectRatio = found.height === 1 ? "8 / 1" : `${shape[0]} / ${shape[1]}`;
-  if (bitmap && !view.isAlone) drawPicture(picture, bitmap, box);
-  drawHeat(heat, shown, { ...view, isAlone: view.isAlone || !bitmap });
-  if (readout) follow(map, cursor, found, readout);
+  const attributes = { class: "map", tabindex: 0, role: "img", "aria-label": label };
+  const map = make("div", attributes, picture, heatmap, cursor);
+  map.style.aspectRatio = hasSpace ? aspectRatio(grid, bitmap ? box : undefined) : ROW_SHAPE;
+  if (bitmap && box && !render.isOpaque) drawPicture(picture, bitmap, box);
+  drawHeatmap(heatmap, shown, { ...render, isOpaque: render.isOpaque || !bitmap });
+  addReadout({ map, cursor, grid, readout });
   return map;
 }
 
+/**
+ * @param {Grid} grid
+ * @param {Box} [box]
+ */
+function aspectRatio({ width, height }, box) {
+  if (!box) return `${width} / ${height}`;
+  const [left, top, right, bottom] = box;
+  return `${right - left} / ${bottom - top}`;
+}
+
+/**
+ * @param {HTMLCanvasElement} canvas
+ * @param {ImageBitmap} bitmap
+ * @param {Box} box
+ */
 function drawPicture(canvas, bitmap, [left, top, right, bottom]) {
   const scale = PICTURE_PIXELS / Math.max(right - left, bottom - top);
   canvas.width = Math.round(scale * (right - left));
   canvas.height = Math.round(scale * (bottom - top));
-  const context = canvas.getContext("2d");
-  context.imageSmoothingEnabled = scale < 1; // a small picture stays squares, as its map is
-  context.drawImage(
-    bitmap,
-    -left * scale,
-    -top * scale,
-    bitmap.width * scale,
-    bitmap.height * scale,
-  );
+  const context = contextOf(canvas);
+  context.imageSmoothingEnabled = scale < 1; // enlarged, its pixels stay squares as the map's do
+  const [width, height] = [scale * bitmap.width, scale * bitmap.height];
+  context.drawImage(bitmap, -left * scale, -top * scale, width, height);
 }
 
-function drawHeat(canvas, { values, width, height }, { table, bound, opacity, isAlone }) {
-  const pixels = new ImageData(width, height);
-  values.forEach((value, i) => {
-    const share = bound ? value / bound : 0;
-    // over a picture the end colours, and cover by size: pale colours would hide weak relevance twice
-    const color = colorOf(table, isAlone ? share : Math.sign(share));
-    const alpha = isAlone ? 255 : 255 * opacity * Math.min(1, Math.abs(share));
-    pixels.data.set([...color, alpha], 4 * i);
-  });
-  canvas.getContext("2d").putImageData(pixels, 0, 0);
-}
-
-function follow(map, cursor, { values, width, height }, readout) {
-  let [column, row] = [width >> 1, height >> 1];
-  const show = () => {
-    const value = values[row * width + column];
-    readout.textContent = `Row ${row}, column ${column}: ${short(value)}`;
-    Object.assign(readout.dataset, { row, column, value });
-    Object.assign(cursor.style, {
-      left: `${(100 * column) / width}%`,
-      top: `${(100 * row) / height}%`,
-      width: `${100 / width}%`,
-      height: `${100 / height}%`,
-    });
-    cursor.hidden = false;
-  };
-  const point = (event) => {
-    const place = map.getBoundingClientRect();
-    column = clamp(Math.floor(((event.clientX - place.left) / place.width) * width), width);
-    row = clamp(Math.floor(((event.clientY - place.top) / place.height) * height), height);
-    show();
-  };
-  map.addEventListener("pointermove", point);
-  map.addEventListener("pointerdown", point); // a tap does not move
-  map.addEventListener("pointerleave", () => {
-    cursor.hidden = true;
-  });
-  map.addEventListener("blur", () => {
-    cursor.hidden = true;
-  });
-  map.addEventListener("keydown", (event) => {
-    const move = MOVES[event.key];
-    if (!move) return;
-    event.preventDefault();
-    column = clamp(column + move[0], width);
-    row = clamp(row + move[1], height);
-    readout.setAttribute("aria-live", "polite"); // not by the mouse, which passes hundreds
-    show();
-  });
-}
-
-const clamp = (index, n) => Math.max(0, Math.min(n - 1, index));
-
-/** The colour bar of a map, with the scale that it has. */
-export function makeScale(table, bound) {
-  const canvas = make("canvas", {
-    width: table.length,
-    height: 1,
-    role: "img",
-    "aria-label": "Colour scale",
-  });
-  const pixels = new ImageData(table.length, 1);
-  table.forEach((color, i) => pixels.data.set([...color, 255], 4 * i));
-  canvas.getContext("2d").putImageData(pixels, 0, 0);
-  const ends = bound
-    ? [
-        ["−" + short(bound), "against"],
-        ["0", ""],
-        ["+" + short(bound), "for"],
-      ]
-    : [
-        ["", ""],
-        ["0", ""],
-        ["", ""],
-      ];
-  return make(
-    "div",
-    { class: "scale" },
-    canvas,
-    make(
-      "div",
-      {},
-      ...ends.map(([text, side]) => make("span", {}, side ? `${text} ${side}` : text)),
-    ),
-  );
+/**
+ * @param {HTMLCanvasElement} canvas
+ * @param {Grid} grid
+ * @param {RenderOptions} options
+ */
+function drawHeatmap(canvas, { values, width, height }, options) {
+  const pixels = new ImageData(heatmapPixels(values, options), width, height);
+  contextOf(canvas).putImageData(pixels, 0, 0);
 }

@@ -1,91 +1,92 @@
-// The columns of a comparison, as the address has them: a class, or a method with what differs from its
-// defaults. A method is `composite` or `~attributor`, then `;name=value` for each parameter.
-import { composites, model } from "./controls.js";
+// The columns of a comparison: methods with their parameters, or classes.
+import { words } from "../page/numbers.js";
 import * as state from "../page/state.js";
+import * as column from "./column.js";
+import { composites, model } from "./models.js";
 
-const FIRST_METHODS = 4;
+/** @import { Entry } from "../page/fields.js" */
+/** @import { Method, Options, Parameter } from "../service/types.d.ts" */
 
+const N_METHODS_AT_FIRST = 4;
+
+/** Whether the columns are classes; else they are methods. */
 export const isByClass = () => state.get("by") === "classes";
 
-/** Every column that there can be, with its defaults: [value, text]. */
-export function possible() {
+/** @param {{ name: string }} attributor */
+const attributorColumn = ({ name }) => `~${name}`;
+
+/**
+ * Every column that there can be, with its defaults.
+ *
+ * @returns {Entry[]}
+ */
+export function possibleColumns() {
   if (isByClass()) return model().labels.map((label) => [label, label]);
-  const modified = model().attributors.filter((one) => one.is_modified);
-  const ways = model().attributors.filter((one) => one !== modified[0]);
+  const { attributors } = model();
+  // with a composite, this attributor is what every composite goes with already
+  const withComposite = attributors.find(({ is_modified }) => is_modified);
+  const others = attributors.filter((attributor) => attributor !== withComposite);
   return [
-    ...composites().map(({ name }) => [name, name.replaceAll("_", " ")]),
-    ...ways.map(({ name }) => [`~${name}`, name.replaceAll("_", " ")]),
+    .../** @type {Entry[]} */ (composites().map(({ name }) => [name, words(name)])),
+    .../** @type {Entry[]} */ (others.map((one) => [attributorColumn(one), words(one.name)])),
   ];
 }
 
-/** The columns that are shown: at first some methods, or the classes that are likeliest. */
-export function shown(likeliest) {
+/**
+ * The columns of the address; at first some methods, or the most probable classes. A column that
+ * there is not fails in its place.
+ *
+ * @param {string[]} topLabels
+ */
+export function shownColumns(topLabels) {
   const given = state.get("columns");
-  if (!given)
-    return isByClass()
-      ? likeliest
-      : possible()
-          .slice(0, FIRST_METHODS)
-          .map(([value]) => value);
-  return given.split("|").filter(Boolean).map(read); // what there is not fails in its column
+  if (given) return column.parseColumns(given);
+  if (isByClass()) return topLabels;
+  return possibleColumns()
+    .slice(0, N_METHODS_AT_FIRST)
+    .map(([name]) => name);
 }
 
-// a label may have any sign
-const write = (name) => name.replaceAll("%", "%25").replaceAll("|", "%7C");
-const read = (text) => text.replaceAll("%7C", "|").replaceAll("%25", "%");
+/** @param {string[]} columns */
+export const showColumns = (columns) => state.update({ columns: column.formatColumns(columns) });
 
-export const show = (columns) => state.update({ columns: columns.map(write).join("|") || "|" });
-
-const methodOf = (column) => column.split(";")[0];
-
-/** The parameters of a column, each with its value there. */
-export function parametersOf(column) {
+/**
+ * The parameters of a column, each with its value there.
+ *
+ * @param {string} name - of the column
+ */
+export function columnParameters(name) {
   if (isByClass()) return [];
-  const method = methodOf(column);
-  const found = [
-    ...composites(),
-    ...model().attributors.map((one) => ({ ...one, name: `~${one.name}` })),
-  ].find(({ name }) => name === method);
-  const set = changed(column);
-  return (found?.parameters ?? []).map((parameter) => ({
+  const changed = column.changedParameters(name);
+  return parametersOf(column.methodOf(name)).map((parameter) => ({
     parameter,
-    value: set[parameter.name] ?? parameter.default ?? "",
+    value: changed[parameter.name] ?? String(parameter.default ?? ""),
   }));
 }
 
-const changed = (column) =>
-  Object.fromEntries(
-    column
-      .split(";")
-      .slice(1)
-      .map((pair) => pair.split("=")),
-  );
-
-/** The same column with another value of a parameter; null is its default. */
-export function withParameter(column, name, value) {
-  const { [name]: _, ...others } = changed(column);
-  const set = value === null ? others : { ...others, [name]: value };
-  return [methodOf(column), ...Object.entries(set).map((pair) => pair.join("="))].join(";");
+/**
+ * @param {string} method
+ * @returns {Parameter[]}
+ */
+function parametersOf(method) {
+  /** @type {Method[]} */
+  const attributors = model().attributors.map((one) => ({ ...one, name: attributorColumn(one) }));
+  const entry = [...composites(), ...attributors].find(({ name }) => name === method);
+  return entry?.parameters ?? [];
 }
 
-/** What a column is called: the method, and what differs from its defaults. */
-export function titleOf(column) {
-  if (isByClass()) return column;
-  const set = Object.entries(changed(column)).map((pair) => `, ${pair.join(" ")}`);
-  return `${methodOf(column).replace("~", "")}${set.join("")}`.replaceAll("_", " ");
-}
+/** @param {string} name */
+export const columnTitle = (name) => (isByClass() ? name : column.titleOf(name));
 
-/** The options of a column. */
-export function optionsOf(column, options) {
-  if (isByClass()) return { ...options, target: `label:${column}`, contrast: "" };
-  const common = {
-    model: options.model,
-    target: options.target,
-    contrast: options.contrast,
-    ...changed(column),
-  };
-  const method = methodOf(column);
-  return method.startsWith("~")
-    ? { ...common, attributor: method.slice(1) }
-    : { ...common, composite: method };
+/**
+ * The options of a column, for a request.
+ *
+ * @param {string} name
+ * @param {Options} options - of the page
+ * @returns {Options}
+ */
+export function columnOptions(name, options) {
+  if (isByClass()) return { ...options, target: `label:${name}`, contrast: "" };
+  const { model: modelName, target, contrast } = options;
+  return { model: modelName, target, contrast, ...column.columnOptions(name) };
 }

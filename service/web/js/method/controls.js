@@ -1,132 +1,122 @@
-// The controls of a method, made from what `/models` says there is.
-import { contentOf, send } from "../service/requests.js";
-import { choice, field, find, make, renew, toggle } from "../page/dom.js";
-import { parameterField } from "./parameters.js";
+// The controls of the method and of the colours, made from what `/models` says there is.
+import { find, make, replaceContent } from "../page/dom.js";
+import { makeCheckbox, makeField, makeSelect } from "../page/fields.js";
+import { words } from "../page/numbers.js";
 import * as state from "../page/state.js";
+import {
+  attributor,
+  colormap,
+  composite,
+  composites,
+  isModelKnown,
+  isSmooth,
+  model,
+  modelNames,
+  parameters,
+  requestedName,
+} from "./models.js";
+import { parameterControl } from "./parameters.js";
 
-let models = [];
+/** @import { Changes } from "../page/address.js" */
+/** @import { Entry } from "../page/fields.js" */
 
-/** Ask what there is; gives what an image may have. */
-export async function load() {
-  const found = await contentOf(await send("models"));
-  models = found.models;
-  return found.limits;
-}
-
-/** The model that is asked. */
-export const model = () =>
-  models.find(({ name }) => name === state.get("model")) ?? models.find((one) => one.default);
-
-export const isModelKnown = () => asked("model", model()) === model().name;
-export const attributor = () => named(model().attributors, state.get("attributor", "gradient"));
-export const isSmooth = () => Boolean(state.get("smooth"));
-export const colormap = () => named(model().colormaps, state.get("cmap", "bwr"));
-
-/** The name that a link asks for, whether there is such a thing or not. */
-const asked = (kind, found) => state.get(kind, found.name);
-
-const named = (entries, name) => entries.find((entry) => entry.name === name) ?? entries[0];
-
-/** The composites, those that the model's bundle brings among them. */
-export const composites = () => [
-  ...model().composites,
-  ...Object.keys(model().own_composites).map((name) => ({
-    name,
-    text: "Rules that the model brings",
-    parameters: [],
-  })),
-];
-
-/** The composite, where the attributor goes with one. */
-export function composite() {
-  return attributor().is_modified ? named(composites(), state.get("composite")) : null;
-}
-
-/** Every parameter that the method has. */
-export const parameters = () => [...(composite()?.parameters ?? []), ...attributor().parameters];
-
-/** The options of the method, as a request has them: what is as it is by default is left out. */
-export function methodOptions() {
-  const set = parameters().map(({ name }) => [name, state.get(name)]);
-  return {
-    model: state.get("model"),
-    attributor: state.get("attributor"),
-    composite: composite() ? state.get("composite") : "",
-    ...Object.fromEntries(set),
-  };
-}
-
-/** Draw the controls anew; those of the method only where the view has one. */
-export function draw({ hasMethod, hasColors }) {
-  const entries = (found) => found.map(({ name, text }) => [name, `${name}: ${text}`]);
-  const several = models.length > 1 || !isModelKnown();
-  find("#controls").hidden = !several && !hasColors;
-  renew(
-    find("#controls"),
-    make("h2", {}, hasMethod ? "Method" : hasColors ? "Looks" : "Model"),
-    several
-      ? field(
-          "Model",
-          choice(
-            models.map(({ name }) => [name, name]),
-            asked("model", model()),
-            (name) =>
-              reset({
-                model: name,
-                composite: null,
-                attributor: null,
-                target: null,
-                contrast: null,
-                columns: null,
-              }),
-          ),
-        )
-      : null,
+/**
+ * Draw the controls anew: those of the method and of the colours only where the view has them.
+ *
+ * @param {{ hasMethod: boolean, hasColors: boolean }} view
+ */
+export function drawControls({ hasMethod, hasColors }) {
+  const hasModel = modelNames().length > 1 || !isModelKnown();
+  const controls = find("#controls");
+  controls.hidden = !hasModel && !hasColors;
+  replaceContent(
+    controls,
+    make("h2", {}, titleOf(hasMethod, hasColors)),
+    hasModel ? modelField() : null,
     ...(hasMethod ? methodFields() : []),
-    hasColors
-      ? field(
-          "Colours",
-          choice(entries(model().colormaps), asked("cmap", colormap()), (name) =>
-            state.update({ cmap: name }),
-          ),
-        )
-      : null,
-    hasColors
-      ? toggle("Smooth", isSmooth(), (isOn) => state.update({ smooth: isOn ? 1 : null }))
-      : null,
+    ...(hasColors ? colorFields() : []),
   );
 }
 
+/**
+ * @param {boolean} hasMethod
+ * @param {boolean} hasColors
+ */
+function titleOf(hasMethod, hasColors) {
+  if (hasMethod) return "Method";
+  return hasColors ? "Appearance" : "Model";
+}
+
+/**
+ * The entries of a menu of names.
+ *
+ * @param {{ name: string }[]} things
+ * @returns {Entry[]}
+ */
+const entriesOf = (things) => things.map(({ name }) => [name, words(name)]);
+
+function modelField() {
+  const others = { composite: null, attributor: null, target: null, contrast: null, columns: null };
+  /** @type {Entry[]} */
+  const entries = modelNames().map((name) => [name, name]);
+  const name = requestedName("model", model());
+  const select = makeSelect(entries, name, (chosen) => changeMethod({ ...others, model: chosen }));
+  return makeField("Model", select);
+}
+
 function methodFields() {
-  const entries = (found) => found.map(({ name }) => [name, name.replaceAll("_", " ")]);
-  const [chosen, ways] = [composite(), model().attributors];
-  const [kind, method] = chosen ? ["composite", chosen] : ["attributor", attributor()];
+  const chosen = composite();
+  const [option, method] = chosen ? ["composite", chosen] : ["attributor", attributor()];
+  const isKnown = requestedName(option, method) === method.name;
   return [
-    field(
-      "Attributor",
-      choice(entries(ways), asked("attributor", attributor()), (name) =>
-        reset({ attributor: name === ways[0].name ? null : name, composite: null }),
-      ),
-    ),
-    chosen
-      ? field(
-          "Composite",
-          choice(entries(composites()), asked("composite", chosen), (name) =>
-            reset({ composite: name }),
-          ),
-        )
-      : null,
-    asked(kind, method) === method.name ? make("p", { class: "quiet" }, method.text) : null,
-    ...parameters().map((one) =>
-      parameterField(one, state.get(one.name, one.default ?? ""), (value) =>
-        state.update({ [one.name]: value }),
-      ),
-    ),
+    attributorField(),
+    chosen ? compositeField(chosen) : null,
+    isKnown ? make("p", { class: "quiet" }, method.text) : null,
+    ...parameters().map((parameter) => {
+      const value = state.get(parameter.name, String(parameter.default ?? ""));
+      return parameterControl(parameter, value, (given) => {
+        state.update({ [parameter.name]: given });
+      });
+    }),
   ];
 }
 
-/** Another method has other parameters. */
-function reset(changes) {
+function attributorField() {
+  const { attributors } = model();
+  const name = requestedName("attributor", attributor());
+  const select = makeSelect(entriesOf(attributors), name, (chosen) => {
+    const isDefault = chosen === attributors[0].name;
+    changeMethod({ attributor: isDefault ? null : chosen, composite: null });
+  });
+  return makeField("Attributor", select);
+}
+
+/** @param {{ name: string }} chosen */
+function compositeField(chosen) {
+  const name = requestedName("composite", chosen);
+  const change = (/** @type {string} */ composite) => changeMethod({ composite });
+  return makeField("Composite", makeSelect(entriesOf(composites()), name, change));
+}
+
+function colorFields() {
+  /** @type {Entry[]} */
+  const entries = model().colormaps.map(({ name, text }) => [name, `${name}: ${text}`]);
+  const name = requestedName("cmap", colormap());
+  return [
+    makeField(
+      "Colours",
+      makeSelect(entries, name, (cmap) => state.update({ cmap })),
+    ),
+    makeCheckbox("Smooth", isSmooth(), (isOn) => state.update({ smooth: isOn ? 1 : null })),
+  ];
+}
+
+/**
+ * Change the method: the parameters of the one before go.
+ *
+ * @param {Changes} changes
+ */
+function changeMethod(changes) {
   const own = parameters().map(({ name }) => [name, null]);
   state.update({ ...Object.fromEntries(own), ...changes });
 }

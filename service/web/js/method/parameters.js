@@ -1,41 +1,59 @@
 // Controls of parameters, made from what `/models` says of them.
-import { choice, field, toggle } from "../page/dom.js";
+import { make } from "../page/dom.js";
+import { makeCheckbox, makeField, makeSelect } from "../page/fields.js";
+import { words } from "../page/numbers.js";
 
-/** A control; `set` gets the new value, or null where it is the default. `place` tells equal names apart. */
-export function parameterField(
-  { name, kind, text, minimum, maximum, choices, default: normal },
-  value,
-  set,
-  place = "",
-) {
-  const label = name.replaceAll("_", " ");
-  const change = (given) => set([String(normal), ""].includes(String(given)) ? null : given);
+/** @import { Entry } from "../page/fields.js" */
+/** @import { Parameter } from "../service/types.d.ts" */
+
+/**
+ * The control of a parameter.
+ *
+ * @param {Parameter} parameter
+ * @param {string} value
+ * @param {(value: string | null) => void} onChange - null where it is the default
+ * @param {string} [scope] - tells apart parameters of the same name
+ */
+export function parameterControl(parameter, value, onChange, scope = "") {
+  const { name, kind, text: title, choices } = parameter;
+  const label = words(name);
+  /** @param {string} given */
+  const change = (given) => onChange(isDefault(parameter, given) ? null : given);
   if (kind === "boolean") {
-    const box = toggle(label, String(value) === "true", change, place);
-    box.title = text;
-    return box;
+    const changeBox = (/** @type {boolean} */ isOn) => change(String(isOn));
+    return makeCheckbox(label, value === "true", changeBox, { title, scope });
   }
-  if (kind === "enum")
-    return field(
-      label,
-      choice(
-        choices.map((one) => [one, one]),
-        value,
-        change,
-      ),
-      text,
-      place,
-    );
-  const input = document.createElement("input");
-  Object.assign(input, {
+  if (kind === "enum") {
+    /** @type {Entry[]} */
+    const entries = choices.map((choice) => [choice, choice]);
+    return makeField(label, makeSelect(entries, value, change), { title, scope });
+  }
+  return makeField(label, numberInput(parameter, value, change), { title, scope });
+}
+
+/**
+ * @param {Pick<Parameter, "default">} parameter
+ * @param {string} value - "" is the default too
+ */
+export const isDefault = (parameter, value) => ["", String(parameter.default)].includes(value);
+
+/**
+ * @param {Parameter} parameter
+ * @param {string} value
+ * @param {(value: string) => void} onChange
+ */
+function numberInput({ kind, minimum, maximum }, value, onChange) {
+  const input = make("input", {
     type: "number",
-    min: minimum ?? "",
-    max: maximum ?? "",
+    min: minimum,
+    max: maximum,
     step: kind === "integer" ? 1 : "any",
     value,
     placeholder: "automatic",
   });
   // the browser says what is allowed, before the service has to
-  input.addEventListener("change", () => input.reportValidity() && change(input.value));
-  return field(label, input, text, place);
+  input.addEventListener("change", () => {
+    if (input.reportValidity()) onChange(input.value);
+  });
+  return input;
 }

@@ -1,54 +1,80 @@
-// The question of an explanation: a class, and what it is explained against.
-import { methodOptions, model } from "./controls.js";
-import { choice, field, make } from "../page/dom.js";
+// What is explained: a class, and the class that it is contrasted with.
+import { make } from "../page/dom.js";
+import { makeField, makeSelect } from "../page/fields.js";
 import * as state from "../page/state.js";
+import { labelOf } from "./label.js";
+import { methodOptions, model } from "./models.js";
 
-/** The options of the explanation that the address asks for. */
+/** @import { Entry } from "../page/fields.js" */
+/** @import { Options } from "../service/types.d.ts" */
+
+/**
+ * The options of the explanation that the address asks for.
+ *
+ * @returns {Options}
+ */
 export const explainOptions = () => ({
   ...methodOptions(),
   target: state.get("target"),
   contrast: state.get("contrast"),
 });
 
-/** Ask about a class; the one that is predicted needs no name. Nothing is explained against itself. */
-export const askFor = (label, isPredicted) =>
+/**
+ * Explain a class. The predicted one needs no name, and no class is contrasted with itself.
+ *
+ * @param {string | undefined} label
+ * @param {boolean} isPredicted
+ */
+export const explainClass = (label, isPredicted) =>
   state.update({
     target: isPredicted ? null : `label:${label}`,
-    contrast: named("contrast") === label ? null : state.get("contrast"),
+    contrast: requestedLabel("contrast") === label ? null : state.get("contrast"),
   });
 
-/** The label of a class that the address names: by index, as a label, or marked as one. */
-function named(option) {
-  const text = state.get(option);
-  return (/^\d+$/.test(text) && model().labels[text]) || text.replace(/^label:/, "");
-}
+/**
+ * The label of a class in the address; "" where there is none.
+ *
+ * @param {"target" | "contrast"} option
+ */
+const requestedLabel = (option) => labelOf(state.get(option), model().labels);
 
-/** The controls of it; `predicted` is what the network predicts, where it is known. */
-export function question({ predicted, hasTarget = true } = {}) {
-  const [chosen, contrast] = [named("target"), named("contrast")];
-  const target = chosen || predicted;
-  const entries = (first, labels) => [["", first], ...labels.map((label) => [label, label])];
-  const others = model().labels.filter((label) => label !== target || label === contrast);
+/**
+ * The controls of the class and of its contrast.
+ *
+ * @param {{ predicted?: string, hasTarget?: boolean }} [options] - `predicted`: where it is known
+ */
+export function makeQuestion({ predicted, hasTarget = true } = {}) {
   return make(
     "div",
     { class: "row question" },
-    hasTarget
-      ? field(
-          "Why",
-          choice(entries("what it predicts", model().labels), chosen, (label) =>
-            askFor(label || predicted, !label),
-          ),
-        )
-      : null,
-    field(
-      "… rather than",
-      choice(entries("nothing in particular", others), contrast, (label) =>
-        state.update({ contrast: label && `label:${label}` }),
-      ),
-    ),
+    hasTarget ? targetField(predicted) : null,
+    contrastField(predicted),
   );
 }
 
-/** What a class is explained against. */
-export const contrastText = ({ method: { contrast } }) =>
-  contrast ? ` rather than “${contrast}”` : "";
+/** @param {string} [predicted] */
+function targetField(predicted) {
+  const entries = [entry("", "predicted class"), ...model().labels.map((label) => entry(label))];
+  const select = makeSelect(entries, requestedLabel("target"), (label) =>
+    explainClass(label || predicted, !label),
+  );
+  return makeField("Why", select);
+}
+
+/** @param {string} [predicted] */
+function contrastField(predicted) {
+  const contrast = requestedLabel("contrast");
+  const target = requestedLabel("target") || predicted;
+  const others = model().labels.filter((label) => label !== target || label === contrast);
+  const entries = [entry("", "no other class"), ...others.map((label) => entry(label))];
+  const select = makeSelect(entries, contrast, (label) =>
+    state.update({ contrast: label && `label:${label}` }),
+  );
+  return makeField("… rather than", select);
+}
+
+/**
+ * @param {string} value
+ * @returns {Entry}
+ */
+const entry = (value, text = value) => [value, text];

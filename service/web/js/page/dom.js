@@ -1,91 +1,90 @@
-/** Make an element: `make("p", { class: "quiet" }, "text", child)`. Functions become listeners. */
-export function make(tag, properties = {}, ...children) {
+// Elements: made, found and replaced.
+
+/** @typedef {string | number | boolean | null | undefined | ((event: Event) => void)} Attribute */
+/** @typedef {Node | string | null | undefined} Child */
+
+/**
+ * Make an element: `make("p", { class: "quiet" }, "text", child)`. Functions become listeners;
+ * what is null or undefined, and an attribute that is false, is left out.
+ *
+ * @template {keyof HTMLElementTagNameMap} Tag
+ * @param {Tag} tag
+ * @param {Record<string, Attribute>} [attributes]
+ * @param {...Child} children
+ */
+export function make(tag, attributes = {}, ...children) {
   const element = document.createElement(tag);
-  for (const [name, value] of Object.entries(properties)) {
+  for (const [name, value] of Object.entries(attributes)) {
     if (value === undefined || value === null || value === false) continue;
     if (typeof value === "function") element.addEventListener(name, value);
-    else element.setAttribute(name, value === true ? "" : value);
+    else element.setAttribute(name, value === true ? "" : String(value));
   }
-  element.append(...there(children));
+  element.append(...present(children));
   return element;
 }
 
-/** Those children that are there. */
-export const there = (children) =>
-  children.filter((child) => child !== null && child !== undefined);
+/** @param {Child[]} children */
+const present = (children) => children.filter((child) => child !== null && child !== undefined);
 
-export const find = (selector) => document.querySelector(selector);
-
-/** A labelled control. */
-export function field(label, control, text, place = "") {
-  control.id = idOf(`${place}${label}`);
-  if (text) control.title = text;
-  return make("div", { class: "field" }, make("label", { for: control.id }, label), control);
+/**
+ * The element of a selector, which the page must have.
+ *
+ * @param {string} selector
+ */
+export function find(selector) {
+  const element = document.querySelector(selector);
+  if (!(element instanceof HTMLElement)) throw new Error(`the page has no ${selector}`);
+  return element;
 }
 
-const idOf = (label) => `control-${label.replace(/\W+/g, "-")}`;
-
-/** A `select` of [value, text] pairs; a link may ask for what is not among them: it is shown as such. */
-export function choice(entries, chosen, onChange) {
-  const isKnown = entries.some(([value]) => value === chosen);
-  const all = isKnown ? entries : [[chosen, `${chosen} (not known)`], ...entries];
-  const select = make("select", {
-    change: () => onChange(select.value),
-    "aria-invalid": isKnown ? null : "true",
-  });
-  select.append(
-    ...all.map(([value, text]) => {
-      const option = make("option", { value }, text);
-      option.selected = value === chosen;
-      return option;
-    }),
-  );
-  return select;
+/**
+ * The drawing context of a canvas.
+ *
+ * @param {HTMLCanvasElement} canvas
+ */
+export function contextOf(canvas) {
+  const context = canvas.getContext("2d");
+  if (!context) throw new Error("this browser cannot draw on a canvas");
+  return context;
 }
 
-/** A checkbox with its text. */
-export function toggle(text, isOn, onChange, place = "") {
-  const box = make("input", {
-    type: "checkbox",
-    id: idOf(`${place}${text}`),
-    change: () => onChange(box.checked),
-  });
-  box.checked = isOn;
-  return make("label", { class: "switch" }, box, text);
+/**
+ * Replace the content of an element. The control that has the focus keeps it where there is a new
+ * one like it, else the element around it gets the focus.
+ *
+ * @param {HTMLElement} element
+ * @param {...Child} children
+ */
+export function replaceContent(element, ...children) {
+  const focused = element.contains(document.activeElement) ? keyOf(document.activeElement) : "";
+  element.replaceChildren(...present(children));
+  if (!focused) return;
+  /** @type {NodeListOf<HTMLElement>} */
+  const controls = element.querySelectorAll("button, input, select, [tabindex]");
+  /** @type {HTMLElement | null} */
+  const around = element.closest("[tabindex]");
+  const same = [...controls].find((control) => keyOf(control) === focused);
+  (same ?? around)?.focus({ preventScroll: true });
 }
 
-/** Three significant digits, as people read them. */
-export function short(number) {
-  if (number === 0) return "0";
-  const text =
-    Math.abs(number) < 1e-3 || Math.abs(number) >= 1e5
-      ? number.toExponential(2)
-      : String(Number(number.toPrecision(3)));
-  return text.replaceAll("-", "−");
-}
+/**
+ * What identifies a control before and after it is drawn anew.
+ *
+ * @param {Element | null} element
+ */
+const keyOf = (element) =>
+  element?.id || element?.getAttribute("aria-label") || element?.textContent || "";
 
-export const percent = (share) =>
-  `${(100 * share).toFixed(Math.abs(share) < 0.0995 ? 1 : 0).replace("-", "−")}%`;
+const REVOKE_AFTER_MS = 10_000;
 
-/** Give a file away. */
-export function save(blob, name) {
+/**
+ * Offer a file for download.
+ *
+ * @param {Blob} blob
+ * @param {string} name
+ */
+export function saveFile(blob, name) {
   const address = URL.createObjectURL(blob);
   make("a", { href: address, download: name }).click();
-  setTimeout(() => URL.revokeObjectURL(address), 10_000);
+  setTimeout(() => URL.revokeObjectURL(address), REVOKE_AFTER_MS);
 }
-
-/** A share as a length that styles understand. */
-export const length = (share) => `${100 * share}%`;
-
-/** Put other content into a place; what has the focus keeps it, or hands it to what is around it. */
-export function renew(place, ...children) {
-  const focused = place.contains(document.activeElement) ? keyOf(document.activeElement) : null;
-  place.replaceChildren(...there(children));
-  if (!focused) return;
-  const kept = [...place.querySelectorAll("button, input, select, [tabindex]")].find(
-    (one) => keyOf(one) === focused,
-  );
-  (kept ?? place.closest("[tabindex]"))?.focus({ preventScroll: true });
-}
-
-const keyOf = (element) => element.id || element.getAttribute("aria-label") || element.textContent;

@@ -1,46 +1,54 @@
 // What the page shows, kept in its address: a link reproduces the view.
+import { addressOf, changedNames, parseQuery, withChanges } from "./address.js";
+
+/** @import { Changes, Values } from "./address.js" */
+
+/** @type {((names: string[]) => void)[]} */
 const listeners = [];
-let values = read();
+let values = parseQuery(location.search);
 
-function read() {
-  return Object.fromEntries(new URLSearchParams(location.search));
-}
-
-/** A value of the address, or what it is by default. */
+/**
+ * A value of the address.
+ *
+ * @param {string} name
+ * @param {string} [fallback]
+ */
 export const get = (name, fallback = "") => values[name] ?? fallback;
 
-export const all = () => ({ ...values });
-
-/** Change values; null takes one out. `isSmall` changes leave no entry in the history. */
-export function update(changes, { isSmall = false } = {}) {
-  const next = { ...values };
-  for (const [name, value] of Object.entries(changes)) {
-    if (value === null || value === undefined || value === "") delete next[name];
-    else next[name] = String(value);
-  }
-  const names = replace(next);
+/**
+ * Change values; null takes one out. With `isMinor` the history gets no entry.
+ *
+ * @param {Changes} changes
+ */
+export function update(changes, { isMinor = false } = {}) {
+  const names = replaceValues(withChanges(values, changes));
   if (!names.length) return;
-  const query = new URLSearchParams(next).toString();
-  history[isSmall ? "replaceState" : "pushState"](
-    null,
-    "",
-    query ? `?${query}` : location.pathname,
-  );
-  tell(names);
+  const method = isMinor ? "replaceState" : "pushState";
+  history[method](null, "", addressOf(values, location.pathname));
+  notify(names);
 }
 
-/** Call a function with the names of what has changed. */
+/**
+ * Call a function with the names of the values that changed.
+ *
+ * @param {(names: string[]) => void} listener
+ */
 export const onChange = (listener) => listeners.push(listener);
 
-addEventListener("popstate", () => tell(replace(read())));
+addEventListener("popstate", () => notify(replaceValues(parseQuery(location.search))));
 
-/** Take other values; gives the names of those that differ. */
-function replace(next) {
-  const names = Object.keys({ ...values, ...next }).filter((name) => values[name] !== next[name]);
+/**
+ * Take other values; returns the names of those that changed.
+ *
+ * @param {Values} next
+ */
+function replaceValues(next) {
+  const names = changedNames(values, next);
   values = next;
   return names;
 }
 
-function tell(names) {
+/** @param {string[]} names */
+function notify(names) {
   for (const listener of listeners) listener(names);
 }

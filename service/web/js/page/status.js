@@ -1,91 +1,140 @@
-// What the page says about its own work: waiting, problems, and the question for a key.
+// The page's status line: what it waits for, what failed, and the form for an API key.
 import { find, make } from "./dom.js";
+import { makeButton } from "./fields.js";
+
+/** @typedef {Error & { status?: number }} RequestError */
+/** @typedef {(() => void) | null} Retry */
 
 const SPINNER_AFTER_MS = 150;
-const shown = new Map();
+/** @type {Map<string | symbol, HTMLElement>} */
+const messages = new Map();
 
-/** Show a problem of a kind; one of each kind is there at most, until there is none any more. */
-export const tell = (kind, text, again) => show(kind, problem(text, again));
-
-/** Show what is waited for. */
-export const tellWaiting = (kind, text, style = "waiting") =>
-  show(kind, make("p", { class: style }, make("span", { class: "spinner" }), text));
-
-function show(kind, content) {
+/**
+ * Show a message; it replaces the one of the same kind.
+ *
+ * @param {string | symbol} kind
+ * @param {HTMLElement} message
+ */
+function show(kind, message) {
   clear(kind);
-  shown.set(kind, content);
-  find("#status").append(content);
+  messages.set(kind, message);
+  find("#status").append(message);
 }
 
-const problem = (text, again) =>
+/** @param {string | symbol} kind */
+export function clear(kind) {
+  messages.get(kind)?.remove();
+  messages.delete(kind);
+}
+
+/**
+ * Show an error of the page itself.
+ *
+ * @param {string} kind
+ * @param {string} text
+ */
+export const showProblem = (kind, text) => show(kind, makeProblem(text, null));
+
+/**
+ * Show what is waited for, with a spinner.
+ *
+ * @param {string | symbol} kind
+ * @param {string} text
+ */
+export const showWaiting = (kind, text, style = "waiting") =>
+  show(kind, make("p", { class: style }, make("span", { class: "spinner" }), text));
+
+/**
+ * @param {string} text
+ * @param {Retry} retry
+ */
+const makeProblem = (text, retry) =>
   make(
     "div",
     { class: "problem", role: "alert" },
     make("span", {}, text),
-    again && make("button", { type: "button", click: again }, "Try again"),
+    retry && makeButton("Try again", retry),
   );
 
-/** What has failed, in words; with a way to try it once more, where that may help. */
-export const failed = (error, again) => problem(error.message, isRefused(error) ? null : again);
-
-export function clear(kind) {
-  shown.get(kind)?.remove();
-  shown.delete(kind);
-}
+/**
+ * A request that failed, with a button that repeats it, unless it would be refused again.
+ *
+ * @param {RequestError} error
+ * @param {Retry} retry
+ */
+export const problemOf = (error, retry) =>
+  makeProblem(error.message, isRefused(error) ? null : retry);
 
 /**
- * Run some work: a spinner where it takes long, its problem where it fails; `again` tries it once more.
- * Of each kind of work there is one problem at most: what succeeds clears its own, and no other.
+ * Whether the service refused the request (a 4xx): repeated, it would be refused again.
+ *
+ * @param {RequestError} error
  */
-export async function watched(
+const isRefused = ({ status = 0 }) => status >= 400 && status < 500;
+
+/**
+ * Whether work was cancelled, which is no failure.
+ *
+ * @param {unknown} error
+ */
+export const isCancelled = (error) => error instanceof DOMException && error.name === "AbortError";
+
+/**
+ * Run work under the status line: a spinner where it takes long, its problem where it fails.
+ * There is one problem of each kind at most; work that succeeds clears that of its own kind only.
+ *
+ * @template Result
+ * @param {() => Promise<Result>} work
+ * @param {Retry} retry
+ * @returns {Promise<Result | null>} null where it failed or was cancelled
+ */
+export async function withStatus(
   work,
-  again,
-  { kind = "answer", text = "The network is looking …" } = {},
+  retry,
+  { kind = "answer", text = "Computing the explanation …" } = {},
 ) {
   clear(kind);
-  const busy = Symbol(kind);
-  const timer = setTimeout(() => tellWaiting(busy, text, "busy"), SPINNER_AFTER_MS);
+  const waiting = Symbol(kind);
+  const timer = setTimeout(() => showWaiting(waiting, text, "busy"), SPINNER_AFTER_MS);
   try {
     return await work();
   } catch (error) {
-    if (error.name !== "AbortError") tell(kind, error.message, isRefused(error) ? null : again);
+    if (!isCancelled(error)) show(kind, problemOf(/** @type {RequestError} */ (error), retry));
     return null;
   } finally {
     clearTimeout(timer);
-    clear(busy);
+    clear(waiting);
   }
 }
 
-let asking = null; // all requests that need a key wait for the same one
+/** @type {Promise<string> | null} */
+let keyRequest = null; // all requests that need a key wait for the same form
 
-// asking the same once more would be refused once more
-const isRefused = ({ status }) => status >= 400 && status < 500;
-
-/** Ask for a key, as the service does. */
-export function ask(text) {
-  asking ??= new Promise((resolve) => {
+/**
+ * Ask the visitor for an API key.
+ *
+ * @param {string} text - what the service said
+ */
+export function askForKey(text) {
+  keyRequest ??= new Promise((resolve) => {
     const input = make("input", {
       type: "password",
       autocomplete: "off",
       "aria-label": "API key",
       required: true,
       pattern: "[\\x21-\\x7e]+",
-      title: "Letters, digits and signs of ASCII, without spaces",
+      title: "ASCII letters, digits and signs, without spaces",
     });
-    const form = make(
-      "form",
-      { class: "problem" },
-      make("p", {}, text),
-      make("div", { class: "row" }, input, make("button", {}, "Use this key")),
-    );
+    const row = make("div", { class: "row" }, input, make("button", {}, "Use this key"));
+    const form = make("form", { class: "problem" }, make("p", {}, text), row);
     form.addEventListener("submit", (event) => {
       event.preventDefault();
       form.remove();
-      asking = null;
+      keyRequest = null;
       resolve(input.value);
     });
     find("#status").append(form);
     input.focus();
   });
-  return asking;
+  return keyRequest;
 }

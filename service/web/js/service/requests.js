@@ -1,135 +1,223 @@
-// Requests to the service: patient where it asks for patience, and clear where it refuses.
-import { ask, clear, tellWaiting } from "../page/status.js";
+// Requests to the service, repeated where it is busy; what it refuses is thrown as a Problem.
+import { askForKey, clear, isCancelled, showWaiting } from "../page/status.js";
+import { explanationOf } from "./relevance.js";
+import { isRetried, waitMs } from "./retry.js";
 
-const MAX_TRIES = 30;
-const MAX_WAIT_S = 30;
+/**
+ * @import { ExplainResponse, ModelList, Options, PredictResponse, ProblemDetails }
+ *   from "./types.d.ts"
+ */
+/** @typedef {RequestInit & { headers?: Record<string, string> }} Request */
+/** @typedef {{ blob: Blob }} Sendable */
+
 const BINARY = { "Content-Type": "application/octet-stream" };
-let key = sessionStorage.getItem("api-key");
+const KEY = "api-key"; // in the session's storage
 
-/** Whether a key is needed here. */
-export const hasKey = () => Boolean(key);
+/** The visitor's API key, where one was needed. */
+const apiKey = () => sessionStorage.getItem(KEY);
 
-/** What the service says is wrong; `detail` says what to do. */
+export const hasKey = () => Boolean(apiKey());
+
+/** An error of the service; its message says what to do. */
 export class Problem extends Error {
+  /** @param {ProblemDetails} details */
   constructor({ title, detail, status }) {
     super(detail || title);
-    Object.assign(this, { title, status });
+    this.title = title;
+    this.status = status;
   }
 }
 
-/** Send a request until it has an answer; waits where the service is busy, starting or away. */
-export async function send(path, { signal, ...options } = {}) {
-  for (let n = 1; ; n += 1) {
-    const answer = await once(path, signal, options);
-    if (answer?.ok) {
+/**
+ * Send a request until the service accepts or refuses it.
+ *
+ * @param {string} path
+ * @param {Request} [request]
+ * @returns {Promise<Response>}
+ * @throws {Problem} what the service refused, or that it cannot be reached
+ */
+export async function send(path, request = {}) {
+  for (let nTries = 1; ; nTries += 1) {
+    const response = await trySend(path, request);
+    if (response?.ok) {
       clear("waiting");
-      return answer;
+      return response;
     }
-    const problem = answer ? await problemOf(answer) : null;
-    if (problem?.status === 401) {
-      key = await ask(problem.message);
-      sessionStorage.setItem("api-key", key);
-    } else if (n >= MAX_TRIES || (problem && ![429, 503].includes(problem.status))) {
-      clear("waiting");
-      throw problem ?? new Problem({ title: "The service cannot be reached; is it running?" });
-    } else {
-      await wait(waitMs(answer, n), problem, signal);
-    }
+    const problem = response ? await problemIn(response) : null;
+    if (problem?.status === 401) sessionStorage.setItem(KEY, await askForKey(problem.message));
+    else await waitForRetry(problem, response, nTries, request.signal);
   }
 }
 
-async function once(path, signal, options) {
-  const headers = { ...options.headers, ...(key && { "X-API-Key": key }) };
+/**
+ * Wait until a request that failed may be sent again.
+ *
+ * @param {Problem | null} problem - null where there is no connection
+ * @param {Response | null} response
+ * @param {number} nTries
+ * @param {AbortSignal | null} [signal]
+ * @throws {Problem} where it is not sent again
+ */
+async function waitForRetry(problem, response, nTries, signal) {
+  if (isRetried(problem?.status, nTries)) {
+    const ms = waitMs(response?.headers.get("Retry-After"), nTries);
+    await wait(ms, problem?.message ?? "The connection failed", signal);
+  } else {
+    clear("waiting");
+    throw problem ?? new Problem({ title: "The service cannot be reached; is it running?" });
+  }
+}
+
+/**
+ * Send a request once; null where there is no connection.
+ *
+ * @param {string} path
+ * @param {Request} request
+ */
+async function trySend(path, request) {
+  const key = apiKey();
+  const headers = { ...request.headers, ...(key && { "X-API-Key": key }) };
   try {
-    return await fetch(path, { ...options, headers, signal });
+    return await fetch(path, { ...request, headers });
   } catch (error) {
-    if (error.name === "AbortError") throw error;
-    return null; // no connection
+    if (isCancelled(error)) throw error;
+    return null;
   }
 }
 
-function waitMs(answer, n) {
-  const asked = Number(answer?.headers.get("Retry-After"));
-  return 1000 * Math.min(asked || 0.25 * 2 ** Math.min(n, 4), MAX_WAIT_S);
-}
-
-/** The content of an answer, as `json` or `blob`. */
-export async function contentOf(answer, kind = "json") {
+/** @param {Response} response */
+async function problemIn(response) {
+  const { status } = response;
   try {
-    return await answer[kind]();
+    return new Problem({ ...(await response.json()), status });
   } catch (error) {
-    if (error.name === "AbortError") throw error;
-    throw new Problem({ title: "The answer broke off on its way here: the connection may be bad" });
+    if (isCancelled(error)) throw error;
+    return new Problem({ title: `The response cannot be read (status ${status})`, status });
   }
 }
 
-/** A file of the service. */
-export const fetchFile = async (path) => contentOf(await send(path), "blob");
-
-async function problemOf(answer) {
-  try {
-    return new Problem(await answer.json());
-  } catch (error) {
-    if (error.name === "AbortError") throw error;
-    return new Problem({
-      title: `The answer cannot be read (status ${answer.status})`,
-      status: answer.status,
-    });
-  }
-}
-
-function wait(ms, problem, signal) {
+/**
+ * Wait before the next try; the status line says why.
+ *
+ * @param {number} ms
+ * @param {string} reason
+ * @param {AbortSignal | null} [signal]
+ * @returns {Promise<void>}
+ */
+function wait(ms, reason, signal) {
   signal?.throwIfAborted();
-  const reason = problem ? problem.message : "The connection is broken";
-  tellWaiting("waiting", `${reason}. Trying again in ${Math.ceil(ms / 1000)} s …`);
+  showWaiting("waiting", `${reason}. Trying again in ${Math.ceil(ms / 1000)} s …`);
   return new Promise((resolve, reject) => {
     const timer = setTimeout(resolve, ms);
-    signal?.addEventListener(
-      "abort",
-      () => {
-        clearTimeout(timer);
-        clear("waiting");
-        reject(new DOMException("given up", "AbortError"));
-      },
-      { once: true },
-    );
+    const cancel = () => {
+      clearTimeout(timer);
+      clear("waiting");
+      reject(new DOMException("cancelled", "AbortError"));
+    };
+    signal?.addEventListener("abort", cancel, { once: true });
   });
 }
 
-/** The query of an explanation. */
-export const query = (options) =>
-  new URLSearchParams(
-    Object.entries(options).filter(([, value]) => value !== undefined && value !== ""),
-  );
+/**
+ * Read the body of a response.
+ *
+ * @template Body
+ * @param {() => Promise<Body>} read
+ */
+async function readBody(read) {
+  try {
+    return await read();
+  } catch (error) {
+    if (isCancelled(error)) throw error;
+    throw new Problem({ title: "The response was cut off: the connection may be unstable" });
+  }
+}
 
-/** Ask for an explanation; gives the answer itself. */
-export function explain(image, options, { accept = "application/json", signal } = {}) {
-  return send(`explain?${query(options)}`, {
+/**
+ * A file of the service.
+ *
+ * @param {string} path
+ */
+export async function fetchFile(path) {
+  const response = await send(path);
+  return readBody(() => response.blob());
+}
+
+/** @returns {Promise<ModelList>} */
+export async function fetchModels() {
+  const response = await send("models");
+  return readBody(() => response.json());
+}
+
+/**
+ * Fail, in the service's words, where it has no model of this name.
+ *
+ * @param {string} name
+ * @param {AbortSignal} signal
+ */
+export const checkModel = (name, signal) => send(`models/${encodeURIComponent(name)}`, { signal });
+
+/**
+ * The query of a request.
+ *
+ * @param {Options} options
+ */
+export function queryOf(options) {
+  const given = Object.entries(options).filter(([, value]) => value !== undefined && value !== "");
+  return new URLSearchParams(given.map(([name, value]) => [name, String(value)]));
+}
+
+/**
+ * @param {Sendable} image
+ * @param {Options} options
+ * @param {{ accept?: string, signal?: AbortSignal }} [request]
+ */
+const explain = (image, options, { accept = "application/json", signal } = {}) =>
+  send(`explain?${queryOf(options)}`, {
     method: "POST",
     body: image.blob,
     headers: { ...BINARY, Accept: accept },
     signal,
   });
+
+/**
+ * An explanation as a file.
+ *
+ * @param {Sendable} image
+ * @param {Options} options
+ * @param {string} accept - the media type
+ */
+export async function fetchExplanationFile(image, options, accept) {
+  const response = await explain(image, options, { accept });
+  return readBody(() => response.blob());
 }
 
-/** Ask for relevance: the fields of the answer, its numbers as floats, and the time it took. */
-export async function relevanceOf(image, options, signal) {
-  const answer = await explain(image, { ...options, output: "relevance" }, { signal });
-  const fields = await contentOf(answer);
-  const [, computeMs = null] =
-    /compute;dur=([\d.]+)/.exec(answer.headers.get("Server-Timing") ?? "") ?? [];
-  return { ...fields, ...floats(fields.relevance), computeMs: computeMs && Number(computeMs) }; // null: from the cache
+/**
+ * An explanation with its relevance.
+ *
+ * @param {Sendable} image
+ * @param {Options} options
+ * @param {AbortSignal} signal
+ */
+export async function fetchExplanation(image, options, signal) {
+  const response = await explain(image, { ...options, output: "relevance" }, { signal });
+  /** @type {ExplainResponse} */
+  const body = await readBody(() => response.json());
+  return explanationOf(body, response.headers.get("Server-Timing"));
 }
 
-/** Ask for the `n` classes that a model finds likeliest. */
-export async function likeliestLabels(image, model, n, signal) {
-  const path = `predict?${query({ model, top_k: n })}`;
-  const answer = await send(path, { method: "POST", body: image.blob, headers: BINARY, signal });
-  return (await contentOf(answer)).predictions.map(({ label }) => label);
-}
-
-function floats({ data, shape }) {
-  const bytes = Uint8Array.from(atob(data), (character) => character.charCodeAt(0));
-  const [width, height] = [shape.at(-1), shape.at(-2) ?? 1];
-  return { values: new Float32Array(bytes.buffer), width, height };
+/**
+ * The labels of the `n` most probable classes, the most probable one first.
+ *
+ * @param {Sendable} image
+ * @param {string} model - "" for the default one
+ * @param {number} n
+ * @param {AbortSignal} [signal]
+ */
+export async function fetchTopLabels(image, model, n, signal) {
+  const path = `predict?${queryOf({ model, top_k: n })}`;
+  const response = await send(path, { method: "POST", body: image.blob, headers: BINARY, signal });
+  /** @type {PredictResponse} */
+  const { predictions } = await readBody(() => response.json());
+  return predictions.map(({ label }) => label);
 }

@@ -1,105 +1,161 @@
-// Charts of a model: the curves of its training, and what it takes for what.
-import { make, percent, short } from "../page/dom.js";
+// Charts of a model: the curves of its training, and its confusion matrix.
+import { make } from "../page/dom.js";
+import { formatNumber, formatPercent } from "../page/numbers.js";
 
-const [WIDTH, HEIGHT, LEFT, BOTTOM, TOP] = [480, 220, 44, 28, 10];
+/** @import { Epoch } from "../service/types.d.ts" */
+/** @typedef {Exclude<keyof Epoch, "epoch">} Measure */
+/** @typedef {{ x: (epoch: number) => number, y: (value: number) => number }} Axes */
+
+const [WIDTH, HEIGHT] = [480, 220];
+const [LEFT, RIGHT, TOP, BOTTOM] = [44, 472, 10, 192]; // edges of the plot
+/** @type {{ measure: Measure, text: string, style: string }[]} */
 const LINES = [
-  { field: "training_loss", text: "training loss", style: "training" },
-  { field: "validation_loss", text: "validation loss", style: "validation" },
-  { field: "validation_accuracy", text: "validation accuracy", style: "accuracy" },
+  { measure: "training_loss", text: "training loss", style: "training" },
+  { measure: "validation_loss", text: "validation loss", style: "validation" },
+  { measure: "validation_accuracy", text: "validation accuracy", style: "accuracy" },
 ];
+const MAX_SHADE = 33; // per cent: text on it has to stay readable
 
-/** Curves over the epochs: losses and accuracy, all from 0. */
-export function curves(history) {
-  const most = Math.max(1, ...history.flatMap((one) => [one.training_loss, one.validation_loss]));
-  const [first, last] = [history[0], history.at(-1)];
-  const x = (epoch) =>
-    LEFT + ((WIDTH - LEFT - 8) * (epoch - first.epoch)) / Math.max(1, last.epoch - first.epoch);
-  const y = (value) => HEIGHT - BOTTOM - ((HEIGHT - BOTTOM - TOP) * value) / most;
-  const ticks = [0, most / 2, most];
-  return make(
-    "figure",
-    { id: "curves" },
-    svg(
-      "svg",
-      {
-        viewBox: `0 0 ${WIDTH} ${HEIGHT}`,
-        role: "img",
-        "aria-label": `Curves of ${history.length} epochs`,
-      },
-      ...ticks.map((tick) => svg("path", { class: "grid", d: `M${LEFT} ${y(tick)}H${WIDTH - 8}` })),
-      ...ticks.map((tick) =>
-        svg("text", { x: LEFT - 6, y: y(tick) + 4, "text-anchor": "end" }, short(tick)),
-      ),
-      svg("text", { x: LEFT, y: HEIGHT - 8 }, `epoch ${first.epoch}`),
-      svg("text", { x: WIDTH - 8, y: HEIGHT - 8, "text-anchor": "end" }, `${last.epoch}`),
-      ...LINES.map(({ field, style }) =>
-        svg("path", {
-          class: `line ${style}`,
-          d: `M${history.map((one) => `${x(one.epoch).toFixed(1)} ${y(one[field]).toFixed(1)}`).join("L")}`,
-        }),
-      ),
-    ),
-    make(
-      "figcaption",
-      {},
-      ...LINES.map(({ field, text, style }) =>
-        make(
-          "span",
-          { class: `key ${style}` },
-          `${text} ${field === "validation_accuracy" ? percent(last[field]) : short(last[field])}`,
-        ),
-      ),
+/**
+ * Losses and accuracy over the epochs, all from 0.
+ *
+ * @param {Epoch[]} history
+ */
+export function trainingCurves(history) {
+  const top = topOf(history);
+  const axes = axesOf(history, top);
+  const figure = svg(
+    "svg",
+    {
+      viewBox: `0 0 ${WIDTH} ${HEIGHT}`,
+      role: "img",
+      "aria-label": `Curves of ${history.length} epochs`,
+    },
+    ...[0, top / 2, top].flatMap((value) => gridLine(value, axes.y(value))),
+    ...epochTexts(history),
+    ...LINES.map(({ measure, style }) =>
+      svg("path", { class: `line ${style}`, d: linePath(history, measure, axes) }),
     ),
   );
+  return make("figure", { id: "curves" }, figure, caption(history[history.length - 1]));
 }
 
-function svg(tag, properties, ...children) {
+/**
+ * The value at the top of the plot: 1 for an accuracy, more where a loss is larger.
+ *
+ * @param {Epoch[]} history
+ */
+export const topOf = (history) =>
+  Math.max(1, ...history.flatMap((epoch) => [epoch.training_loss, epoch.validation_loss]));
+
+/**
+ * @param {Epoch[]} history
+ * @param {number} top
+ * @returns {Axes}
+ */
+export function axesOf(history, top) {
+  const [first, last] = [history[0].epoch, history[history.length - 1].epoch];
+  return {
+    x: (epoch) => LEFT + ((RIGHT - LEFT) * (epoch - first)) / Math.max(1, last - first),
+    y: (value) => BOTTOM - ((BOTTOM - TOP) * value) / top,
+  };
+}
+
+/**
+ * The path of an SVG line.
+ *
+ * @param {Epoch[]} history
+ * @param {Measure} measure
+ * @param {Axes} axes
+ */
+export function linePath(history, measure, { x, y }) {
+  const points = history.map((entry) => [x(entry.epoch), y(entry[measure])]);
+  return `M${points.map((point) => point.map((place) => place.toFixed(1)).join(" ")).join("L")}`;
+}
+
+/**
+ * @param {number} value
+ * @param {number} y
+ */
+const gridLine = (value, y) => [
+  svg("path", { class: "grid", d: `M${LEFT} ${y}H${RIGHT}` }),
+  svg("text", { x: LEFT - 6, y: y + 4, "text-anchor": "end" }, formatNumber(value)),
+];
+
+/** @param {Epoch[]} history */
+function epochTexts(history) {
+  const [first, last] = [history[0].epoch, history[history.length - 1].epoch];
+  const y = HEIGHT - 8;
+  return [
+    svg("text", { x: LEFT, y }, `epoch ${first}`),
+    svg("text", { x: RIGHT, y, "text-anchor": "end" }, String(last)),
+  ];
+}
+
+/** @param {Epoch} last */
+function caption(last) {
+  const keys = LINES.map(({ measure, text, style }) => {
+    const format = measure === "validation_accuracy" ? formatPercent : formatNumber;
+    return make("span", { class: `key ${style}` }, `${text} ${format(last[measure])}`);
+  });
+  return make("figcaption", {}, ...keys);
+}
+
+/**
+ * @param {string} tag
+ * @param {Record<string, string | number>} attributes
+ * @param {...(Node | string)} children
+ */
+function svg(tag, attributes, ...children) {
   const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
-  for (const [name, value] of Object.entries(properties)) element.setAttribute(name, value);
+  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, String(value));
   element.append(...children);
   return element;
 }
 
-/** The confusion matrix: a row for each true class, shaded by its share. */
-export function confusion(labels, counts) {
-  const heads = labels.map((label) => make("th", { scope: "col" }, make("span", {}, label)));
-  return make(
-    "div",
-    { class: "wide", tabindex: 0, role: "region", "aria-label": "Confusion matrix" },
-    make(
-      "table",
-      { class: "confusion", id: "confusion" },
-      make("thead", {}, make("tr", {}, make("td"), ...heads)),
-      make(
-        "tbody",
-        {},
-        ...counts.map((row, i) =>
-          make(
-            "tr",
-            {},
-            make("th", { scope: "row" }, labels[i]),
-            ...row.map((n, j) => cell(n, row, labels[i], labels[j])),
-          ),
-        ),
-      ),
-    ),
+/**
+ * A row for each true class, shaded by its share.
+ *
+ * @param {string[]} labels
+ * @param {number[][]} counts - of images, by true and by predicted class
+ */
+export function confusionMatrix(labels, counts) {
+  const head = labels.map((label) => make("th", { scope: "col" }, make("span", {}, label)));
+  const rows = counts.map((row, i) => confusionRow(row, labels[i], labels));
+  const table = make(
+    "table",
+    { class: "confusion", id: "confusion" },
+    make("thead", {}, make("tr", {}, make("td"), ...head)),
+    make("tbody", {}, ...rows),
   );
+  const attributes = { tabindex: 0, role: "region", "aria-label": "Confusion matrix" };
+  return make("div", { class: "wide", ...attributes }, table);
 }
 
-function cell(n, row, truth, found) {
-  const share =
-    n /
-    Math.max(
-      1,
-      row.reduce((sum, one) => sum + one, 0),
-    );
-  const place = make(
-    "td",
-    { title: `${truth} taken for ${found}: ${percent(share)}` },
-    n ? String(n) : "·",
+/**
+ * @param {number[]} row
+ * @param {string} truth
+ * @param {string[]} labels
+ */
+function confusionRow(row, truth, labels) {
+  const n = row.reduce((sum, count) => sum + count, 0);
+  const cells = row.map((count, i) =>
+    confusionCell(count, count / Math.max(1, n), truth, labels[i]),
   );
-  // no more than a third: text on it has to stay readable
-  if (n)
-    place.style.background = `color-mix(in srgb, var(--${truth === found ? "against" : "for"}) ${Math.round(33 * Math.sqrt(share))}%, transparent)`;
-  return place;
+  return make("tr", {}, make("th", { scope: "row" }, truth), ...cells);
+}
+
+/**
+ * @param {number} count
+ * @param {number} share - of the images of the true class
+ * @param {string} truth
+ * @param {string} predicted
+ */
+function confusionCell(count, share, truth, predicted) {
+  const title = `${truth} taken for ${predicted}: ${formatPercent(share)}`;
+  const cell = make("td", { title }, count ? String(count) : "·");
+  const color = truth === predicted ? "against" : "for";
+  const shade = Math.round(MAX_SHADE * Math.sqrt(share));
+  if (count) cell.style.background = `color-mix(in srgb, var(--${color}) ${shade}%, transparent)`;
+  return cell;
 }

@@ -1,217 +1,209 @@
-// The view of several explanations of one image, on one scale.
-import { answerTo, likeliest, several } from "../service/answers.js";
+// The view of several explanations of one image, on one colour scale.
 import { tableOf } from "../map/colors.js";
-import * as columns from "../method/columns.js";
-import { colormap, isSmooth, model } from "../method/controls.js";
-import { choice, find, make, percent, renew, short, toggle } from "../page/dom.js";
-import { image } from "../page/image.js";
-import { boundOf, makeMap, makeScale } from "../map/map.js";
-import { parameterField } from "../method/parameters.js";
-import { contrastText, explainOptions, question } from "../method/question.js";
+import { boundOf } from "../map/pixels.js";
+import { makeScale } from "../map/scale.js";
+import {
+  columnOptions,
+  isByClass,
+  possibleColumns,
+  showColumns,
+  shownColumns,
+} from "../method/columns.js";
+import { contrastText } from "../method/label.js";
+import { colormap, model } from "../method/models.js";
+import { explainOptions, makeQuestion } from "../method/question.js";
+import { find, make, replaceContent } from "../page/dom.js";
+import { makeButton, makeCheckbox, makeSelect } from "../page/fields.js";
+import { currentImage, requireImage } from "../page/image.js";
 import * as state from "../page/state.js";
-import { failed, watched } from "../page/status.js";
+import { isCancelled, problemOf, withStatus } from "../page/status.js";
+import { forEachConcurrently, getExplanation, getTopLabels } from "../service/answers.js";
+import { makeColumn } from "./column.js";
 
-const FIRST_CLASSES = 3;
-const MAX_AT_ONCE = 30; // columns that one click adds
-const LIKELIEST = 10; // instead, where there are more classes
-const WEAK = 0.1; // of the common scale: with less a map is nearly blank
-const opened = new Set(); // the places of columns whose parameters are shown
+/** @import { Color } from "../map/colors.js" */
+/** @import { Entry } from "../page/fields.js" */
+/** @import { RequestError } from "../page/status.js" */
+/** @import { Explanation } from "../service/types.d.ts" */
+/** @import { ColumnContent, Failure } from "./column.js" */
 
-/** Show the columns, each as its answer comes. */
+/**
+ * What is drawn.
+ *
+ * @typedef {object} Comparison
+ * @property {string[]} names - of the columns
+ * @property {ColumnContent[]} contents - of the columns; null while it is loaded
+ * @property {Color[]} table
+ * @property {string} predicted - the label of the predicted class
+ */
+
+const N_CLASSES_AT_FIRST = 3;
+const MAX_ADDED = 30; // columns by one click
+const N_TOP = 10; // columns by one click where there are more classes
+const WEAK = 0.1; // of the common bound: below it a map is nearly blank
+
+/**
+ * Show the columns, each as its explanation arrives.
+ *
+ * @param {AbortSignal} signal
+ */
 export async function show(signal) {
-  const [asked, table] = [image(), await tableOf(colormap())];
-  const predicted = await likeliest(
-    asked,
-    state.get("model"),
-    Math.min(FIRST_CLASSES, model().labels.length),
-    signal,
-  );
+  const image = requireImage();
+  const table = await tableOf(colormap());
+  const nClasses = Math.min(N_CLASSES_AT_FIRST, model().labels.length);
+  const topLabels = await getTopLabels(image, state.get("model"), nClasses, signal);
   if (signal.aborted) return;
-  const names = columns.shown(predicted);
-  const answers = names.map(() => null);
-  const redraw = () => signal.aborted || draw(names, answers, table, predicted[0]);
+  const names = shownColumns(topLabels);
+  /** @type {ColumnContent[]} */
+  const contents = names.map(() => null);
+  const [predicted] = topLabels;
+  const redraw = () => {
+    if (!signal.aborted) draw({ names, contents, table, predicted });
+  };
   redraw();
   // all methods explain the class that the network predicts, unless another one is asked for
-  const target = state.get("target") || `label:${predicted[0]}`;
+  const target = state.get("target") || `label:${predicted}`;
+  /** @type {(name: string, i: number) => Promise<void>} */
   const load = async (name, i) => {
-    const again = () => {
-      answers[i] = null;
-      redraw();
-      load(name, i);
-    };
-    answers[i] = await answerOf(asked, name, target, signal).catch(failure(again));
+    const options = columnOptions(name, { ...explainOptions(), target });
+    try {
+      contents[i] = await getExplanation(image, options, signal);
+    } catch (error) {
+      if (isCancelled(error)) throw error;
+      const retry = () => {
+        contents[i] = null;
+        redraw();
+        load(name, i);
+      };
+      contents[i] = { error: /** @type {RequestError} */ (error), retry };
+    }
     redraw();
   };
-  await several(names, load);
+  await forEachConcurrently(names, load);
 }
 
-const answerOf = (asked, column, target, signal) =>
-  answerTo(asked, columns.optionsOf(column, { ...explainOptions(), target }), signal);
+/**
+ * @param {ColumnContent} content
+ * @returns {content is Failure}
+ */
+const isFailure = (content) => content !== null && "error" in content;
 
-/** What is wrong with a column stands in it: the others do not suffer from it. */
-const failure = (again) => (error) => {
-  if (error.name === "AbortError") throw error;
-  return { error, again };
-};
+/**
+ * @param {ColumnContent} content
+ * @returns {content is Explanation}
+ */
+const isExplanation = (content) => content !== null && !("error" in content);
 
-/** What is wrong with every column in the same way: it is in the question, and said once. */
-function commonFailure(answers) {
-  const messages = new Set(answers.map((answer) => answer?.error?.message));
-  return answers.length > 1 && messages.size === 1 ? answers[0]?.error : null;
+/**
+ * Every column's failure, where all fail for the same reason: the request is wrong, which is said
+ * once.
+ *
+ * @param {ColumnContent[]} contents
+ * @returns {Failure[]} empty where it is not so
+ */
+function commonFailure(contents) {
+  const failures = contents.filter(isFailure);
+  const messages = new Set(failures.map(({ error }) => error.message));
+  const isCommon = failures.length === contents.length && messages.size === 1;
+  return isCommon && contents.length > 1 ? failures : [];
 }
 
-function draw(names, answers, table, predicted) {
-  const wrong = commonFailure(answers);
-  const isOwn = Boolean(state.get("own_scale"));
-  const there = answers.filter((answer) => answer && !answer.error);
-  const common = Math.max(...there.map(boundOf), 0);
-  const weak = isOwn ? 0 : there.filter((answer) => boundOf(answer) < WEAK * common).length;
-  renew(
+/** @param {Comparison} comparison */
+function draw({ names, contents, table, predicted }) {
+  const failures = commonFailure(contents);
+  const explanations = contents.filter(isExplanation);
+  const hasOwnScales = Boolean(state.get("own_scale"));
+  const common = Math.max(0, ...explanations.map(boundOf));
+  const bound = hasOwnScales ? null : common;
+  const columns = names.map((_, i) =>
+    makeColumn({ names, i, content: failures.length ? "hidden" : contents[i], table, bound }),
+  );
+  replaceContent(
     find("#view"),
     make(
       "div",
       { class: "card" },
-      make("h2", {}, heading(there)),
-      columns.isByClass() ? null : question({ predicted }),
-      chooser(names),
-      wrong ? failed(wrong, () => answers.forEach(({ again }) => again())) : null,
-      isOwn || !there.length ? null : makeScale(table, common),
-      weak
-        ? make(
-            "p",
-            { class: "quiet", id: "weak" },
-            `${weak} of ${there.length} are too weak to be seen on this scale.`,
-          )
-        : null,
-      make(
-        "div",
-        { class: "columns", id: "columns" },
-        ...names.map((_, i) =>
-          column(names, i, wrong ? { wrong } : answers[i], table, isOwn ? null : common),
-        ),
-      ),
+      make("h2", {}, titleOf(explanations)),
+      isByClass() ? null : makeQuestion({ predicted }),
+      columnChooser(names, hasOwnScales),
+      failures.length ? problemOf(failures[0].error, () => retryAll(failures)) : null,
+      hasOwnScales || !explanations.length ? null : makeScale(table, common),
+      hasOwnScales ? null : weakNote(explanations, common),
+      make("div", { class: "columns", id: "columns" }, ...columns),
     ),
   );
 }
 
-function heading([first]) {
-  if (columns.isByClass()) return "One image, several classes";
-  return `One image, several methods${first ? `: “${first.target.label}”${contrastText(first)}` : ""}`;
+/** @param {Failure[]} failures */
+function retryAll(failures) {
+  for (const { retry } of failures) retry();
 }
 
-function chooser(names) {
-  const every = columns.possible();
-  const others = every.filter(([value]) => !names.includes(value));
-  const add = choice([["", "Add …"], ...others], "", (name) => columns.show([...names, name]));
-  add.setAttribute("aria-label", "Add a column");
-  const by = choice(
-    [
-      ["", "methods"],
-      ["classes", "classes"],
-    ],
-    state.get("by"),
-    (value) => state.update({ by: value, columns: null }),
-  );
-  by.setAttribute("aria-label", "Compare");
+/** @param {Explanation[]} explanations */
+function titleOf([first]) {
+  if (isByClass()) return "One image, several classes";
+  const explained = first ? `: “${first.target.label}”${contrastText(first)}` : "";
+  return `One image, several methods${explained}`;
+}
+
+/**
+ * @param {Explanation[]} explanations
+ * @param {number} common - their bound
+ */
+function weakNote(explanations, common) {
+  const nWeak = explanations.filter((one) => boundOf(one) < WEAK * common).length;
+  if (!nWeak) return null;
+  const text = `${nWeak} of ${explanations.length} are too weak to be seen on this scale.`;
+  return make("p", { class: "quiet", id: "weak" }, text);
+}
+
+/**
+ * The controls that choose the columns.
+ *
+ * @param {string[]} names
+ * @param {boolean} hasOwnScales
+ */
+function columnChooser(names, hasOwnScales) {
   return make(
     "div",
     { class: "row" },
     "Compare",
-    by,
-    others.length ? add : null,
-    every.length <= MAX_AT_ONCE
-      ? make(
-          "button",
-          { type: "button", click: () => columns.show(every.map(([value]) => value)) },
-          "All",
-        )
-      : null,
-    every.length > MAX_AT_ONCE && columns.isByClass()
-      ? make("button", { type: "button", click: showLikeliest }, `The ${LIKELIEST} likeliest`)
-      : null,
-    toggle("Each on a scale of its own", Boolean(state.get("own_scale")), (isOn) =>
+    subjectSelect(),
+    ...addControls(names),
+    makeCheckbox("Each on its own scale", hasOwnScales, (isOn) =>
       state.update({ own_scale: isOn ? 1 : null }),
     ),
   );
 }
 
-async function showLikeliest() {
-  const asked = image();
-  const labels = await watched(
-    () => likeliest(asked, state.get("model"), LIKELIEST),
-    showLikeliest,
-  );
-  if (labels && asked === image()) columns.show(labels);
+function subjectSelect() {
+  /** @type {Entry[]} */
+  const subjects = [
+    ["", "methods"],
+    ["classes", "classes"],
+  ];
+  const select = makeSelect(subjects, state.get("by"), (by) => state.update({ by, columns: null }));
+  select.setAttribute("aria-label", "Compare");
+  return select;
 }
 
-function column(names, i, answer, table, common) {
-  const name = columns.titleOf(names[i]);
-  const without = names.filter((_, j) => j !== i);
-  return make(
-    "article",
-    { class: "column" },
-    make(
-      "div",
-      { class: "head" },
-      make("h3", {}, name),
-      make(
-        "button",
-        { type: "button", "aria-label": `Remove ${name}`, click: () => remove(without) },
-        "×",
-      ),
-    ),
-    ...content(name, answer, table, common),
-    settings(names, i),
-  );
-}
-
-function content(name, answer, table, common) {
-  if (!answer) return [make("div", { class: "map", "aria-busy": "true" })];
-  if (answer.wrong) return [];
-  if (answer.error) return [failed(answer.error, answer.again)];
-  const readout = make("p", { class: "readout quiet" });
-  const view = {
-    table,
-    bound: common ?? boundOf(answer),
-    opacity: 1,
-    isAlone: true,
-    isSmooth: isSmooth(),
-  };
+/** @param {string[]} names */
+function addControls(names) {
+  const possible = possibleColumns();
+  const others = possible.filter(([name]) => !names.includes(name));
+  const add = makeSelect([["", "Add …"], ...others], "", (name) => showColumns([...names, name]));
+  add.setAttribute("aria-label", "Add a column");
+  const showAll = () => showColumns(possible.map(([name]) => name));
+  const hasFew = possible.length <= MAX_ADDED;
   return [
-    makeMap({ found: answer, view, label: `Relevance by ${name}`, readout }),
-    common === null ? makeScale(table, boundOf(answer)) : null,
-    make(
-      "p",
-      { class: "quiet" },
-      `${took(answer)} · ${conserved(answer)} · largest ${short(boundOf(answer))}`,
-    ),
-    readout,
+    others.length ? add : null,
+    hasFew ? makeButton("All", showAll) : null,
+    !hasFew && isByClass() ? makeButton(`The ${N_TOP} most probable`, showTop) : null,
   ];
 }
 
-/** The parameters of a column, which may differ from those of its neighbours. */
-function settings(names, i) {
-  const found = columns.parametersOf(names[i]);
-  if (!found.length) return null;
-  const change = (name) => (value) =>
-    columns.show(names.with(i, columns.withParameter(names[i], name, value)));
-  const box = make(
-    "details",
-    { open: opened.has(i) },
-    make("summary", {}, "Parameters"),
-    ...found.map(({ parameter, value }) =>
-      parameterField(parameter, value, change(parameter.name), `${i}-`),
-    ),
-  );
-  box.addEventListener("toggle", () => (box.open ? opened.add(i) : opened.delete(i)));
-  return box;
+async function showTop() {
+  const image = requireImage();
+  const request = () => getTopLabels(image, state.get("model"), N_TOP);
+  const labels = await withStatus(request, showTop);
+  if (labels && image === currentImage()) showColumns(labels);
 }
-
-function remove(left) {
-  opened.clear(); // places have moved
-  columns.show(left);
-}
-
-const took = ({ computeMs }) => (computeMs === null ? "from the cache" : `${short(computeMs)} ms`);
-const conserved = ({ conservation: { ratio } }) =>
-  ratio === null ? "not conserving" : `${percent(ratio)} conserved`;

@@ -1,152 +1,193 @@
 // The view of one explanation.
-import { relevanceOf } from "../service/requests.js";
 import { tableOf } from "../map/colors.js";
-import { colormap, isSmooth, model } from "../method/controls.js";
-import { find, length, make, percent, renew, short, toggle } from "../page/dom.js";
-import { makeExports } from "./exports.js";
-import { image } from "../page/image.js";
-import { boundOf, makeMap, makeScale } from "../map/map.js";
-import { askFor, contrastText, explainOptions, question } from "../method/question.js";
+import { makeMap } from "../map/map.js";
+import { boundOf } from "../map/pixels.js";
+import { makeScale } from "../map/scale.js";
+import { contrastText } from "../method/label.js";
+import { colormap, isSmooth, model } from "../method/models.js";
+import { explainClass, explainOptions, makeQuestion } from "../method/question.js";
+import { find, make, replaceContent } from "../page/dom.js";
+import { makeCheckbox } from "../page/fields.js";
+import { requireImage } from "../page/image.js";
+import { cssPercent, formatNumber, formatPercent } from "../page/numbers.js";
 import * as state from "../page/state.js";
+import { fetchExplanation } from "../service/requests.js";
+import { conservationText } from "./conservation.js";
+import { makeExports } from "./exports.js";
 
-const LOOKS = ["cmap", "smooth", "opacity", "side"];
+/** @import { Color } from "../map/colors.js" */
+/** @import { ChosenImage } from "../page/image.js" */
+/** @import { ClassScore, Explanation } from "../service/types.d.ts" */
+
+const APPEARANCE = ["cmap", "smooth", "opacity", "side"]; // what changes no request
+const OPACITY = "0.9"; // by default
 const MAX_CLASSES = 10;
+/** @type {{ image: ChosenImage, explanation: Explanation } | null} */
 let last = null;
 
-/** Show the explanation; where only looks have changed, of the answer that is there. */
+/**
+ * Show the explanation; where only its appearance changed, without a request.
+ *
+ * @param {AbortSignal} signal
+ * @param {string[]} [changed] - the values of the address that changed
+ */
 export async function show(signal, changed) {
-  const isSame = last?.image === image() && changed?.every((name) => LOOKS.includes(name));
-  if (!isSame) {
-    const asked = image();
-    const options = { ...explainOptions(), top_k: Math.min(MAX_CLASSES, model().labels.length) };
-    last = null;
-    const answer = await relevanceOf(asked, options, signal);
-    last = { image: asked, answer };
-  }
+  const image = requireImage();
+  const isSame = last?.image === image && changed?.every((name) => APPEARANCE.includes(name));
+  if (!isSame) last = null;
+  last ??= { image, explanation: await fetchShown(image, signal) };
+  const { explanation } = last;
   const table = await tableOf(colormap());
-  if (!signal.aborted) draw(last.answer, table);
+  if (!signal.aborted) draw(explanation, table);
 }
 
-function draw(answer, table) {
+/**
+ * @param {ChosenImage} image
+ * @param {AbortSignal} signal
+ */
+function fetchShown(image, signal) {
+  const nClasses = Math.min(MAX_CLASSES, model().labels.length);
+  return fetchExplanation(image, { ...explainOptions(), top_k: nClasses }, signal);
+}
+
+/**
+ * @param {Explanation} explanation
+ * @param {Color[]} table
+ */
+function draw(explanation, table) {
+  const maps = mapCard(explanation, table);
+  const classes = classCard(explanation);
+  replaceContent(find("#view"), make("div", { class: "answer" }, maps, classes));
+}
+
+/**
+ * @param {Explanation} explanation
+ * @param {Color[]} table
+ */
+function mapCard(explanation, table) {
+  const { target, conservation } = explanation;
   const readout = make(
     "p",
     { class: "readout", id: "readout" },
     "Point at a pixel, tap it, or use the arrow keys, to read its relevance.",
   );
-  const bound = boundOf(answer);
-  renew(
-    find("#view"),
-    make(
-      "div",
-      { class: "answer" },
-      make(
-        "div",
-        { class: "card" },
-        make("h2", {}, `Why “${answer.target.label}”${contrastText(answer)}?`),
-        pictures(answer, table, bound, readout),
-        readout,
-        makeScale(table, bound),
-        looks(answer, table),
-        make("p", { id: "conservation" }, conservationText(answer)),
-      ),
-      make(
-        "div",
-        { class: "card" },
-        make("h2", {}, "What it sees"),
-        classes(answer),
-        make("p", { class: "quiet" }, "Choose a class to see what speaks for it."),
-        question({
-          predicted: answer.predictions[0].label,
-          hasTarget: model().labels.length > answer.predictions.length,
-        }),
-        makeExports(),
-      ),
-    ),
+  return make(
+    "div",
+    { class: "card" },
+    make("h2", {}, `Why “${target.label}”${contrastText(explanation)}?`),
+    makeMaps(explanation, table, readout),
+    readout,
+    makeScale(table, boundOf(explanation)),
+    appearanceControls(explanation, table),
+    make("p", { id: "conservation" }, conservationText(conservation, target.label)),
   );
 }
 
-function pictures(answer, table, bound, readout) {
-  const { bitmap } = image();
-  const common = { found: answer, bitmap, box: answer.image.box, readout };
-  const label = `Relevance for ${answer.target.label}`;
-  const view = { table, bound, opacity: Number(state.get("opacity", "0.9")), isSmooth: isSmooth() };
-  if (!state.get("side")) return makeMap({ ...common, view, label });
+/** @param {Explanation} explanation */
+function classCard(explanation) {
+  const { predictions } = explanation;
+  return make(
+    "div",
+    { class: "card" },
+    make("h2", {}, "What the network sees"),
+    classList(explanation),
+    make("p", { class: "quiet" }, "Choose a class to see what speaks for it."),
+    makeQuestion({
+      predicted: predictions[0].label,
+      hasTarget: model().labels.length > predictions.length, // else the list has every class
+    }),
+    makeExports(),
+  );
+}
+
+/**
+ * The heatmap over the image, or both side by side.
+ *
+ * @param {Explanation} explanation
+ * @param {Color[]} table
+ * @param {HTMLElement} readout
+ */
+function makeMaps(explanation, table, readout) {
+  const { bitmap } = requireImage();
+  const common = { grid: explanation, bitmap, box: explanation.image.box, readout };
+  const label = `Relevance for ${explanation.target.label}`;
+  const opacity = Number(state.get("opacity", OPACITY));
+  const render = { table, bound: boundOf(explanation), opacity, isSmooth: isSmooth() };
+  if (!state.get("side")) return makeMap({ ...common, render, label });
+  const imageLabel = `The image, as the network saw it; ${label}`;
   return make(
     "div",
     { class: "maps" },
-    makeMap({
-      ...common,
-      view: { ...view, opacity: 0 },
-      label: `The image, as the network saw it; ${label}`,
-    }),
-    makeMap({ ...common, view: { ...view, isAlone: true }, label }),
+    makeMap({ ...common, render: { ...render, opacity: 0 }, label: imageLabel }),
+    makeMap({ ...common, render: { ...render, isOpaque: true }, label }),
   );
 }
 
-function looks(answer, table) {
+/**
+ * @param {Explanation} explanation
+ * @param {Color[]} table
+ */
+function appearanceControls(explanation, table) {
+  const isSideBySide = Boolean(state.get("side"));
+  const change = (/** @type {boolean} */ isOn) => state.update({ side: isOn ? 1 : null });
+  return make(
+    "div",
+    { class: "row" },
+    isSideBySide
+      ? null
+      : make("label", { class: "inline-field" }, "Heatmap", opacitySlider(explanation, table)),
+    makeCheckbox("Side by side", isSideBySide, change),
+  );
+}
+
+/**
+ * @param {Explanation} explanation
+ * @param {Color[]} table
+ */
+function opacitySlider(explanation, table) {
   const slider = make("input", {
     type: "range",
     id: "opacity",
     min: 0,
     max: 1,
     step: 0.05,
-    value: state.get("opacity", "0.9"),
+    value: state.get("opacity", OPACITY),
     "aria-label": "Opacity of the heatmap",
   });
   slider.addEventListener("input", () => {
-    state.update({ opacity: slider.value === "0.9" ? null : slider.value }, { isSmall: true });
-    find(".map").replaceWith(pictures(answer, table, boundOf(answer), find("#readout")));
+    const opacity = slider.value === OPACITY ? null : slider.value;
+    state.update({ opacity }, { isMinor: true });
+    find(".map").replaceWith(makeMaps(explanation, table, find("#readout")));
   });
-  return make(
-    "div",
-    { class: "row" },
-    state.get("side") ? null : make("label", { class: "switch" }, "Heatmap", slider),
-    toggle("Side by side", Boolean(state.get("side")), (isOn) =>
-      state.update({ side: isOn ? 1 : null }),
-    ),
-  );
+  return slider;
 }
 
-function classes(answer) {
-  const chosen = answer.target.index;
-  const isListed = answer.predictions.some(({ index }) => index === chosen);
-  const listed = isListed ? answer.predictions : [...answer.predictions, answer.target];
-  return make(
-    "ul",
-    { class: "classes", id: "classes" },
-    ...listed.map(({ index, label, probability, logit }) => {
-      const bar = make("span", { class: "bar" });
-      bar.style.width = length(probability);
-      return make(
-        "li",
-        {},
-        make(
-          "button",
-          {
-            type: "button",
-            "aria-pressed": String(index === chosen),
-            title: `logit ${short(logit)}`,
-            click: () => askFor(label, index === answer.predictions[0].index),
-          },
-          bar,
-          make("span", {}, label),
-          make("span", {}, percent(probability)),
-        ),
-      );
-    }),
-  );
+/** @param {Explanation} explanation */
+function classList({ predictions, target }) {
+  const isListed = predictions.some(({ index }) => index === target.index);
+  const listed = isListed ? predictions : [...predictions, target];
+  const items = listed.map((score) => make("li", {}, classButton(score, target, predictions[0])));
+  return make("ul", { class: "classes", id: "classes" }, ...items);
 }
 
-/** What the conservation of relevance means, in words. */
-function conservationText({ conservation: { start, arrived, ratio }, target }) {
-  if (ratio === null) {
-    return start === 0
-      ? `A contrast starts with as much for as against; ${short(arrived)} of relevance arrived in all.`
-      : "This method does not conserve relevance: its values compare with each other, their sum means nothing.";
-  }
-  if (ratio < 0)
-    return `More speaks against “${target.label}” than for it: the relevance adds up to ${percent(ratio)} of what it started with.`;
-  const share = `${percent(ratio)} of the relevance arrived at the pixels`;
-  if (Math.abs(ratio - 1) < 0.01) return `${share}: nothing was lost on the way.`;
-  return `${share}; ${ratio < 1 ? "the rest stayed with" : "the surplus came from"} the network's biases and stabilizers.`;
+/**
+ * @param {ClassScore} score
+ * @param {ClassScore} target - the class that is explained
+ * @param {ClassScore} predicted
+ */
+function classButton({ index, label, probability, logit }, target, predicted) {
+  const bar = make("span", { class: "bar" });
+  bar.style.width = cssPercent(probability);
+  return make(
+    "button",
+    {
+      type: "button",
+      "aria-pressed": String(index === target.index),
+      title: `logit ${formatNumber(logit)}`,
+      click: () => explainClass(label, index === predicted.index),
+    },
+    bar,
+    make("span", {}, label),
+    make("span", {}, formatPercent(probability)),
+  );
 }

@@ -1,104 +1,118 @@
-// What can be taken away: files, and code that asks the same question.
-import { contentOf, explain, hasKey } from "../service/requests.js";
-import { colormap, isSmooth, model } from "../method/controls.js";
-import { find, make, save } from "../page/dom.js";
+// Downloads of an explanation, and code that sends the same request.
+import { colormap, isSmooth, model } from "../method/models.js";
 import { explainOptions } from "../method/question.js";
-import { image } from "../page/image.js";
-import { snippets } from "./snippets.js";
-import { watched } from "../page/status.js";
+import { find, make, saveFile } from "../page/dom.js";
+import { makeButton } from "../page/fields.js";
+import { requireImage, samplePath } from "../page/image.js";
+import { withStatus } from "../page/status.js";
+import { fetchExplanationFile, hasKey, queryOf } from "../service/requests.js";
+import { SNIPPETS } from "./snippets.js";
 
-// by itself a picture needs its scale
-const PICTURE = { size: 512, color_bar: true };
-const FILES = [
+/** @import { Options } from "../service/types.d.ts" */
+/** @import { SnippetRequest } from "./snippets.js" */
+
+/**
+ * @typedef {object} FileType
+ * @property {string} text
+ * @property {string} suffix - of the file's name
+ * @property {string} accept - the media type
+ * @property {Options} options - of the request
+ */
+
+const PNG = "image/png";
+const PICTURE = { size: 512, color_bar: true }; // by itself a picture needs its scale
+/** @type {FileType[]} */
+const FILE_TYPES = [
   {
     text: "Heatmap (PNG)",
     suffix: ".heatmap.png",
-    accept: "image/png",
+    accept: PNG,
     options: { ...PICTURE, output: "heatmap" },
   },
   {
     text: "Overlay (PNG)",
     suffix: ".overlay.png",
-    accept: "image/png",
+    accept: PNG,
     options: { ...PICTURE, output: "overlay" },
   },
   {
     text: "Contours (PNG)",
     suffix: ".contours.png",
-    accept: "image/png",
+    accept: PNG,
     options: { ...PICTURE, output: "overlay", overlay_style: "contours" },
   },
   { text: "Relevance (.npy)", suffix: ".npy", accept: "application/x-npy", options: {} },
   {
-    text: "All of it (JSON)",
+    text: "Everything (JSON)",
     suffix: ".json",
     accept: "application/json",
     options: { output: "heatmap,overlay,relevance" },
   },
 ];
 
-/** Buttons for files, and for code. */
+/** Buttons for files and for code. */
 export function makeExports() {
   const code = make("pre", { hidden: true, tabindex: 0, id: "code", "aria-label": "Code" });
   const note = make("span", { class: "quiet", role: "status" });
+  const downloads = FILE_TYPES.map((type) => makeButton(type.text, () => download(type)));
+  const copies = Object.entries(SNIPPETS).map(([language, write]) =>
+    makeButton(`Copy as ${language}`, () => copy(write(snippetRequest()), code, note)),
+  );
   return make(
     "div",
     {},
     make("h2", {}, "Take it with you"),
-    make(
-      "div",
-      { class: "row", id: "downloads" },
-      ...FILES.map((file) =>
-        make("button", { type: "button", click: () => download(file) }, file.text),
-      ),
-    ),
-    make("p", { id: "download-problem", role: "alert", hidden: true }),
-    make("p", { class: "quiet" }, "The same question, as code:"),
-    make(
-      "div",
-      { class: "row", id: "copies" },
-      ...Object.entries(snippets).map(([language, write]) =>
-        make(
-          "button",
-          { type: "button", click: () => copy(write(request()), code, note) },
-          `Copy as ${language}`,
-        ),
-      ),
-      note,
-    ),
+    make("div", { class: "row", id: "downloads" }, ...downloads),
+    make("p", { id: "download-problem", class: "problem", role: "alert", hidden: true }),
+    make("p", { class: "quiet" }, "The same request as code:"),
+    make("div", { class: "row", id: "copies" }, ...copies, note),
     code,
   );
 }
 
+/** @param {FileType} type */
 async function download({ suffix, accept, options }) {
-  const looks = { cmap: colormap().name, enlarge: isSmooth() ? "smooth" : "" };
-  const asked = { ...explainOptions(), ...looks, ...options };
-  const note = find("#download-problem");
-  note.hidden = true;
-  const content = await watched(() =>
-    explain(image(), asked, { accept })
-      .then((answer) => contentOf(answer, "blob"))
-      .catch((error) => {
-        Object.assign(note, { textContent: error.message, className: "problem", hidden: false }); // where it happened
-      }),
-  );
-  if (content) save(content, `${image().name.replace(/\.\w+$/, "")}${suffix}`);
+  const image = requireImage();
+  const appearance = { cmap: colormap().name, enlarge: isSmooth() ? "smooth" : "" };
+  const problem = find("#download-problem");
+  problem.hidden = true;
+  const content = await withStatus(async () => {
+    try {
+      const asked = { ...explainOptions(), ...appearance, ...options };
+      return await fetchExplanationFile(image, asked, accept);
+    } catch (error) {
+      problem.textContent = /** @type {Error} */ (error).message; // beside the button
+      problem.hidden = false;
+      return null;
+    }
+  }, null);
+  if (content) saveFile(content, `${image.name.replace(/\.\w+$/, "")}${suffix}`);
 }
 
-/** The question, complete, as the code has it. */
-function request() {
-  const options = { model: model().name, ...explainOptions(), output: "heatmap,relevance" };
-  const given = Object.entries(options).filter(([, value]) => value !== "" && value !== undefined);
-  const { sample, name } = image();
+/**
+ * The request of the explanation that is shown.
+ *
+ * @returns {SnippetRequest}
+ */
+function snippetRequest() {
+  const { sample, name } = requireImage();
   const base = new URL(".", document.baseURI).href;
+  const options = { model: model().name, ...explainOptions(), output: "heatmap,relevance" };
   return {
-    url: `${base}explain?${new URLSearchParams(given)}`,
-    file: sample ? null : name,
+    url: `${base}explain?${queryOf(options)}`,
+    file: name,
+    sample: sample && `${base}${samplePath(sample)}`,
     hasKey: hasKey(),
-    sample: sample && `${base}web/samples/${sample}.jpg`,
   };
 }
 
+/**
+ * Show code and copy it.
+ *
+ * @param {string} text
+ * @param {HTMLElement} code
+ * @param {HTMLElement} note
+ */
 async function copy(text, code, note) {
   code.textContent = text;
   code.hidden = false;
@@ -106,8 +120,7 @@ async function copy(text, code, note) {
     await navigator.clipboard.writeText(text);
     note.textContent = "Copied.";
   } catch {
-    // without https, a browser may refuse
-    getSelection().selectAllChildren(code);
+    getSelection()?.selectAllChildren(code); // without HTTPS a browser may refuse
     note.textContent = "Press Ctrl+C to copy.";
   }
 }

@@ -1,143 +1,168 @@
-// The view of what arrives where: the relevance at each layer.
-import { answerTo, several } from "../service/answers.js";
+// The view of the relevance at each layer.
 import { tableOf } from "../map/colors.js";
-import { attributor, colormap, isSmooth, load, model } from "../method/controls.js";
-import { find, length, make, renew, short } from "../page/dom.js";
-import { image } from "../page/image.js";
-import { boundOf, makeMap } from "../map/map.js";
-import { contrastText, explainOptions, question } from "../method/question.js";
-import { failed } from "../page/status.js";
+import { makeMap } from "../map/map.js";
+import { boundOf } from "../map/pixels.js";
+import { contrastText } from "../method/label.js";
+import { attributor, colormap, isSmooth, loadModels, model } from "../method/models.js";
+import { explainOptions, makeQuestion } from "../method/question.js";
+import { find, make, replaceContent } from "../page/dom.js";
+import { requireImage } from "../page/image.js";
+import { cssPercent, formatNumber, words } from "../page/numbers.js";
+import { isCancelled, problemOf } from "../page/status.js";
+import { forEachConcurrently, getExplanation } from "../service/answers.js";
+import { sumsByLayer } from "./conservation.js";
 
-/** Show the layers, from the image to the network's output. */
+/** @import { Color } from "../map/colors.js" */
+/** @import { RequestError, Retry } from "../page/status.js" */
+/** @import { Conservation, Explanation } from "../service/types.d.ts" */
+
+/**
+ * Show the layers, from the image to the network's output, each as its explanation arrives.
+ *
+ * @param {AbortSignal} signal
+ */
 export async function show(signal) {
   if (!attributor().is_modified) {
-    renew(
-      find("#view"),
-      make(
-        "div",
-        { class: "card" },
-        make("h2", {}, "Relevance, layer by layer"),
-        make(
-          "p",
-          {},
-          `${attributor().name.replaceAll("_", " ")} explains the network as a whole: it has no relevance at its layers. Choose the attributor gradient.`,
-        ),
-      ),
-    );
+    drawWithoutLayers();
     return;
   }
-  const asked = image();
-  const first = await answerTo(asked, { ...explainOptions(), layer: "input" }, signal);
-  if (!model().layers.length) await load(); // it was not loaded yet when it was asked what it has
+  const image = requireImage();
+  const input = await getExplanation(image, { ...explainOptions(), layer: "input" }, signal);
+  if (!model().layers.length) await loadModels(); // the model was still loading before
   const table = await tableOf(colormap());
   if (signal.aborted) return;
-  const names = [...new Set(model().layers.map(({ name }) => name))];
-  const places = draw(names.reverse(), first);
-  const complete = async (name) => {
+  const names = [...new Set(model().layers.map(({ name }) => name))].reverse();
+  const columns = names.map(makeColumn);
+  draw(columns, input);
+  /** @type {(name: string, i: number) => Promise<void>} */
+  const load = async (name, i) => {
     try {
-      const answer = await answerTo(asked, { ...explainOptions(), layer: name }, signal);
-      if (!signal.aborted) fill(places.get(name), name, answer, table);
+      const options = { ...explainOptions(), layer: name };
+      const explanation = await getExplanation(image, options, signal);
+      if (!signal.aborted) drawLayer(columns[i], name, explanation, table);
     } catch (error) {
-      if (error.name === "AbortError") throw error;
-      fail(places.get(name), name, error, () => complete(name));
+      if (isCancelled(error)) throw error;
+      drawProblem(columns[i], name, /** @type {RequestError} */ (error), () => load(name, i));
     }
   };
-  await several(names, complete);
+  await forEachConcurrently(names, load);
 }
 
-/** A layer's name, which a line ends after a dot. */
-const dotted = (name) => name.split(/(?<=\.)/).flatMap((part) => [part, make("wbr")]);
-
-/** A layer whose map is not there yet. */
-const coming = (name) => [
-  make("h3", {}, ...dotted(name)),
-  make("div", { class: "map", "aria-busy": "true" }),
-];
-
-/** What is wrong with a layer stands in its place: the others do not suffer from it. */
-function fail(place, name, error, again) {
-  const retry = () => {
-    renew(place, ...coming(name));
-    again();
-  };
-  renew(place, make("h3", {}, ...dotted(name)), failed(error, retry));
-}
-
-/** Draw all but the maps, which come one after the other; gives their places. */
-function draw(names, first) {
-  const {
-    target,
-    conservation,
-    predictions: [predicted],
-  } = first;
-  const places = new Map(
-    names.map((name) => [name, make("article", { class: "column" }, ...coming(name))]),
-  );
-  renew(
+function drawWithoutLayers() {
+  const name = words(attributor().name);
+  replaceContent(
     find("#view"),
     make(
       "div",
-      { class: "stack" },
+      { class: "card" },
+      make("h2", {}, "Relevance, layer by layer"),
       make(
-        "div",
-        { class: "card" },
-        make("h2", {}, `How much of “${target.label}”${contrastText(first)} arrives`),
-        question({ predicted: predicted.label }),
-        flow(conservation),
-      ),
-      make(
-        "div",
-        { class: "card" },
-        make("h2", {}, "Relevance, layer by layer"),
-        make("p", { class: "quiet" }, "Summed over channels; each layer on a scale of its own."),
-        make("div", { class: "columns small", id: "layers" }, ...places.values()),
+        "p",
+        {},
+        `The attributor ${name} explains the network as a whole: it has no relevance at its ` +
+          "layers. Choose the attributor gradient.",
       ),
     ),
   );
-  return places;
 }
 
-function flow({ by_layer: byLayer, arrived }) {
-  if (!byLayer)
-    return make(
-      "p",
-      {},
-      "This method does not conserve relevance: there is no amount that arrives.",
-    );
-  const layers = [...byLayer, { layer: "input", arrived }]
-    .filter(({ layer: name }, i, all) => all.findIndex((one) => one.layer === name) === i)
-    .reverse();
-  const most = Math.max(...layers.map(({ arrived }) => Math.abs(arrived)));
-  return make(
+/**
+ * The name of a layer, whose line may break after a dot.
+ *
+ * @param {string} name
+ */
+const breakable = (name) => name.split(/(?<=\.)/).flatMap((part) => [part, make("wbr")]);
+
+/** @param {string} name */
+const heading = (name) => make("h3", {}, ...breakable(name));
+
+/** @param {string} name */
+const makeColumn = (name) => make("article", { class: "column" }, ...loading(name));
+
+/**
+ * A layer whose map is on its way.
+ *
+ * @param {string} name
+ */
+const loading = (name) => [heading(name), make("div", { class: "map", "aria-busy": "true" })];
+
+/**
+ * A problem stands in its layer's place: the others are shown all the same.
+ *
+ * @param {HTMLElement} column
+ * @param {string} name
+ * @param {RequestError} error
+ * @param {NonNullable<Retry>} load
+ */
+function drawProblem(column, name, error, load) {
+  const retry = () => {
+    replaceContent(column, ...loading(name));
+    load();
+  };
+  replaceContent(column, heading(name), problemOf(error, retry));
+}
+
+/**
+ * Draw all but the maps, which come one after the other.
+ *
+ * @param {HTMLElement[]} columns
+ * @param {Explanation} input - the explanation at the pixels
+ */
+function draw(columns, input) {
+  const { target, conservation, predictions } = input;
+  const sums = make(
     "div",
-    { class: "flow", id: "flow" },
-    ...layers.map(({ layer: name, arrived: amount }) => {
-      const bar = make("i", { class: amount < 0 ? "against" : "for" });
-      bar.style.width = most ? length(Math.abs(amount) / most) : "0";
-      return make(
-        "div",
-        {},
-        make("span", {}, ...dotted(name)),
-        bar,
-        make("span", {}, short(amount)),
-      );
-    }),
+    { class: "card" },
+    make("h2", {}, `The relevance of “${target.label}”${contrastText(input)}, layer by layer`),
+    makeQuestion({ predicted: predictions[0].label }),
+    flow(conservation),
   );
+  const maps = make(
+    "div",
+    { class: "card" },
+    make("h2", {}, "The map of each layer"),
+    make("p", { class: "quiet" }, "Summed over channels; each layer on its own scale."),
+    make("div", { class: "columns small", id: "layers" }, ...columns),
+  );
+  replaceContent(find("#view"), make("div", { class: "stack" }, sums, maps));
 }
 
-function fill(place, name, answer, table) {
+/**
+ * A bar for the sum of the relevance at each layer.
+ *
+ * @param {Conservation} conservation
+ */
+function flow(conservation) {
+  const sums = sumsByLayer(conservation);
+  if (!sums.length) {
+    return make("p", {}, "This method does not conserve relevance: its sums cannot be compared.");
+  }
+  const largest = Math.max(...sums.map(({ arrived }) => Math.abs(arrived)));
+  const rows = sums.map(({ layer, arrived }) => {
+    const bar = make("i", { class: arrived < 0 ? "against" : "for" });
+    bar.style.width = largest ? cssPercent(Math.abs(arrived) / largest) : "0";
+    const name = make("span", {}, ...breakable(layer));
+    return make("div", {}, name, bar, make("span", {}, formatNumber(arrived)));
+  });
+  return make("div", { class: "flow", id: "flow" }, ...rows);
+}
+
+/**
+ * @param {HTMLElement} column
+ * @param {string} name
+ * @param {Explanation} explanation
+ * @param {Color[]} table
+ */
+function drawLayer(column, name, explanation, table) {
   const readout = make("p", { class: "readout quiet" });
-  const { kind, shape } = model().layers.find((one) => one.name === name);
-  const bound = boundOf(answer);
-  place.replaceChildren(
-    make("h3", {}, ...dotted(name)),
-    makeMap({
-      found: answer,
-      view: { table, bound, opacity: 1, isAlone: true, isSmooth: isSmooth() },
-      label: `Relevance at ${name}`,
-      readout,
-    }),
-    make("p", { class: "quiet" }, `${kind} · ${shape.join("×")} · largest ${short(bound)}`),
+  const layer = model().layers.find((entry) => entry.name === name);
+  const bound = boundOf(explanation);
+  const map = makeMap({
+    grid: explanation,
+    render: { table, bound, isOpaque: true, isSmooth: isSmooth() },
+    label: `Relevance at ${name}`,
     readout,
-  );
+  });
+  const facts = `${layer?.kind} · ${layer?.shape.join("×")} · largest ${formatNumber(bound)}`;
+  column.replaceChildren(heading(name), map, make("p", { class: "quiet" }, facts), readout);
 }

@@ -1,103 +1,120 @@
-// The view of the model: its card, as its bundle has it.
-import { send } from "../service/requests.js";
-import { confusion, curves } from "./charts.js";
-import { isModelKnown, load, model } from "../method/controls.js";
-import { find, make, renew } from "../page/dom.js";
+// The view of the model: the card that its bundle has.
+import { isModelKnown, loadModels, model } from "../method/models.js";
+import { find, make, replaceContent } from "../page/dom.js";
+import { words } from "../page/numbers.js";
 import * as state from "../page/state.js";
+import { checkModel } from "../service/requests.js";
+import { confusionMatrix, trainingCurves } from "./charts.js";
 
-const RETRY_MS = 500;
+/** @import { Child } from "../page/dom.js" */
+/** @import { Model } from "../service/types.d.ts" */
+/** @typedef {[name: string, value: string]} Row */
 
-/** Show the card. */
+const POLL_MS = 500;
+const MAX_LABELS = 30;
+
+/**
+ * Show the card.
+ *
+ * @param {AbortSignal} signal
+ */
 export async function show(signal) {
-  if (!isModelKnown()) await send(`models/${encodeURIComponent(state.get("model"))}`, { signal }); // the service says what there is
-  while (!model().layers.length && !model().ready && !signal.aborted) {
-    // the service is loading it
-    await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
-    await load();
-  }
+  if (!isModelKnown()) await checkModel(state.get("model"), signal);
+  await untilLoaded(signal);
   if (signal.aborted) return;
-  const {
-    name,
-    architecture,
-    accuracy,
-    history,
-    confusion: counts,
-    labels,
-    input_size: size,
-    sha256,
-    provenance,
-    layers,
-  } = model();
-  renew(
-    find("#view"),
-    make(
-      "div",
-      { class: "pages" },
-      make(
-        "div",
-        { class: "card" },
-        make("h2", {}, name),
-        table([
-          ["Architecture", architecture],
-          ...Object.entries(accuracy).map(([set, { accuracy: share, n }]) => [
-            `Accuracy, ${set}`,
-            `${(100 * share).toFixed(2)}% of ${n.toLocaleString("en")} images`,
-          ]),
-          ["Input", `${size.join(" × ")} pixels`],
-          ["Classes", shorten(labels)],
-          ["Weights (SHA-256)", sha256],
-        ]),
-      ),
-      counts.test
-        ? make(
-            "div",
-            { class: "card" },
-            make("h2", {}, "What it takes for what"),
-            make(
-              "p",
-              { class: "quiet" },
-              "A row for each true class: how many of its test images were taken for which class.",
-            ),
-            confusion(labels, counts.test),
-          )
-        : null,
-      history.length
-        ? make("div", { class: "card" }, make("h2", {}, "How it was trained"), curves(history))
-        : null,
-      make("div", { class: "card" }, make("h2", {}, "Where it is from"), table(flat(provenance))),
-      make(
-        "div",
-        { class: "card" },
-        make("h2", {}, "Layers"),
-        table(layers.map(({ name: layer, kind, shape }) => [layer, `${kind}, ${shape.join("×")}`])),
-      ),
-    ),
+  const { confusion, history, labels, layers, provenance } = model();
+  const layerRows = layers.map(({ name, kind, shape }) => row(name, `${kind}, ${shape.join("×")}`));
+  const cards = [
+    card(model().name, makeTable(factsOf(model()))),
+    confusion.test ? confusionCard(labels, confusion.test) : null,
+    history.length ? card("How it was trained", trainingCurves(history)) : null,
+    card("Where it is from", makeTable(flatten(provenance))),
+    card("Layers", makeTable(layerRows)),
+  ];
+  replaceContent(find("#view"), make("div", { class: "pages" }, ...cards));
+}
+
+/**
+ * Wait until the service has loaded the model: only then it knows its layers.
+ *
+ * @param {AbortSignal} signal
+ */
+async function untilLoaded(signal) {
+  while (!model().layers.length && !model().ready && !signal.aborted) {
+    await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+    await loadModels();
+  }
+}
+
+/**
+ * @param {string} title
+ * @param {...Child} children
+ */
+const card = (title, ...children) =>
+  make("div", { class: "card" }, make("h2", {}, title), ...children);
+
+/**
+ * @param {string[]} labels
+ * @param {number[][]} counts
+ */
+function confusionCard(labels, counts) {
+  const text =
+    "A row for each true class: how many of its test images were classified as which class.";
+  return card(
+    "What is taken for what",
+    make("p", { class: "quiet" }, text),
+    confusionMatrix(labels, counts),
   );
 }
 
-const shorten = (labels) =>
-  labels.length > 30 ? `${labels.slice(0, 30).join(", ")} … (${labels.length})` : labels.join(", ");
+/**
+ * @param {string} name
+ * @param {string} value
+ * @returns {Row}
+ */
+const row = (name, value) => [name, value];
 
-/** Nested fields as rows. */
-function flat(fields, prefix = "") {
+/**
+ * @param {Model} model
+ * @returns {Row[]}
+ */
+function factsOf({ architecture, accuracy, input_size, labels, sha256 }) {
+  const accuracies = Object.entries(accuracy).map(([split, { accuracy: share, n }]) =>
+    row(`Accuracy, ${split}`, `${(100 * share).toFixed(2)}% of ${n.toLocaleString("en")} images`),
+  );
+  return [
+    row("Architecture", architecture),
+    ...accuracies,
+    row("Input", `${input_size.join(" × ")} pixels`),
+    row("Classes", shorten(labels)),
+    row("Weights (SHA-256)", sha256),
+  ];
+}
+
+/** @param {string[]} labels */
+function shorten(labels) {
+  if (labels.length <= MAX_LABELS) return labels.join(", ");
+  return `${labels.slice(0, MAX_LABELS).join(", ")} … (${labels.length})`;
+}
+
+/**
+ * Nested fields as rows.
+ *
+ * @param {object} fields
+ * @returns {Row[]}
+ */
+function flatten(fields, prefix = "") {
   return Object.entries(fields).flatMap(([name, value]) => {
-    const title = `${prefix}${name.replaceAll("_", " ")}`;
-    return value && typeof value === "object" && !Array.isArray(value)
-      ? flat(value, `${title}: `)
-      : [[title, String(value)]];
+    const title = `${prefix}${words(name)}`;
+    const isNested = value && typeof value === "object" && !Array.isArray(value);
+    return isNested ? flatten(value, `${title}: `) : [row(title, String(value))];
   });
 }
 
-function table(rows) {
-  return make(
-    "table",
-    {},
-    make(
-      "tbody",
-      {},
-      ...rows.map(([name, value]) =>
-        make("tr", {}, make("th", { scope: "row" }, name), make("td", {}, value)),
-      ),
-    ),
+/** @param {Row[]} rows */
+function makeTable(rows) {
+  const lines = rows.map(([name, value]) =>
+    make("tr", {}, make("th", { scope: "row" }, name), make("td", {}, value)),
   );
+  return make("table", {}, make("tbody", {}, ...lines));
 }

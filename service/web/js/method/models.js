@@ -1,0 +1,85 @@
+// The models that the service has, and which of their methods the address names.
+import * as state from "../page/state.js";
+import { fetchModels } from "../service/requests.js";
+
+/** @import { Limits, Method, Model, Options } from "../service/types.d.ts" */
+
+/** @type {Model[]} */
+let models = [];
+
+/**
+ * Load what the service has.
+ *
+ * @returns {Promise<Limits>} of an image
+ */
+export async function loadModels() {
+  const list = await fetchModels();
+  models = list.models;
+  return list.limits;
+}
+
+export const hasModels = () => models.length > 0;
+export const modelNames = () => models.map(({ name }) => name);
+
+/**
+ * The model of the address, or the default one.
+ *
+ * @returns {Model}
+ */
+export function model() {
+  const byName = models.find(({ name }) => name === state.get("model"));
+  return byName ?? models.find((entry) => entry.default) ?? models[0];
+}
+
+/**
+ * The name in the address, whether there is such a thing or not.
+ *
+ * @param {string} option
+ * @param {{ name: string }} effective - what is taken instead
+ */
+export const requestedName = (option, effective) => state.get(option, effective.name);
+
+export const isModelKnown = () => requestedName("model", model()) === model().name;
+
+/**
+ * The entry of a name, or the first one.
+ *
+ * @template {{ name: string }} Entry
+ * @param {Entry[]} entries
+ * @param {string} name
+ */
+const byName = (entries, name) => entries.find((entry) => entry.name === name) ?? entries[0];
+
+export const attributor = () => byName(model().attributors, state.get("attributor", "gradient"));
+export const colormap = () => byName(model().colormaps, state.get("cmap", "bwr"));
+export const isSmooth = () => Boolean(state.get("smooth"));
+
+/**
+ * The composites of the service and of the model's bundle.
+ *
+ * @returns {Method[]}
+ */
+export function composites() {
+  const own = Object.keys(model().own_composites);
+  const text = "Rules from the model's bundle";
+  return [...model().composites, ...own.map((name) => ({ name, text, parameters: [] }))];
+}
+
+/** The composite; null where the attributor goes with none. */
+export const composite = () =>
+  attributor().is_modified ? byName(composites(), state.get("composite")) : null;
+
+/** Every parameter of the method. */
+export const parameters = () => [...(composite()?.parameters ?? []), ...attributor().parameters];
+
+/**
+ * The options of the method, as a request has them; defaults are left out.
+ *
+ * @returns {Options}
+ */
+export const methodOptions = () => ({
+  model: state.get("model"),
+  attributor: state.get("attributor"),
+  composite: composite() ? state.get("composite") : "",
+  ...Object.fromEntries(parameters().map(({ name }) => [name, state.get(name)])),
+});

@@ -1,0 +1,127 @@
+// The card of the image: samples, files, the camera, dropping and pasting, and a note.
+import { contextOf, find, make, saveFile } from "./dom.js";
+import { makeButton } from "./fields.js";
+import { chooseFile, chooseSample, currentImage, onImage, SAMPLES, samplePath } from "./image.js";
+
+/** @import { ChosenImage } from "./image.js" */
+
+const THUMBNAIL_PIXELS = 160;
+
+/** Make the controls that choose an image, and show which one is chosen. */
+export function drawSource() {
+  find("#samples").append(...SAMPLES.map(makeSample));
+  for (const selector of ["#file", "#camera"]) listenToInput(selector);
+  listenToDrops();
+  addEventListener("paste", (event) => takeFirst(event.clipboardData, event));
+  onImage(drawChosen);
+}
+
+/** @param {string} name */
+const makeSample = (name) =>
+  make(
+    "button",
+    {
+      type: "button",
+      "data-sample": name,
+      title: name,
+      "aria-pressed": "false",
+      click: () => chooseSample(name),
+    },
+    make("img", { src: samplePath(name), alt: `Sample: ${name}`, width: 32, height: 32 }),
+  );
+
+/** @param {string} selector */
+function listenToInput(selector) {
+  const input = /** @type {HTMLInputElement} */ (find(selector));
+  input.addEventListener("change", () => {
+    const file = input.files?.[0];
+    if (file) chooseFile(file);
+    input.value = ""; // the same file may be chosen again
+  });
+}
+
+function listenToDrops() {
+  const hint = find("#dropping");
+  addEventListener("dragover", (event) => {
+    if (!event.dataTransfer?.types.includes("Files")) return;
+    event.preventDefault();
+    hint.hidden = false;
+  });
+  addEventListener("dragleave", (event) => {
+    if (!event.relatedTarget) hint.hidden = true;
+  });
+  addEventListener("drop", (event) => {
+    hint.hidden = true;
+    takeFirst(event.dataTransfer, event);
+  });
+}
+
+/**
+ * Choose the first file of a drop or a paste.
+ *
+ * @param {DataTransfer | null} transfer
+ * @param {Event} event
+ */
+function takeFirst(transfer, event) {
+  const file = transfer?.files[0];
+  if (!file) return;
+  event.preventDefault();
+  chooseFile(file);
+}
+
+function drawChosen() {
+  const chosen = currentImage();
+  /** @type {NodeListOf<HTMLElement>} */
+  const buttons = document.querySelectorAll("#samples button");
+  for (const button of buttons) {
+    button.setAttribute("aria-pressed", String(button.dataset.sample === chosen?.sample));
+  }
+  find("#note").replaceChildren(
+    noteOf(chosen),
+    ...(chosen?.isSmaller ? smallerNote(chosen) : []),
+    ...(chosen?.sample === null ? thumbnail(chosen) : []),
+  );
+}
+
+/** @param {ChosenImage | null} chosen */
+function noteOf(chosen) {
+  if (!chosen) return "The image of this link is not part of it: choose one to explain.";
+  if (chosen.sample) return "Samples are from the CIFAR-10 test set.";
+  return `${chosen.name}: your own image is not part of the link.`;
+}
+
+/**
+ * What was done to the image. It can be saved: code for the same request needs it.
+ *
+ * @param {ChosenImage} chosen
+ */
+function smallerNote({ blob, name, bitmap }) {
+  const size = bitmap ? `${bitmap.width} × ${bitmap.height} pixels` : "";
+  return [
+    make(
+      "span",
+      { id: "smaller" },
+      ` The image was too large for the service, so it was made smaller here: ${size}.`,
+    ),
+    makeButton("Save the smaller image", () => saveFile(blob, name)),
+  ];
+}
+
+/**
+ * A small picture of the visitor's own image; samples are seen anyway.
+ *
+ * @param {ChosenImage} chosen
+ */
+function thumbnail({ bitmap, name }) {
+  if (!bitmap) return [];
+  const scale = THUMBNAIL_PIXELS / Math.max(bitmap.width, bitmap.height);
+  const canvas = make("canvas", {
+    class: "thumbnail",
+    role: "img",
+    "aria-label": name,
+    width: Math.ceil(scale * bitmap.width),
+    height: Math.ceil(scale * bitmap.height),
+  });
+  contextOf(canvas).drawImage(bitmap, 0, 0, canvas.width, canvas.height);
+  return [canvas];
+}

@@ -1,0 +1,145 @@
+// What the page uses of the service's wire; the whole of it is in /openapi.json.
+
+export interface ClassScore {
+  index: number;
+  label: string;
+  probability: number;
+  logit: number;
+}
+
+/** Left, top, right, bottom of what the network saw, in pixels of the upright image. */
+export type Box = [left: number, top: number, right: number, bottom: number];
+
+export interface Conservation {
+  start: number;
+  arrived: number;
+  /** null where the start is 0 or the method does not conserve relevance */
+  ratio: number | null;
+  by_layer: { layer: string; arrived: number }[] | null;
+}
+
+/** float32, little-endian, in C order, as base64. */
+export interface RelevanceArray {
+  shape: number[];
+  dtype: "float32";
+  data: string;
+}
+
+/** The response of `/explain` with `output=relevance`. */
+export interface ExplainResponse {
+  model: string;
+  predictions: ClassScore[];
+  target: ClassScore;
+  method: { contrast: string | null };
+  conservation: Conservation;
+  image: { width: number; height: number; box: Box };
+  relevance: RelevanceArray;
+}
+
+export interface PredictResponse {
+  predictions: ClassScore[];
+}
+
+/** `application/problem+json` (RFC 9457). */
+export interface ProblemDetails {
+  title: string;
+  status?: number;
+  /** what to do */
+  detail?: string;
+}
+
+export interface Parameter {
+  name: string;
+  kind: "number" | "integer" | "boolean" | "enum" | string;
+  /** null where it follows from the size of the network's input */
+  default: number | boolean | string | null;
+  text: string;
+  minimum: number | null;
+  maximum: number | null;
+  choices: string[];
+}
+
+/** A composite or an attributor. */
+export interface Method {
+  name: string;
+  text: string;
+  parameters: Parameter[];
+}
+
+export interface Attributor extends Method {
+  /** whether it goes with composites, layers and starts */
+  is_modified: boolean;
+}
+
+export interface Colormap {
+  name: string;
+  text: string;
+  /** base64 of a PNG: the colours from against over nothing to for */
+  strip: string;
+}
+
+export interface Layer {
+  name: string;
+  /** the class of its module */
+  kind: string;
+  /** of its output, for one image */
+  shape: number[];
+}
+
+export interface Epoch {
+  epoch: number;
+  training_loss: number;
+  validation_loss: number;
+  validation_accuracy: number;
+}
+
+export interface Model {
+  name: string;
+  architecture: string;
+  labels: string[];
+  /** height and width, in pixels */
+  input_size: [height: number, width: number];
+  accuracy: Record<string, { accuracy: number; n: number }>;
+  /** by split: number of images by true class (row) and predicted class (column) */
+  confusion: Record<string, number[][]>;
+  /** empty where it is not known */
+  history: Epoch[];
+  provenance: Record<string, unknown>;
+  sha256: string;
+  default: boolean;
+  ready: boolean;
+  /** empty before the model is loaded */
+  layers: Layer[];
+  composites: Method[];
+  /** the composites of the model's bundle, by name */
+  own_composites: Record<string, unknown>;
+  attributors: Attributor[];
+  colormaps: Colormap[];
+}
+
+/** An image of more gets a 413. */
+export interface Limits {
+  max_body_bytes: number;
+  max_pixels: number;
+}
+
+export interface ModelList {
+  models: Model[];
+  limits: Limits;
+}
+
+/** Options of a request by name; undefined and "" are left out. */
+export type Options = Record<string, string | number | boolean | undefined>;
+
+/** A rectangle of relevance, row by row. */
+export interface Grid {
+  values: Float32Array;
+  width: number;
+  height: number;
+}
+
+/** An explanation with its relevance as numbers. */
+export interface Explanation extends ExplainResponse, Grid {
+  /** null where it came from the service's cache */
+  computeMs: number | null;
+}
