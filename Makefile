@@ -6,6 +6,7 @@ PORT ?= 8000
 BIN := .venv/bin
 SERVE := .venv/installed
 DEV := .venv/installed-dev
+SCRIPTS := node_modules/installed
 
 # the build backend is pinned too, and uv trusts the certificates that this machine trusts
 export UV_BUILD_CONSTRAINT := constraints.txt
@@ -21,7 +22,7 @@ install = $(BIN)/uv pip install --python $(BIN)/python -c constraints.txt $(1) |
 SUITE = $(BIN)/pytest -n 2 --dist loadfile -m 'not alone and not soak'; beside=$$?; \
 	$(BIN)/pytest -m 'alone and not soak' && exit $$beside
 
-.PHONY: help install serve test bench engine serving lint reference docs drawing browser node wrk redis graphviz pins clean
+.PHONY: help install serve test bench engine serving lint scripts reference docs drawing browser node wrk redis graphviz pins clean
 
 help:  ## this list (the default)
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
@@ -44,12 +45,18 @@ serving: $(DEV) wrk  ## measure the service beside its peers, and under too much
 	$(BIN)/python -m benchmarks.serving $(ARGS)
 	$(BIN)/python -m benchmarks.overload $(ARGS)
 
-lint: $(DEV)  ## check format, style, types, the Dockerfile and the tables of docs/
+lint: $(DEV) scripts  ## check format, style, types, the Dockerfile and the tables of docs/
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/hadolint Dockerfile
 	$(BIN)/python -m tools.reference --check
+
+scripts:  ## check the page's JavaScript, where npm can fetch what checks it; part of lint
+	@if $(MAKE) --silent $(SCRIPTS); then set -e; \
+		node_modules/.bin/biome check --error-on-warnings; \
+		for project in tsconfig.json tests/web/js/tsconfig.json; do node_modules/.bin/tsc --project $$project; done; \
+	else echo "NO NPM: the page's JavaScript is NOT CHECKED; make node" >&2; test -z "$$CI"; fi
 
 reference: $(DEV)  ## write the generated tables of docs/ anew: after a change of what they describe
 	$(BIN)/python -m tools.reference
@@ -65,10 +72,10 @@ browser:  ## Chromium for the tests, where apt-get may install it
 		DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends chromium; \
 		} >/dev/null 2>&1; } || echo "NO CHROMIUM: the tests that need a browser are skipped" >&2
 
-node:  ## npx for the types, where apt-get may install it
-	@command -v npx >/dev/null || { apt-get update && \
+node:  ## Node.js and npm for the page's checks, where apt-get may install them
+	@command -v npm >/dev/null || { apt-get update && \
 		DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends npm; \
-		} >/dev/null 2>&1 || echo "NO NPX: the tests that need TypeScript are skipped" >&2
+		} >/dev/null 2>&1 || echo "NO NPM: the checks of JavaScript are skipped" >&2
 
 wrk:  ## what puts load on servers, where apt-get may install it
 	@command -v wrk >/dev/null || { apt-get update && \
@@ -90,7 +97,7 @@ pins: $(DEV)  ## make constraints.txt anew with the newest versions
 		--custom-compile-command 'make pins' -o constraints.txt pyproject.toml client/pyproject.toml
 
 clean:  ## remove .venv and all caches
-	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist site
+	rm -rf .venv node_modules .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist site
 	find service training client tests benchmarks tools -name __pycache__ -prune -exec rm -rf {} +
 
 $(SERVE): pyproject.toml client/pyproject.toml constraints.txt
@@ -103,4 +110,9 @@ $(SERVE): pyproject.toml client/pyproject.toml constraints.txt
 
 $(DEV): $(SERVE)
 	$(call install,-e '.[dev]')
+	@touch $@
+
+# package.json pins exact versions
+$(SCRIPTS): package.json .npmrc
+	@npm install --silent
 	@touch $@

@@ -1,5 +1,6 @@
-// A column of a comparison as text, as the address has it: a method with the parameters that differ
-// from their defaults. A method is `composite` or `~attributor`, then `;name=value` each.
+// A column of a comparison as text, for the page's address.
+// It is a method, `composite` or `~attributor`, with `;name=value` for each parameter that differs
+// from its default.
 import { words } from "../page/numbers.js";
 
 /** @import { Options } from "../service/types.d.ts" */
