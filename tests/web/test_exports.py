@@ -18,8 +18,13 @@ from tests.helpers.tools import find_tool
 from tests.web.conftest import ROOT, Service
 from tests.web.pictures import pixels
 
-QUERY = "?sample=horse&target=label:dog&composite=epsilon_plus"
-OPTIONS = {"target": "label:dog", "composite": "epsilon_plus"}
+QUERY = "?sample=horse&target=label:dog&composite=epsilon_plus&epsilon=0.5&zero_bias=true"
+OPTIONS = {
+    "target": "label:dog",
+    "composite": "epsilon_plus",
+    "epsilon": "0.5",
+    "zero_bias": "true",
+}
 
 
 @pytest.fixture

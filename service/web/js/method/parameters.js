@@ -38,6 +38,19 @@ export function parameterControl(parameter, value, onChange, scope = "") {
 export const isDefault = (parameter, value) => ["", String(parameter.default)].includes(value);
 
 /**
+ * A value of the address as JSON has it. What is no number stays as it is: the service says so.
+ *
+ * @param {Pick<Parameter, "kind">} parameter
+ * @param {string} text
+ */
+export function typedValue({ kind }, text) {
+  if (kind === "boolean" && ["true", "false"].includes(text)) return text === "true";
+  const isNumber =
+    ["number", "integer"].includes(kind) && text !== "" && !Number.isNaN(Number(text));
+  return isNumber ? Number(text) : text;
+}
+
+/**
  * @param {Parameter} parameter
  * @param {string} value
  * @param {(value: string) => void} onChange

@@ -158,14 +158,20 @@ export async function fetchModels() {
 export const checkModel = (name, signal) => send(`models/${encodeURIComponent(name)}`, { signal });
 
 /**
+ * The options that are set, by name.
+ *
+ * @param {Options} options
+ */
+export const givenOptions = (options) =>
+  Object.entries(options).filter(([, value]) => value !== undefined && value !== "");
+
+/**
  * The query of a request.
  *
  * @param {Options} options
  */
-export function queryOf(options) {
-  const given = Object.entries(options).filter(([, value]) => value !== undefined && value !== "");
-  return new URLSearchParams(given.map(([name, value]) => [name, String(value)]));
-}
+export const queryOf = (options) =>
+  new URLSearchParams(givenOptions(options).map(([name, value]) => [name, String(value)]));
 
 /**
  * @param {Sendable} image

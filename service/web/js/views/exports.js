@@ -1,11 +1,13 @@
 // Downloads of an explanation, and code that sends the same request.
-import { colormap, isSmooth, model } from "../method/models.js";
+import { colormap, isSmooth, model, parameters } from "../method/models.js";
+import { typedValue } from "../method/parameters.js";
 import { explainOptions } from "../method/question.js";
 import { find, make, saveFile } from "../page/dom.js";
 import { makeButton } from "../page/fields.js";
 import { requireImage, samplePath } from "../page/image.js";
+import * as state from "../page/state.js";
 import { withStatus } from "../page/status.js";
-import { fetchExplanationFile, hasKey, queryOf } from "../service/requests.js";
+import { fetchExplanationFile, hasKey } from "../service/requests.js";
 import { SNIPPETS } from "./snippets.js";
 
 /** @import { Options } from "../service/types.d.ts" */
@@ -96,12 +98,13 @@ async function download({ suffix, accept, options }) {
  */
 function snippetRequest() {
   const { sample, name } = requireImage();
-  const base = new URL(".", document.baseURI).href;
-  const options = { model: model().name, ...explainOptions(), output: "heatmap,relevance" };
+  const service = new URL(".", document.baseURI).href;
+  const set = parameters().map((one) => [one.name, typedValue(one, state.get(one.name))]);
   return {
-    url: `${base}explain?${queryOf(options)}`,
+    service,
+    options: { ...explainOptions(), model: model().name, ...Object.fromEntries(set) },
     file: name,
-    sample: sample && `${base}${samplePath(sample)}`,
+    sample: sample && `${service}${samplePath(sample)}`,
     hasKey: hasKey(),
   };
 }

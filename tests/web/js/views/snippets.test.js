@@ -4,7 +4,8 @@ import { test } from "node:test";
 import { SNIPPETS } from "../../../../service/web/js/views/snippets.js";
 
 const REQUEST = {
-  url: "http://127.0.0.1:8000/explain?composite=none",
+  service: "http://127.0.0.1:8000/",
+  options: { model: "minivgg", target: "label:a b", contrast: "", epsilon: 0.5, zero_bias: true },
   file: "photo.jpg",
   sample: null,
   hasKey: false,
@@ -34,5 +35,12 @@ test("the name of a file is one word of the shell command, whatever it contains"
   const script = `curl() { printf '%s\\n' "$@"; }\n${command}`;
   const words = execFileSync("bash", ["-c", script], { encoding: "utf8" }).split("\n");
   assert.ok(words.includes(`@${file}`));
-  assert.ok(words.includes(REQUEST.url));
+  const query = "model=minivgg&target=label%3Aa+b&epsilon=0.5&zero_bias=true";
+  const url = `http://127.0.0.1:8000/explain?${query}&output=heatmap%2Crelevance`;
+  assert.ok(words.includes(url));
+});
+
+test("Python has the options as its own literals", () => {
+  const call = 'image, model="minivgg", target="label:a b", epsilon=0.5, zero_bias=True';
+  assert.ok(SNIPPETS.Python(REQUEST).includes(`client.explain(${call})`));
 });
