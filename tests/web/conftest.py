@@ -1,4 +1,4 @@
-"""A browser for the page, and what the page is asked through."""
+"""Pages in a browser, and the service's own responses to compare them with."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.helpers.servers import RunningServer
 ROOT = Path(__file__).parents[2]
 SAMPLES = ROOT / "service" / "web" / "samples"
 
-# a busy machine may need long for a dozen methods; how fast the page is, is no matter of tests
+# a busy machine may need long for a dozen methods
 expect.set_options(timeout=30_000)
 
 
@@ -42,8 +42,8 @@ def page(browser: Browser) -> Iterator[Page]:
 
 
 @pytest.fixture
-def page_in_trouble(browser: Browser) -> Iterator[Page]:
-    """A page that may see failing answers, which the browser reports; no script may fail."""
+def lenient_page(browser: Browser) -> Iterator[Page]:
+    """A page on which requests may fail, which the browser reports; no script may."""
     opened = browser.new_page()
     errors: list[str] = []
     opened.on("pageerror", lambda error: errors.append(str(error)))
@@ -53,23 +53,23 @@ def page_in_trouble(browser: Browser) -> Iterator[Page]:
 
 
 class Service:
-    """Answers to compare the page with, from the service itself."""
+    """Sends the requests that the page should send."""
 
     def __init__(self, url: str) -> None:
         self.url = url
 
-    def ask(self, sample: str, accept: str, **options: str) -> httpx.Response:
+    def request(self, sample: str, accept: str, **options: str) -> httpx.Response:
         headers = {"Content-Type": "image/jpeg", "Accept": accept}
         image = (SAMPLES / f"{sample}.jpg").read_bytes()
         sent = httpx.post(f"{self.url}/explain", content=image, params=options, headers=headers)
         return sent.raise_for_status()
 
     def explain(self, sample: str, **options: str) -> dict[str, Any]:
-        answer: dict[str, Any] = self.ask(sample, "application/json", **options).json()
+        answer: dict[str, Any] = self.request(sample, "application/json", **options).json()
         return answer
 
     def relevance(self, sample: str, **options: str) -> NDArray[np.float32]:
-        content = self.ask(sample, "application/x-npy", **options).content
+        content = self.request(sample, "application/x-npy", **options).content
         array: NDArray[np.float32] = np.load(io.BytesIO(content))
         return array
 

@@ -1,4 +1,4 @@
-"""Pictures that the service has sent, as pixels."""
+"""Encoded pictures as pixels."""
 
 from __future__ import annotations
 

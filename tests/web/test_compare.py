@@ -30,11 +30,11 @@ def names(page: Page) -> list[str]:
     return page.locator(".column h3").all_inner_texts()
 
 
-def test_the_first_composites_stand_beside_each_other(opened: Page) -> None:
+def test_the_first_composites_are_shown_side_by_side(opened: Page) -> None:
     assert names(opened) == [name.replace("_", " ") for name in list(COMPOSITES)[:4]]
 
 
-def test_each_column_tells_time_conservation_and_size(opened: Page, service: Service) -> None:
+def test_each_column_shows_time_conservation_and_maximum(opened: Page, service: Service) -> None:
     for column, name in zip(opened.locator(".column").all(), COMPOSITES, strict=False):
         answer = service.explain("cat", composite=name, target="cat")
         text = column.locator("p").first.inner_text()
@@ -69,7 +69,7 @@ def test_columns_are_added_and_removed(opened: Page) -> None:
     assert names(opened)[-1] == "occlusion"
 
 
-def test_the_last_column_can_go_and_others_come(opened: Page) -> None:
+def test_all_columns_can_be_removed_and_others_added(opened: Page) -> None:
     for left in (3, 2, 1, 0):
         opened.locator(".column button").first.click()
         expect(opened.locator(".column")).to_have_count(left)
@@ -94,7 +94,7 @@ def test_classes_are_compared_too(opened: Page, service: Service) -> None:
     assert float(text.rpartition(" ")[2]) == pytest.approx(bound, rel=5e-3)
 
 
-def test_a_column_tells_its_numbers(opened: Page, service: Service) -> None:
+def test_a_column_shows_the_number_of_a_pixel(opened: Page, service: Service) -> None:
     opened.locator(".column .map").nth(1).focus()
     opened.keyboard.press("ArrowDown")
     readout = opened.locator(".column").nth(1).locator(".readout")
@@ -110,7 +110,7 @@ def settings_of(page: Page, i: int) -> Locator:
     return column.locator("details")
 
 
-def test_a_column_has_parameters_of_its_own(opened: Page, service: Service) -> None:
+def test_a_column_has_its_own_parameters(opened: Page, service: Service) -> None:
     opened.get_by_label("Add a column").select_option("epsilon_gamma_box")
     expect(opened.locator(".column")).to_have_count(5)
     settings_of(opened, 4).get_by_label("gamma").fill("2")
@@ -122,7 +122,7 @@ def test_a_column_has_parameters_of_its_own(opened: Page, service: Service) -> N
     expect(opened.locator("details").nth(4)).to_have_attribute("open", "")  # to try another
 
 
-def test_the_same_method_stands_beside_itself(opened: Page) -> None:
+def test_one_method_is_shown_with_different_parameters(opened: Page) -> None:
     settings_of(opened, 0).get_by_label("zero bias").check()
     expect(opened.locator(".column h3").first).to_have_text("epsilon plus flat, zero bias true")
     opened.get_by_label("Add a column").select_option("epsilon_plus_flat")
@@ -157,7 +157,7 @@ def test_an_attributor_has_its_parameters(opened: Page) -> None:
     expect(opened.locator(".column h3").nth(4)).to_have_text("integrated gradients, baseline black")
 
 
-def test_with_parameters_shown_nothing_is_named_twice(opened: Page) -> None:
+def test_ids_are_unique_with_all_parameters_shown(opened: Page) -> None:
     for i in range(4):
         if opened.locator(".column").nth(i).locator("details").count():
             settings_of(opened, i)
@@ -165,9 +165,7 @@ def test_with_parameters_shown_nothing_is_named_twice(opened: Page) -> None:
     assert len(ids) == len(set(ids))
 
 
-def test_composites_of_the_model_are_offered_too(
-    page: Page, card: ModelCard, tmp_path: Path
-) -> None:
+def test_composites_of_the_bundle_are_offered(page: Page, card: ModelCard, tmp_path: Path) -> None:
     bundle = Path(shutil.copytree(SHIPPED / DEFAULT_MODEL, tmp_path / "bundle"))
     mine = [{"layers": "type:linear", "rule": "epsilon"}]
     labels = ("a|b", "50%7C", "<b>;'", *card.labels[3:])  # of any signs
@@ -197,10 +195,10 @@ def test_composites_of_the_model_are_offered_too(
         page.goto("about:blank")  # before the server is gone
 
 
-def test_a_column_that_fails_leaves_the_others_and_can_be_mended(
-    server: RunningServer, page_in_trouble: Page
+def test_a_failing_column_leaves_the_others_and_can_be_corrected(
+    server: RunningServer, lenient_page: Page
 ) -> None:
-    page = page_in_trouble
+    page = lenient_page
     page.goto(f"{server.url}/?view=compare&columns=epsilon_plus;epsilon=-5|none")
     failing = page.locator(".column").first
     expect(failing.locator(".problem")).to_contain_text("epsilon")
@@ -211,18 +209,18 @@ def test_a_column_that_fails_leaves_the_others_and_can_be_mended(
     expect(failing.locator("h3")).to_have_text("epsilon plus, epsilon 0.5")
 
 
-def test_what_is_too_weak_to_be_seen_is_said(opened: Page) -> None:
+def test_maps_too_weak_to_be_seen_are_counted(opened: Page) -> None:
     assert opened.locator("#weak").count() == 0
     opened.get_by_label("Add a column").select_option("~occlusion")
     expect(opened.locator("#weak")).to_have_text("4 of 5 are too weak to be seen on this scale.")
 
 
-def test_what_it_is_compared_against_is_said(server: RunningServer, page: Page) -> None:
+def test_the_title_names_the_contrast(server: RunningServer, page: Page) -> None:
     page.goto(f"{server.url}/?view=compare&contrast=label:dog")
     expect(page.locator("#view h2")).to_contain_text("“cat” rather than “dog”")
 
 
-def test_an_answer_from_the_cache_has_no_time(page: Page, tmp_path: Path) -> None:
+def test_a_cached_explanation_has_no_compute_time(page: Page, tmp_path: Path) -> None:
     with running_server(tmp_path, {"LRPSERVE_CACHE_BYTES": "10000000"}) as server:
         for told in (" ms ", "from the cache "):
             page.goto(f"{server.url}/?view=compare&columns=epsilon_plus")
@@ -230,10 +228,10 @@ def test_an_answer_from_the_cache_has_no_time(page: Page, tmp_path: Path) -> Non
         page.goto("about:blank")
 
 
-def test_what_is_wrong_with_all_of_them_is_said_once(
-    server: RunningServer, page_in_trouble: Page
+def test_a_failure_common_to_all_columns_is_shown_once(
+    server: RunningServer, lenient_page: Page
 ) -> None:
-    page = page_in_trouble
+    page = lenient_page
     page.goto(f"{server.url}/?view=compare&target=label:dog&contrast=label:dog")
     expect(page.locator(".problem")).to_have_count(1)
     expect(page.locator(".problem")).to_contain_text("contrast")
@@ -242,7 +240,7 @@ def test_what_is_wrong_with_all_of_them_is_said_once(
     expect(page.locator(".column canvas")).to_have_count(8)
 
 
-def test_the_keyboard_stays_where_a_column_was(opened: Page) -> None:
+def test_removing_a_column_keeps_the_focus_in_the_view(opened: Page) -> None:
     opened.get_by_label("Remove epsilon plus", exact=True).focus()
     opened.keyboard.press("Enter")
     expect(opened.locator(".column")).to_have_count(3)

@@ -12,16 +12,16 @@ from tests.helpers.servers import RunningServer
 PATHS = ["/predict", "/explain", "/models", "/models/{name}", "/healthz", "/readyz", "/metrics"]
 
 
-def test_docs_show_every_path(server: RunningServer, page_in_trouble: Page) -> None:
-    page = page_in_trouble  # Swagger's own warnings are no matter of ours
+def test_docs_show_every_path(server: RunningServer, lenient_page: Page) -> None:
+    page = lenient_page  # Swagger's own warnings are no matter of ours
     page.goto(f"{server.url}/docs")
     page.wait_for_selector(".opblock")
     shown = [path.inner_text() for path in page.query_selector_all(".opblock-summary-path")]
     assert [path.replace("\u200b", "") for path in shown] == PATHS
 
 
-def test_docs_fetch_nothing_from_elsewhere(server: RunningServer, page_in_trouble: Page) -> None:
-    page = page_in_trouble  # Swagger's own warnings are no matter of ours
+def test_docs_fetch_nothing_from_elsewhere(server: RunningServer, lenient_page: Page) -> None:
+    page = lenient_page  # Swagger's own warnings are no matter of ours
     fetched: list[str] = []
     page.on("request", lambda request: fetched.append(request.url))
     page.goto(f"{server.url}/docs")
@@ -32,9 +32,9 @@ def test_docs_fetch_nothing_from_elsewhere(server: RunningServer, page_in_troubl
 
 @pytest.mark.parametrize("operation", ["predict_predict_post", "explain_explain_post"])
 def test_an_image_can_be_tried_in_the_docs(
-    server: RunningServer, page_in_trouble: Page, operation: str, cat: Path
+    server: RunningServer, lenient_page: Page, operation: str, cat: Path
 ) -> None:
-    page = page_in_trouble  # Swagger's own warnings are no matter of ours
+    page = lenient_page  # Swagger's own warnings are no matter of ours
     page.goto(f"{server.url}/docs#/images/{operation}")
     page.set_input_files("input[type=file]", cat)
     page.click("button.execute")

@@ -48,7 +48,7 @@ def test_a_sample_is_explained_at_once(opened: Page, service: Service) -> None:
 
 
 @pytest.mark.parametrize(("row", "column"), [(0, 0), (9, 7), (31, 31)])
-def test_the_number_under_the_pointer_is_that_of_the_api(
+def test_the_number_under_the_pointer_is_the_services(
     opened: Page, service: Service, row: int, column: int
 ) -> None:
     place = opened.locator(".map").bounding_box()
@@ -65,7 +65,7 @@ def test_the_number_under_the_pointer_is_that_of_the_api(
     assert told == pytest.approx(expected, rel=5e-3)
 
 
-def test_the_number_is_told_to_the_keyboard_too(opened: Page, service: Service) -> None:
+def test_arrow_keys_read_pixels_too(opened: Page, service: Service) -> None:
     opened.locator(".map").focus()
     opened.keyboard.press("ArrowRight")
     opened.keyboard.press("ArrowUp")
@@ -75,7 +75,7 @@ def test_the_number_is_told_to_the_keyboard_too(opened: Page, service: Service) 
     assert value == float(service.relevance("cat")[15, 17])
 
 
-def test_the_scale_and_the_conservation_are_those_of_the_answer(
+def test_the_scale_and_the_conservation_are_those_of_the_response(
     opened: Page, service: Service
 ) -> None:
     answer = service.explain("cat")
@@ -86,7 +86,7 @@ def test_the_scale_and_the_conservation_are_those_of_the_answer(
     expect(opened.locator("#conservation")).to_contain_text(share)
 
 
-def test_more_against_a_class_than_for_it_is_said_so(opened: Page, service: Service) -> None:
+def test_a_negative_ratio_is_put_in_words(opened: Page, service: Service) -> None:
     image, target = (SAMPLES / "cat.jpg").read_bytes(), {"target": "bird"}
     headers = {"Content-Type": "image/jpeg"}
     sent = httpx.post(f"{service.url}/explain", content=image, params=target, headers=headers)
@@ -116,7 +116,7 @@ HAND_OVER = """([kind, data]) => {
 
 
 @pytest.mark.parametrize("kind", ["paste", "drop"])
-def test_an_image_is_taken_by_hand(opened: Page, kind: str) -> None:
+def test_an_image_can_be_pasted_or_dropped(opened: Page, kind: str) -> None:
     data = base64.b64encode(HORSE.read_bytes()).decode()
     if kind == "drop":
         opened.evaluate(HAND_OVER, ["dragover", data])
@@ -151,7 +151,7 @@ def test_a_click_on_a_class_explains_it(opened: Page, service: Service) -> None:
     assert float(shown) == pytest.approx(bound, rel=5e-3)
 
 
-def test_why_this_rather_than_that(opened: Page) -> None:
+def test_a_class_is_contrasted_with_another(opened: Page) -> None:
     opened.get_by_label("… rather than").select_option("dog")
     expect(opened.locator("#view h2").first).to_have_text("Why “cat” rather than “dog”?")
     expect(opened.locator("#conservation")).to_contain_text("contrast")
@@ -192,7 +192,7 @@ def test_colours_are_those_of_the_service(
     page.goto(f"{server.url}/?side=1&cmap={cmap}")
     expect(page.locator(".map")).to_have_count(2)
     drawn = np.array(page.evaluate(COLORS)).reshape(32, 32, 4)[..., :3]
-    sent = pixels(service.ask("cat", "image/png", cmap=cmap, size="32").content)
+    sent = pixels(service.request("cat", "image/png", cmap=cmap, size="32").content)
     assert np.abs(drawn - sent.astype(int)).max() <= 4
 
 
@@ -204,12 +204,12 @@ def test_smooth_relevance_is_that_of_the_service(
     page.get_by_label("Smooth").check()
     expect(page.locator(".map .heat").last).to_have_attribute("width", "256")
     drawn = np.array(page.evaluate(COLORS)).reshape(256, 256, 4)[..., :3]
-    sent = pixels(service.ask("cat", "image/png", enlarge="smooth").content)
+    sent = pixels(service.request("cat", "image/png", enlarge="smooth").content)
     assert np.abs(drawn - sent.astype(int)).max() <= 4
     assert page.url.endswith("smooth=1")
 
 
-def test_controls_are_made_from_what_there_is(opened: Page) -> None:
+def test_controls_list_what_the_service_has(opened: Page) -> None:
     def values(label: str) -> list[str]:
         chosen = opened.get_by_label(label, exact=True).locator("option")
         return [option.get_attribute("value") or "" for option in chosen.all()]
@@ -238,7 +238,7 @@ def test_a_link_reproduces_the_view(server: RunningServer, page: Page, service: 
     assert float(shown) == pytest.approx(bound, rel=5e-3)
 
 
-def test_the_way_back_leads_back(opened: Page) -> None:
+def test_back_returns_to_the_image_before(opened: Page) -> None:
     opened.click("[data-sample=horse]")
     expect(opened.locator("#view h2").first).to_have_text("Why “horse”?")
     opened.set_input_files("#file", SAMPLES / "ship.jpg")
@@ -249,7 +249,7 @@ def test_the_way_back_leads_back(opened: Page) -> None:
     expect(opened.locator("#view h2").first).to_have_text("Why “ship”?")
 
 
-def test_the_way_back_leads_back_to_another_view(server: RunningServer, page: Page) -> None:
+def test_back_returns_to_the_view_before(server: RunningServer, page: Page) -> None:
     page.goto(f"{server.url}/?sample=horse")
     expect(page.locator("#view h2").first).to_have_text("Why “horse”?")
     page.get_by_role("link", name="Compare").click()
@@ -260,7 +260,7 @@ def test_the_way_back_leads_back_to_another_view(server: RunningServer, page: Pa
     expect(page.locator(".column").first).to_be_visible()
 
 
-def test_a_sample_that_is_chosen_again_is_explained_anew(opened: Page) -> None:
+def test_a_sample_chosen_again_is_explained_anew(opened: Page) -> None:
     for sample in ("cat", "horse"):
         opened.click(f"[data-sample={sample}]")
         opened.locator("#classes button", has_text="frog").click()
@@ -269,12 +269,12 @@ def test_a_sample_that_is_chosen_again_is_explained_anew(opened: Page) -> None:
         expect(opened.locator("#view h2").first).to_have_text(f"Why “{sample}”?")
 
 
-def test_a_link_to_an_image_of_ones_own_says_so(server: RunningServer, page: Page) -> None:
+def test_a_link_to_an_uploaded_image_asks_for_an_image(server: RunningServer, page: Page) -> None:
     page.goto(f"{server.url}/?sample=own")
     expect(page.locator("#note")).to_contain_text("choose one")
 
 
-def test_switches_and_numbers_set_parameters(opened: Page, service: Service) -> None:
+def test_a_checkbox_sets_a_parameter(opened: Page, service: Service) -> None:
     opened.get_by_label("zero bias").check()
     expect(opened.locator("#conservation")).to_contain_text("nothing was lost")
     assert options_in_address(opened)["zero_bias"] == ["true"]
@@ -301,22 +301,30 @@ def test_a_tap_reads_a_pixel(server: RunningServer, browser: Browser, service: S
     context.close()
 
 
-def test_of_two_images_the_last_one_stays(
+COUNT_READ = """
+window.nRead = 0;
+const read = createImageBitmap;
+window.createImageBitmap = (...image) => read(...image).finally(() => { window.nRead += 1; });
+"""
+
+
+def test_an_image_that_loads_late_does_not_replace_a_newer_one(
     server: RunningServer, page: Page, tmp_path: Path
 ) -> None:
     """The first one is large: it is read later than the second."""
+    page.add_init_script(COUNT_READ)
     Image.open(SAMPLES / "horse.jpg").resize((6000, 5000)).save(tmp_path / "large.jpg")
     page.goto(server.url)
     expect(page.locator("#classes")).to_be_visible()
     page.set_input_files("#file", tmp_path / "large.jpg")
     page.click("[data-sample=ship]")
     expect(page.locator("#view h2").first).to_have_text("Why “ship”?")
-    page.wait_for_timeout(1500)
+    page.wait_for_function("nRead === 3")
     assert page.url.endswith("?sample=ship")
     expect(page.locator("#view h2").first).to_have_text("Why “ship”?")
 
 
-def test_ones_own_image_is_seen_in_every_view(server: RunningServer, page: Page) -> None:
+def test_an_uploaded_image_has_a_thumbnail(server: RunningServer, page: Page) -> None:
     page.goto(f"{server.url}/?view=compare")
     assert page.locator(".thumbnail").count() == 0
     page.set_input_files("#file", ROOT / "docs" / "horse.jpg")
@@ -324,16 +332,12 @@ def test_ones_own_image_is_seen_in_every_view(server: RunningServer, page: Page)
 
 
 @pytest.mark.parametrize("view", ["toString", "constructor", "no such"])
-def test_a_view_that_is_not_there_is_the_first_one(
-    server: RunningServer, page: Page, view: str
-) -> None:
+def test_an_unknown_view_is_the_first_one(server: RunningServer, page: Page, view: str) -> None:
     page.goto(f"{server.url}/?view={view}")
     expect(page.locator("#classes")).to_be_visible()
 
 
-def test_without_the_image_of_a_link_nothing_else_is_shown(
-    server: RunningServer, page: Page
-) -> None:
+def test_without_an_image_no_old_view_remains(server: RunningServer, page: Page) -> None:
     page.goto(f"{server.url}/?view=model&sample=own")
     expect(page.locator("#view table").first).to_be_visible()
     page.get_by_role("link", name="Explain").click()

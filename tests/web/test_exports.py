@@ -1,4 +1,4 @@
-"""What can be taken away: files, and code that runs as it is pasted."""
+"""Downloads, and code that runs as it is pasted."""
 
 from __future__ import annotations
 
@@ -48,22 +48,24 @@ def download(page: Page, text: str) -> tuple[Download, bytes]:
         ("contours", {"output": "overlay", "overlay_style": "contours"}),
     ],
 )
-def test_pictures(opened: Page, service: Service, name: str, options: dict[str, str]) -> None:
+def test_downloaded_pictures_are_the_services(
+    opened: Page, service: Service, name: str, options: dict[str, str]
+) -> None:
     file, content = download(opened, f"{name.capitalize()} (PNG)")
     assert file.suggested_filename == f"horse.{name}.png"
     asked = {**options, **OPTIONS, "size": "512", "color_bar": "true"}
-    sent = service.ask("horse", "image/png", **asked).content
+    sent = service.request("horse", "image/png", **asked).content
     assert np.array_equal(pixels(content), pixels(sent))
 
 
-def test_an_array(opened: Page, service: Service) -> None:
+def test_the_downloaded_array_is_the_services(opened: Page, service: Service) -> None:
     file, content = download(opened, "Relevance (.npy)")
     assert file.suggested_filename == "horse.npy"
     relevance = service.relevance("horse", **OPTIONS)
     assert np.array_equal(np.load(io.BytesIO(content)), relevance)
 
 
-def test_all_of_it(opened: Page) -> None:
+def test_the_downloaded_json_has_everything(opened: Page) -> None:
     _, content = download(opened, "Everything (JSON)")
     answer = json.loads(content)
     assert answer["target"]["label"] == "dog"

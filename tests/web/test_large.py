@@ -1,4 +1,4 @@
-"""Photos that are larger than the service takes them."""
+"""Photos that are larger than the service accepts."""
 
 from __future__ import annotations
 

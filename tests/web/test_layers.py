@@ -16,7 +16,7 @@ def opened(server: RunningServer, page: Page) -> Page:
     return page
 
 
-def test_bars_show_how_much_arrives(opened: Page, service: Service) -> None:
+def test_bars_show_the_sum_of_each_layer(opened: Page, service: Service) -> None:
     answer = service.explain("horse")
     conservation = answer["conservation"]
     layers = [*conservation["by_layer"], {"layer": "input", "arrived": conservation["arrived"]}]
@@ -39,20 +39,20 @@ def test_there_is_a_map_for_each_layer(opened: Page, service: Service) -> None:
         assert float(text.rpartition(" ")[2]) == pytest.approx(largest, rel=5e-3)
 
 
-def test_what_has_no_layers_says_so(server: RunningServer, page: Page) -> None:
+def test_an_attributor_without_layers_says_so(server: RunningServer, page: Page) -> None:
     page.goto(f"{server.url}/?view=layers&attributor=occlusion")
     expect(page.locator("#view")).to_contain_text("no relevance at its layers")
 
 
-def test_what_does_not_conserve_says_so(server: RunningServer, page: Page) -> None:
+def test_a_method_that_does_not_conserve_has_no_bars(server: RunningServer, page: Page) -> None:
     page.goto(f"{server.url}/?view=layers&composite=deconvnet")
     expect(page.locator("#view")).to_contain_text("does not conserve")
 
 
-def test_a_layer_that_fails_leaves_the_others_and_can_be_tried_again(
-    server: RunningServer, page_in_trouble: Page
+def test_a_failing_layer_leaves_the_others_and_can_be_retried(
+    server: RunningServer, lenient_page: Page
 ) -> None:
-    page = page_in_trouble
+    page = lenient_page
     broken = {"title": "Failed", "detail": "something broke", "status": 500}
     page.route(
         "**/explain?*layer=features.6&*", lambda route: route.fulfill(status=500, json=broken)

@@ -1,4 +1,4 @@
-"""Links that ask for what is not there: what they ask for is seen, and left."""
+"""Links with unknown names: the name is shown, and can be changed."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from playwright.sync_api import Page, expect
 
 from service.settings import DEFAULT_MODEL
 from tests.helpers.servers import RunningServer
-from tests.web.test_trouble import explained
+from tests.web.test_trouble import expect_explained
 
 UNKNOWN = [
     ("Model", "model", DEFAULT_MODEL),
@@ -17,24 +17,24 @@ UNKNOWN = [
 
 
 @pytest.mark.parametrize(("label", "option", "name"), UNKNOWN, ids=[one[1] for one in UNKNOWN])
-def test_what_there_is_not_is_seen_and_left(
-    server: RunningServer, page_in_trouble: Page, label: str, option: str, name: str
+def test_an_unknown_name_is_shown_and_can_be_changed(
+    server: RunningServer, lenient_page: Page, label: str, option: str, name: str
 ) -> None:
-    page = page_in_trouble
+    page = lenient_page
     page.goto(f"{server.url}/?{option}=nothing_such")
     expect(page.locator(".problem")).to_contain_text(option)
     menu = page.get_by_label(label, exact=True)
     expect(menu.locator("option:checked")).to_have_text("nothing_such (unknown)")
     menu.select_option(name)
-    explained(page, "cat")
+    expect_explained(page, "cat")
     expect(page.locator(".problem")).to_have_count(0)
     expect(page.locator("#controls")).not_to_contain_text("(unknown)")
 
 
-def test_the_card_of_a_model_that_is_not_there_is_no_others(
-    server: RunningServer, page_in_trouble: Page
+def test_an_unknown_model_shows_no_other_models_card(
+    server: RunningServer, lenient_page: Page
 ) -> None:
-    page = page_in_trouble
+    page = lenient_page
     page.goto(f"{server.url}/?view=model&model=nothing/such")
     expect(page.locator(".problem")).to_contain_text("nothing/such")
     expect(page.locator("#view")).to_be_empty()
@@ -44,10 +44,10 @@ def test_the_card_of_a_model_that_is_not_there_is_no_others(
 
 
 @pytest.mark.parametrize("query", ["columns=nothing|none", "by=classes&columns=nothing|dog"])
-def test_a_column_that_there_is_not_says_so_and_goes(
-    server: RunningServer, page_in_trouble: Page, query: str
+def test_an_unknown_column_fails_in_place_and_can_be_removed(
+    server: RunningServer, lenient_page: Page, query: str
 ) -> None:
-    page = page_in_trouble
+    page = lenient_page
     page.goto(f"{server.url}/?view=compare&{query}")
     expect(page.locator(".column")).to_have_count(2)
     expect(page.locator(".column").first.locator(".problem")).to_be_visible()

@@ -20,7 +20,7 @@ LABELS = [f"kind {i}" for i in range(N_CLASSES)]
 
 @pytest.fixture(scope="module")
 def many(tmp_path_factory: pytest.TempPathFactory, card: ModelCard) -> Iterator[RunningServer]:
-    """A server of a model of many classes; that it knows nothing is no matter here."""
+    """A server of a model of many classes; it is not trained."""
     folder = tmp_path_factory.mktemp("many")
     torch.manual_seed(0)
     changes = {"labels": tuple(LABELS), "confusion": {}, "history": ()}
@@ -43,7 +43,7 @@ def test_any_class_can_be_explained(many: RunningServer, page: Page) -> None:
     expect(bars.last).to_have_attribute("aria-pressed", "true")
 
 
-def test_the_likeliest_classes_are_compared_at_once(many: RunningServer, page: Page) -> None:
+def test_the_most_probable_classes_are_compared_at_once(many: RunningServer, page: Page) -> None:
     answer = Service(many.url).explain("cat", top_k="10")
     page.goto(f"{many.url}/?view=compare&by=classes")
     expect(page.locator(".column")).to_have_count(3)

@@ -72,9 +72,7 @@ def test_the_confusion_matrix_is_the_bundles(
     expect(cell).to_have_attribute("title", f"cat taken for dog: {share:.0%}")
 
 
-def test_what_is_right_and_what_is_wrong_have_colours_of_their_own(
-    server: RunningServer, page: Page
-) -> None:
+def test_right_and_wrong_classes_have_different_colours(server: RunningServer, page: Page) -> None:
     page.goto(f"{server.url}/?view=model")
     cells = page.locator("#confusion tbody tr").nth(3).locator("td")
     colors = [cells.nth(i).evaluate("c => getComputedStyle(c).backgroundColor") for i in (3, 5, 8)]
@@ -125,7 +123,7 @@ def edges(page: Page) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
-def test_that_the_matrix_goes_on_is_seen(
+def test_a_shadow_shows_where_the_matrix_scrolls(
     server: RunningServer, browser: Browser, scheme: Literal["light", "dark"]
 ) -> None:
     context = browser.new_context(
@@ -150,7 +148,7 @@ def test_that_the_matrix_goes_on_is_seen(
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
-def test_everybody_can_read_them(
+def test_axe_finds_no_violation(
     trained: RunningServer, browser: Browser, scheme: Literal["light", "dark"]
 ) -> None:
     context = browser.new_context(color_scheme=scheme, bypass_csp=True)
@@ -163,7 +161,7 @@ def test_everybody_can_read_them(
 
 
 @pytest.mark.parametrize("width", [360, 768, 1440])
-def test_they_fit(trained: RunningServer, page: Page, width: int) -> None:
+def test_the_view_fits_the_window(trained: RunningServer, page: Page, width: int) -> None:
     page.set_viewport_size({"width": width, "height": 800})
     page.goto(f"{trained.url}/?view=model")
     expect(page.locator("#curves")).to_be_visible()

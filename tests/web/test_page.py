@@ -1,4 +1,4 @@
-"""The page as such: what it is made of, that it fits, and that everybody can use it."""
+"""The page as a whole: its files, its size, its layout, and its accessibility."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ BUDGET_BYTES = 150_000
 WIDTHS = (360, 768, 1440)
 
 
-def test_a_strict_policy_holds_for_all_of_it(server: RunningServer) -> None:
+def test_every_file_has_a_strict_policy(server: RunningServer) -> None:
     for path in ("/", "/web/js/main.js", "/web/css/base.css", "/web/samples/cat.jpg"):
         headers = httpx.get(f"{server.url}{path}").headers
         policy = headers["content-security-policy"]
@@ -24,7 +24,7 @@ def test_a_strict_policy_holds_for_all_of_it(server: RunningServer) -> None:
         assert headers["x-content-type-options"] == "nosniff"
 
 
-def test_what_has_not_changed_is_not_sent_again(server: RunningServer) -> None:
+def test_unchanged_files_are_answered_with_304(server: RunningServer) -> None:
     for path in ("/", "/web/js/main.js"):
         first = httpx.get(f"{server.url}{path}")
         again = httpx.get(f"{server.url}{path}", headers={"If-None-Match": first.headers["etag"]})
@@ -38,8 +38,8 @@ def test_other_files_are_not_served(server: RunningServer) -> None:
         assert answer.headers["content-type"] == "application/problem+json"
 
 
-def test_every_module_is_fetched_at_once(server: RunningServer) -> None:
-    """Not one after the other has been read; so the page must name each of them."""
+def test_every_module_is_preloaded(server: RunningServer) -> None:
+    """Else the browser finds the imports of each only after it has fetched it."""
     page = httpx.get(server.url).text
     folder = ROOT / "service" / "web" / "js"
     names = [path.relative_to(folder).as_posix() for path in folder.rglob("*.js")]
@@ -68,7 +68,7 @@ def test_the_first_visit_takes_few_bytes(server: RunningServer, page: Page) -> N
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("view", VIEWS)
-def test_axe_finds_nothing_serious(
+def test_axe_finds_no_violation(
     server: RunningServer, browser: Browser, view: str, scheme: str
 ) -> None:
     context = browser.new_context(
@@ -84,7 +84,9 @@ def test_axe_finds_nothing_serious(
 
 @pytest.mark.parametrize("width", WIDTHS)
 @pytest.mark.parametrize("view", VIEWS)
-def test_nothing_sticks_out(server: RunningServer, page: Page, view: str, width: int) -> None:
+def test_no_view_is_wider_than_the_window(
+    server: RunningServer, page: Page, view: str, width: int
+) -> None:
     page.set_viewport_size({"width": width, "height": 800})
     page.goto(f"{server.url}/?view={view}")
     expect(page.locator(VIEWS[view]).first).to_be_visible()

@@ -1,4 +1,4 @@
-"""Which class is explained, and against which: asked alike in every view that explains."""
+"""The class that is explained and its contrast, in every view."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from playwright.sync_api import Page, expect
 
 from tests.helpers.servers import RunningServer
 from tests.web.conftest import Service
-from tests.web.test_trouble import explained
+from tests.web.test_trouble import expect_explained
 
 VIEWS = ["compare", "layers"]
 
@@ -34,7 +34,7 @@ def test_a_contrast_is_changed_and_removed_in_place(
     assert "contrast" not in page.url
 
 
-def test_another_class_is_followed_through_the_layers(
+def test_another_class_is_shown_in_the_layers(
     server: RunningServer, page: Page, service: Service
 ) -> None:
     page.goto(f"{server.url}/?view=layers")
@@ -46,7 +46,7 @@ def test_another_class_is_followed_through_the_layers(
     assert float(shown.replace("−", "-")) == pytest.approx(arrived, rel=5e-3)
 
 
-def test_nothing_is_explained_against_itself(server: RunningServer, page: Page) -> None:
+def test_a_class_is_never_contrasted_with_itself(server: RunningServer, page: Page) -> None:
     page.goto(f"{server.url}/?view=layers&contrast=label:dog")
     expect(page.locator("#flow")).to_be_visible()
     options = page.get_by_label("… rather than").locator("option")
@@ -57,7 +57,7 @@ def test_nothing_is_explained_against_itself(server: RunningServer, page: Page) 
 
 
 @pytest.mark.parametrize("view", VIEWS)
-def test_what_it_predicts_is_not_explained_against_itself(
+def test_the_predicted_class_is_never_contrasted_with_itself(
     server: RunningServer, page: Page, view: str
 ) -> None:
     page.goto(f"{server.url}/?view={view}&target=label:dog&contrast=label:cat")
@@ -70,7 +70,7 @@ def test_what_it_predicts_is_not_explained_against_itself(
 
 
 @pytest.mark.parametrize("given", ["5", "dog", "label:dog"])
-def test_a_class_of_the_address_is_chosen_however_it_is_named(
+def test_the_menu_shows_the_class_of_the_address(
     server: RunningServer, page: Page, given: str
 ) -> None:
     page.goto(f"{server.url}/?view=layers&target={given}&contrast=3")
@@ -80,10 +80,10 @@ def test_a_class_of_the_address_is_chosen_however_it_is_named(
 
 
 @pytest.mark.parametrize("option", ["target", "contrast"])
-def test_a_class_that_there_is_not_is_seen_and_left(
-    server: RunningServer, page_in_trouble: Page, option: str
+def test_an_unknown_class_is_shown_and_can_be_changed(
+    server: RunningServer, lenient_page: Page, option: str
 ) -> None:
-    page = page_in_trouble
+    page = lenient_page
     label, first = {
         "target": ("Why", "predicted class"),
         "contrast": ("… rather than", "no other class"),
@@ -93,5 +93,5 @@ def test_a_class_that_there_is_not_is_seen_and_left(
     chosen = page.get_by_label(label, exact=True).locator("option:checked")
     expect(chosen).to_have_text("unicorn (unknown)")
     select(page, label, first)
-    explained(page, "cat")
+    expect_explained(page, "cat")
     expect(page.locator(".problem")).to_have_count(0)

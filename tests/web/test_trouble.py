@@ -1,4 +1,4 @@
-"""What a visitor sees when something is wrong, and that it passes."""
+"""What the page shows when something fails, and how it recovers."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from tests.web.conftest import ROOT
 KEY = "a-key-that-is-long-enough-to-be-one"
 
 
-def explained(page: Page, label: str) -> None:
+def expect_explained(page: Page, label: str) -> None:
     expect(page.locator("#view h2").first).to_have_text(f"Why “{label}”?", timeout=30_000)
 
 
 def test_a_file_that_is_no_image_is_refused_in_the_words_of_the_service(
-    server: RunningServer, page_in_trouble: Page, tmp_path: Path
+    server: RunningServer, lenient_page: Page, tmp_path: Path
 ) -> None:
-    page = page_in_trouble
+    page = lenient_page
     file = tmp_path / "letter.jpg"
     file.write_bytes(b"Dear network, what do you see?")
     page.goto(server.url)
-    explained(page, "cat")
+    expect_explained(page, "cat")
     page.set_input_files("#file", file)
     detail = httpx.post(
         f"{server.url}/explain",
@@ -37,31 +37,28 @@ def test_a_file_that_is_no_image_is_refused_in_the_words_of_the_service(
     expect(page.locator(".problem")).to_have_text(detail)
     expect(page.locator("#view")).to_be_empty()
     page.click("[data-sample=horse]")
-    explained(page, "horse")
+    expect_explained(page, "horse")
     expect(page.locator(".problem")).to_have_count(0)
 
 
-def test_a_wrong_parameter_is_named(server: RunningServer, page_in_trouble: Page) -> None:
-    page_in_trouble.goto(f"{server.url}/?epsilon=-1")
-    expect(page_in_trouble.locator(".problem")).to_contain_text("epsilon:")
-    page_in_trouble.get_by_label("epsilon", exact=True).fill("0.25")
-    page_in_trouble.keyboard.press("Tab")
-    explained(page_in_trouble, "cat")
+def test_a_wrong_parameter_is_named(server: RunningServer, lenient_page: Page) -> None:
+    lenient_page.goto(f"{server.url}/?epsilon=-1")
+    expect(lenient_page.locator(".problem")).to_contain_text("epsilon:")
+    lenient_page.get_by_label("epsilon", exact=True).fill("0.25")
+    lenient_page.keyboard.press("Tab")
+    expect_explained(lenient_page, "cat")
 
 
 def test_a_slow_answer_has_a_spinner_after_a_moment(server: RunningServer, page: Page) -> None:
-    """The delay is made here: no honest server is slow on demand."""
     page.goto(server.url)
-    explained(page, "cat")
+    expect_explained(page, "cat")
 
-    def delay(route: Route) -> None:
-        time.sleep(0.8)
-        route.continue_()
-
-    page.route("**/explain?*", delay)
+    held: list[Route] = []
+    page.route("**/explain?*", held.append)
     page.click("[data-sample=horse]")
     expect(page.locator(".spinner")).to_be_visible()
-    explained(page, "horse")
+    held[0].continue_()
+    expect_explained(page, "horse")
     expect(page.locator(".spinner")).to_have_count(0)
 
 
@@ -75,40 +72,38 @@ def use_up(url: str, image: bytes) -> None:
         time.sleep(0.1)
 
 
-def test_who_asks_too_often_waits_and_is_served(
-    page_in_trouble: Page, tmp_path: Path, cat: Path
+def test_a_rate_limited_page_waits_and_retries(
+    lenient_page: Page, tmp_path: Path, cat: Path
 ) -> None:
-    page = page_in_trouble
+    page = lenient_page
     settings = {f"{PREFIX}RATE_LIMIT": "2 per 15 second", f"{PREFIX}API_KEYS": KEY}
     with running_server(tmp_path, settings) as limited:
         page.goto(limited.url)
         page.get_by_label("API key").fill(KEY)
         page.get_by_role("button", name="Use this key").click()
-        explained(page, "cat")
+        expect_explained(page, "cat")
         use_up(limited.url, cat.read_bytes())
         page.locator("#classes button", has_text="bird").click()
         expect(page.locator(".waiting", has_text="Trying again")).to_be_visible()
-        explained(page, "bird")
+        expect_explained(page, "bird")
         expect(page.locator(".waiting")).to_have_count(0)
 
 
-def test_a_server_that_comes_back_is_found_again(page_in_trouble: Page, tmp_path: Path) -> None:
-    page = page_in_trouble
+def test_the_page_reconnects_to_a_restarted_server(lenient_page: Page, tmp_path: Path) -> None:
+    page = lenient_page
     with running_server(tmp_path) as first:
         page.goto(first.url)
-        explained(page, "cat")
+        expect_explained(page, "cat")
     port = first.url.rpartition(":")[2]
     page.locator("#classes button", has_text="dog").click()
     expect(page.locator(".waiting")).to_contain_text("connection failed")
     with running_server(tmp_path, command=(*COMMAND[:-1], port)):
-        explained(page, "dog")
+        expect_explained(page, "dog")
         expect(page.locator(".waiting")).to_have_count(0)
 
 
-def test_until_there_is_an_answer_no_older_one_stands_under_the_new_name(
-    page_in_trouble: Page, tmp_path: Path
-) -> None:
-    page = page_in_trouble
+def test_a_new_view_never_shows_the_old_ones_content(lenient_page: Page, tmp_path: Path) -> None:
+    page = lenient_page
     with running_server(tmp_path) as stopping:
         page.goto(f"{stopping.url}/?view=compare")
         expect(page.locator(".column canvas")).to_have_count(8)  # two make a map
@@ -119,10 +114,10 @@ def test_until_there_is_an_answer_no_older_one_stands_under_the_new_name(
     page.goto("about:blank")
 
 
-def test_a_page_that_could_not_start_says_so_whatever_is_chosen(
-    server: RunningServer, page_in_trouble: Page
+def test_a_failed_start_stays_visible_whatever_is_chosen(
+    server: RunningServer, lenient_page: Page
 ) -> None:
-    page = page_in_trouble
+    page = lenient_page
     broken = {"title": "Failed", "detail": "something broke", "status": 500}
     page.route("**/models", lambda route: route.fulfill(status=500, json=broken))
     page.goto(server.url)
@@ -133,26 +128,28 @@ def test_a_page_that_could_not_start_says_so_whatever_is_chosen(
     page.unroute("**/models")
     page.get_by_role("button", name="Try again").click()
     page.click("[data-sample=horse]")
-    explained(page, "horse")
+    expect_explained(page, "horse")
     expect(page.locator(".problem")).to_have_count(0)
 
 
 @pytest.mark.parametrize(
     ("view", "place"), [("layers", "#layers h3"), ("model", ".card tr th")], ids=str
 )
-def test_a_page_that_is_opened_too_early_shows_its_layers(
-    page_in_trouble: Page, tmp_path: Path, view: str, place: str
+def test_a_page_opened_while_the_service_starts_shows_its_layers(
+    lenient_page: Page, tmp_path: Path, view: str, place: str
 ) -> None:
     with started_server(tmp_path) as starting:
-        page_in_trouble.goto(f"{starting.url}/?view={view}")
-        expect(page_in_trouble.locator("#status p").first).to_be_visible()
-        expect(page_in_trouble.locator(place, has_text="features.5")).to_be_visible(timeout=60_000)
-        page_in_trouble.goto("about:blank")
+        lenient_page.goto(f"{starting.url}/?view={view}")
+        expect(lenient_page.locator("#status p").first).to_be_visible()
+        expect(lenient_page.locator(place, has_text="features.5")).to_be_visible(timeout=60_000)
+        lenient_page.goto("about:blank")
 
 
 @pytest.mark.parametrize("is_right_at_once", [True, False])
-def test_a_key_is_asked_for(page_in_trouble: Page, tmp_path: Path, is_right_at_once: bool) -> None:
-    page = page_in_trouble
+def test_the_page_asks_for_an_api_key(
+    lenient_page: Page, tmp_path: Path, is_right_at_once: bool
+) -> None:
+    page = lenient_page
     with running_server(tmp_path, {f"{PREFIX}API_KEYS": KEY}) as guarded:
         page.goto(guarded.url)
         if not is_right_at_once:
@@ -161,27 +158,27 @@ def test_a_key_is_asked_for(page_in_trouble: Page, tmp_path: Path, is_right_at_o
             expect(page.locator(".problem")).to_contain_text("not known")
         page.get_by_label("API key").fill(KEY)
         page.get_by_role("button", name="Use this key").click()
-        explained(page, "cat")
+        expect_explained(page, "cat")
 
 
-def test_what_no_browser_shows_is_explained_all_the_same(
+def test_an_image_that_the_browser_cannot_show_is_explained(
     server: RunningServer, page: Page, tmp_path: Path
 ) -> None:
     from PIL import Image
 
     Image.open(ROOT / "docs" / "horse.jpg").save(tmp_path / "horse.tiff")
     page.goto(server.url)
-    explained(page, "cat")
+    expect_explained(page, "cat")
     page.set_input_files("#file", tmp_path / "horse.tiff")
-    explained(page, "horse")
+    expect_explained(page, "horse")
 
 
-def test_a_download_that_fails_says_so_beside_its_button(
-    server: RunningServer, page_in_trouble: Page
+def test_a_failed_download_is_reported_beside_its_button(
+    server: RunningServer, lenient_page: Page
 ) -> None:
-    page = page_in_trouble
+    page = lenient_page
     page.goto(server.url)
-    explained(page, "cat")
+    expect_explained(page, "cat")
     problem = {"title": "Refused", "detail": "not today", "status": 422}
     page.route("**/explain?*", lambda route: route.fulfill(status=422, json=problem))
     page.get_by_role("button", name="Heatmap (PNG)").click()
@@ -192,19 +189,19 @@ def test_a_download_that_fails_says_so_beside_its_button(
     expect(page.locator("#download-problem")).to_be_hidden()
 
 
-def test_what_failed_is_tried_again_on_demand(server: RunningServer, page_in_trouble: Page) -> None:
-    page = page_in_trouble
+def test_a_failed_request_is_retried_on_demand(server: RunningServer, lenient_page: Page) -> None:
+    page = lenient_page
     broken = {"title": "Failed", "detail": "something broke", "status": 500}
     page.route("**/explain?*", lambda route: route.fulfill(status=500, json=broken))
     page.goto(server.url)
     expect(page.locator(".problem")).to_contain_text("something broke")
     page.unroute("**/explain?*")
     page.get_by_role("button", name="Try again").click()
-    explained(page, "cat")
+    expect_explained(page, "cat")
 
 
-def test_a_key_that_no_key_can_be_is_not_sent(page_in_trouble: Page, tmp_path: Path) -> None:
-    page = page_in_trouble
+def test_an_invalid_key_is_not_sent(lenient_page: Page, tmp_path: Path) -> None:
+    page = lenient_page
     with running_server(tmp_path, {f"{PREFIX}API_KEYS": KEY}) as guarded:
         page.goto(guarded.url)
         page.get_by_label("API key").fill("ключ")
@@ -212,7 +209,7 @@ def test_a_key_that_no_key_can_be_is_not_sent(page_in_trouble: Page, tmp_path: P
         expect(page.get_by_label("API key")).to_be_visible()
         page.get_by_label("API key").fill(KEY)
         page.get_by_role("button", name="Use this key").click()
-        explained(page, "cat")
+        expect_explained(page, "cat")
         page.get_by_role("button", name="Copy as curl").click()
         expect(page.locator("#code")).to_contain_text('-H "X-API-Key: $LRPSERVE_API_KEY"')
         assert KEY not in page.locator("#code").inner_text()

@@ -65,7 +65,7 @@ export function makeExports() {
     {},
     make("h2", {}, "Take it with you"),
     make("div", { class: "row", id: "downloads" }, ...downloads),
-    make("p", { id: "download-problem", class: "problem", role: "alert", hidden: true }),
+    make("p", { id: "download-problem", role: "alert", hidden: true }),
     make("p", { class: "quiet" }, "The same request as code:"),
     make("div", { class: "row", id: "copies" }, ...copies, note),
     code,
@@ -77,14 +77,14 @@ async function download({ suffix, accept, options }) {
   const image = requireImage();
   const appearance = { cmap: colormap().name, enlarge: isSmooth() ? "smooth" : "" };
   const problem = find("#download-problem");
-  problem.hidden = true;
+  Object.assign(problem, { hidden: true, className: "" });
   const content = await withStatus(async () => {
     try {
       const asked = { ...explainOptions(), ...appearance, ...options };
       return await fetchExplanationFile(image, asked, accept);
     } catch (error) {
-      problem.textContent = /** @type {Error} */ (error).message; // beside the button
-      problem.hidden = false;
+      const { message } = /** @type {Error} */ (error);
+      Object.assign(problem, { textContent: message, className: "problem", hidden: false });
       return null;
     }
   }, null);

@@ -1,4 +1,4 @@
-"""Answers of which only a part arrives."""
+"""Responses that are cut off."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.helpers.servers import RunningServer
-from tests.web.test_trouble import explained
+from tests.web.test_trouble import expect_explained
 
-BROKEN_OFF = "The response was cut off"
+CUT_OFF = "The response was cut off"
 
 
-class Cutting(ThreadingHTTPServer):
-    """Passes requests on, but of some answers only the first half."""
+class CuttingProxy(ThreadingHTTPServer):
+    """Forwards requests, but sends only the first half of some responses."""
 
     daemon_threads = True
 
@@ -32,7 +32,7 @@ class Cutting(ThreadingHTTPServer):
 
 
 class _Handler(BaseHTTPRequestHandler):
-    server: Cutting
+    server: CuttingProxy
 
     def do_GET(self) -> None:
         n_bytes = int(self.headers.get("Content-Length", 0))
@@ -56,8 +56,8 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def cutting(server: RunningServer, *, has_length: bool) -> Iterator[Cutting]:
-    with Cutting(server.url, has_length=has_length) as proxy:
+def cutting(server: RunningServer, *, has_length: bool) -> Iterator[CuttingProxy]:
+    with CuttingProxy(server.url, has_length=has_length) as proxy:
         thread = threading.Thread(target=proxy.serve_forever)
         thread.start()
         try:
@@ -68,7 +68,7 @@ def cutting(server: RunningServer, *, has_length: bool) -> Iterator[Cutting]:
 
 
 @pytest.fixture(params=[True, False], ids=["with a length", "without"])
-def proxy(server: RunningServer, request: pytest.FixtureRequest) -> Iterator[Cutting]:
+def proxy(server: RunningServer, request: pytest.FixtureRequest) -> Iterator[CuttingProxy]:
     with cutting(server, has_length=request.param) as running:
         yield running
 
@@ -83,13 +83,13 @@ def proxy(server: RunningServer, request: pytest.FixtureRequest) -> Iterator[Cut
         ("layers", "layer=features.5", "#layers .readout"),
     ],
 )
-def test_it_is_called_what_it_is_and_asked_for_again(
-    proxy: Cutting, page_in_trouble: Page, view: str, cut: str, shown: str
+def test_a_response_that_is_cut_off_is_reported_and_retried(
+    proxy: CuttingProxy, lenient_page: Page, view: str, cut: str, shown: str
 ) -> None:
-    page = page_in_trouble
+    page = lenient_page
     proxy.cut = cut
     page.goto(f"{proxy.url}/?view={view}&columns=none|epsilon_plus")
-    expect(page.locator(".problem")).to_contain_text(BROKEN_OFF)
+    expect(page.locator(".problem")).to_contain_text(CUT_OFF)
     proxy.cut = ""
     page.get_by_role("button", name="Try again").click()
     expect(page.locator(".problem")).to_have_count(0)
@@ -97,12 +97,12 @@ def test_it_is_called_what_it_is_and_asked_for_again(
     page.goto("about:blank")
 
 
-def test_a_download_that_breaks_off_says_so(server: RunningServer, page_in_trouble: Page) -> None:
-    page = page_in_trouble
+def test_a_download_that_is_cut_off_is_reported(server: RunningServer, lenient_page: Page) -> None:
+    page = lenient_page
     with cutting(server, has_length=True) as proxy:
         page.goto(proxy.url)
-        explained(page, "cat")
+        expect_explained(page, "cat")
         proxy.cut = "/explain?"
         page.get_by_role("button", name="Everything (JSON)").click()
-        expect(page.locator("#download-problem")).to_contain_text(BROKEN_OFF)
+        expect(page.locator("#download-problem")).to_contain_text(CUT_OFF)
         page.goto("about:blank")
