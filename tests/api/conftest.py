@@ -1,4 +1,4 @@
-"""What the tests of the wire share."""
+"""Fixtures of the HTTP API's tests."""
 
 from __future__ import annotations
 

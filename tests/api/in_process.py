@@ -1,4 +1,4 @@
-"""An application in this process, with an engine of the test's own choice."""
+"""An application in this process, with an engine of the test's choice."""
 
 from __future__ import annotations
 

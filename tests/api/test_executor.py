@@ -1,4 +1,4 @@
-"""Small work is done at once, large work on a few threads, and nothing large on the event loop."""
+"""The executor: small work runs inline, large work on a few threads."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def picture(side: int, kind: str = "PNG") -> bytes:
     return buffer.getvalue()
 
 
-def test_small_work_is_done_at_once_and_large_work_on_a_thread() -> None:
+def test_small_work_runs_inline_and_large_work_on_a_thread() -> None:
     async def scenario() -> list[int]:
         executor, soon = Executor(), Deadline(LIMIT_S)
         return [await executor.run(small, soon, threading.get_ident) for small in (True, False)]
@@ -41,7 +41,7 @@ def test_small_work_is_done_at_once_and_large_work_on_a_thread() -> None:
     assert at_once == threading.get_ident() != on_thread
 
 
-def test_large_work_runs_on_no_more_threads_than_there_are() -> None:
+def test_large_work_runs_on_a_bounded_number_of_threads() -> None:
     running, most, lock = 0, 0, threading.Lock()
 
     def work() -> None:
@@ -61,7 +61,7 @@ def test_large_work_runs_on_no_more_threads_than_there_are() -> None:
     assert most == 2
 
 
-def test_what_does_not_get_a_thread_in_time_is_given_up() -> None:
+def test_waiting_for_a_thread_ends_at_the_deadline() -> None:
     gate, n_begun = threading.Event(), 0
 
     def work() -> None:
@@ -82,7 +82,7 @@ def test_what_does_not_get_a_thread_in_time_is_given_up() -> None:
     assert n_begun == 1
 
 
-def test_work_that_runs_too_long_is_given_up_while_it_runs() -> None:
+def test_running_work_is_abandoned_at_the_deadline() -> None:
     gate = threading.Event()
 
     async def scenario() -> None:
@@ -93,7 +93,7 @@ def test_work_that_runs_too_long_is_given_up_while_it_runs() -> None:
     asyncio.run(asyncio.wait_for(scenario(), LIMIT_S))
 
 
-def test_too_much_large_work_is_refused() -> None:
+def test_calls_beyond_max_waiting_are_refused() -> None:
     gate = threading.Event()
 
     async def scenario() -> None:
@@ -113,7 +113,7 @@ def test_too_much_large_work_is_refused() -> None:
 
 
 @pytest.mark.parametrize("small", [True, False])
-def test_what_the_work_raises_is_raised(small: bool) -> None:
+def test_exceptions_of_the_work_are_raised(small: bool) -> None:
     async def scenario() -> None:
         await Executor().run(small, Deadline(LIMIT_S), int, "no number")
 
@@ -143,7 +143,7 @@ def test_an_image_is_small_by_its_bytes_and_its_pixels(content: bytes, small: bo
 
 
 @pytest.mark.parametrize("content", [b"no image", b""], ids=["text", "empty"])
-def test_what_is_no_image_is_refused_at_once(content: bytes) -> None:
+def test_a_file_that_is_no_image_is_refused(content: bytes) -> None:
     with pytest.raises(NotAnImage):
         is_small_picture(EncodedImage(content), PredictOptions())
 
@@ -167,7 +167,7 @@ def test_a_picture_with_an_overlay_is_not_small() -> None:
     ],
     ids=str,
 )
-def test_an_answer_is_small_by_what_has_to_be_drawn(
+def test_a_response_is_small_by_what_it_draws(
     card: ModelCard, asked: dict[str, Any], small: bool
 ) -> None:
     resolved = resolve_explain(parse_options(ExplainOptions, asked, {card.name: card}), card)
@@ -178,7 +178,7 @@ def test_an_answer_is_small_by_what_has_to_be_drawn(
     assert ExplanationRenderer(resolved, explanation, image).is_small is small
 
 
-def test_no_pixel_of_a_large_picture_is_decoded_to_know_that_it_is() -> None:
+def test_pixels_are_counted_from_the_header_alone() -> None:
     noise = np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8)
     buffer = io.BytesIO()
     Image.fromarray(noise).save(buffer, "PNG")

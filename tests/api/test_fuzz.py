@@ -1,4 +1,4 @@
-"""Whatever is sent: an answer or a problem, never a failure of the service."""
+"""Arbitrary requests get a response or a problem, never a 500."""
 
 from __future__ import annotations
 

@@ -77,7 +77,7 @@ def test_it_describes_every_path(document: dict[str, Any]) -> None:
     assert re.match(r"3\.1\.\d", document["openapi"])
 
 
-def test_every_reference_leads_somewhere(document: dict[str, Any]) -> None:
+def test_every_reference_resolves(document: dict[str, Any]) -> None:
     for node in walk(document):
         if isinstance(node.get("$ref"), str):
             assert resolve(document, node)
@@ -97,7 +97,7 @@ def test_operations_are_named_once_and_explained(document: dict[str, Any]) -> No
         assert len(set(places)) == len(places)
 
 
-def test_every_answer_has_a_schema(document: dict[str, Any]) -> None:
+def test_every_response_has_a_schema(document: dict[str, Any]) -> None:
     for each in operations(document):
         for response in each["responses"].values():
             assert response["content"]
@@ -123,7 +123,7 @@ def test_problems_have_their_own_media_type(document: dict[str, Any]) -> None:
             }
 
 
-def test_nothing_is_described_that_never_happens(document: dict[str, Any]) -> None:
+def test_no_response_is_described_that_never_happens(document: dict[str, Any]) -> None:
     assert "HTTPValidationError" not in json.dumps(document)
     model = document["paths"]["/models/{name}"]["get"]["responses"]
     assert set(model) == {"200", "404", "default"}
@@ -137,7 +137,7 @@ def test_bounds_are_written_as_json_schema_has_them(document: dict[str, Any]) ->
         assert not {"gt", "ge", "lt", "le"} & set(node)
 
 
-def test_explain_answers_in_three_formats(document: dict[str, Any]) -> None:
+def test_explain_has_three_formats(document: dict[str, Any]) -> None:
     answer = operation(document, "/explain")["responses"]["200"]
 
     assert set(answer["content"]) == {"application/json", "image/png", "application/x-npy"}
@@ -168,7 +168,7 @@ def test_a_request_in_json_has_a_name(document: dict[str, Any], path: str) -> No
     assert named(document, name)["title"] == name
 
 
-def test_the_method_of_an_answer_has_its_fields_by_name(document: dict[str, Any]) -> None:
+def test_the_method_in_a_response_has_named_fields(document: dict[str, Any]) -> None:
     schema = named(document, "Method")
     always = ["attributor", "composite", "start", "contrast", "layer", "engine"]
 
@@ -208,7 +208,7 @@ def test_a_rule_is_described_as_its_parameters_are(document: dict[str, Any], rul
     ("name", "field"),
     [("Method", "rules"), ("CompositeInfo", "rules"), ("ModelInfo", "own_composites")],
 )
-def test_rules_in_answers_are_those_of_requests(
+def test_rules_in_responses_have_the_schema_of_requests(
     document: dict[str, Any], name: str, field: str
 ) -> None:
     rules = named(document, name)["properties"][field]
@@ -259,7 +259,7 @@ def test_an_image_alone_is_a_body_too(document: dict[str, Any], path: str) -> No
 
 
 @pytest.mark.parametrize(("path", "option"), CASES)
-def test_what_the_schema_shows_is_taken(
+def test_examples_and_defaults_are_accepted(
     client: httpx.Client, photo: bytes, document: dict[str, Any], path: str, option: str
 ) -> None:
     schema = body_schema(document, path, "application/json")["properties"][option]
@@ -275,7 +275,7 @@ def test_what_the_schema_shows_is_taken(
 
 
 @pytest.mark.parametrize("option", sorted(set(ExplainOptions.model_fields) - ONLY_IN_JSON))
-def test_what_the_schema_of_a_form_shows_is_taken(
+def test_examples_and_defaults_of_a_form_are_accepted(
     client: httpx.Client, photo: bytes, document: dict[str, Any], option: str
 ) -> None:
     parameters = operation(document, "/explain")["parameters"]
@@ -300,7 +300,7 @@ def test_composites_and_rules_are_described(document: dict[str, Any]) -> None:
     assert resolve(document, rules["items"])["properties"]["rule"]["enum"] == list(RULES)
 
 
-def test_in_forms_and_queries_rules_are_a_text(document: dict[str, Any]) -> None:
+def test_rules_are_text_in_forms_and_queries(document: dict[str, Any]) -> None:
     form = body_schema(document, "/explain", "multipart/form-data")["properties"]["composite"]
     parameters = operation(document, "/explain")["parameters"]
     (query,) = [one["schema"] for one in parameters if one["name"] == "composite"]

@@ -63,9 +63,7 @@ def header_of(response: httpx.Response) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("accept", ACCEPTED)
-def test_the_format_that_the_client_likes_best(
-    client: httpx.Client, photo: bytes, accept: str
-) -> None:
+def test_the_format_of_the_best_quality(client: httpx.Client, photo: bytes, accept: str) -> None:
     expected = ACCEPTED[accept]
 
     answer = explain(client, photo, accept, size=16)
@@ -92,14 +90,14 @@ def test_accept_in_several_lines(client: httpx.Client, photo: bytes) -> None:
 
 
 @pytest.mark.parametrize("accept", [PNG, NPY, "image/*"])
-def test_predict_answers_in_json_only(client: httpx.Client, photo: bytes, accept: str) -> None:
+def test_predict_is_json_only(client: httpx.Client, photo: bytes, accept: str) -> None:
     answer = send(client, photo, path="/predict", headers={"Accept": accept})
 
     assert JSON in problem_of(answer, 406).detail
     assert PNG not in answer.json()["detail"].split("there are:")[1]
 
 
-def test_a_problem_is_sent_whatever_is_accepted(client: httpx.Client) -> None:
+def test_problems_ignore_accept(client: httpx.Client) -> None:
     problem_of(send(client, b"no image", headers={"Accept": PNG}), 400)
 
 
@@ -117,7 +115,7 @@ def test_a_problem_is_sent_whatever_is_accepted(client: httpx.Client) -> None:
         {"composite": '[{"layers": "type:dense", "rule": "epsilon"}]'},
     ],
 )
-def test_the_header_has_the_rest_of_the_answer(
+def test_the_header_has_the_rest_of_the_response(
     client: httpx.Client, photo: bytes, accept: str, options: dict[str, Any]
 ) -> None:
     expected = explain(client, photo, JSON, **options).json()

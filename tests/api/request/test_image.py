@@ -1,4 +1,4 @@
-"""From a file to what the network sees: the card's sizes are honoured, in the overlay too."""
+"""Network inputs and views have the sizes that the card says."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ def relevance_of(answer: ExplainResponse) -> Floats:
 # --- the fields
 
 
-def test_predict_has_scores_of_a_softmax(
+def test_probabilities_are_the_softmax_of_the_logits(
     client: httpx.Client, photo: bytes, card: ModelCard
 ) -> None:
     answer = PredictResponse.model_validate_json(
@@ -63,7 +63,7 @@ def test_predict_has_scores_of_a_softmax(
     assert (answer.model, answer.model_sha256) == (card.name, card.sha256)
 
 
-def test_predict_and_explain_see_the_same(client: httpx.Client, photo: bytes) -> None:
+def test_predict_and_explain_agree(client: httpx.Client, photo: bytes) -> None:
     predicted = PredictResponse.model_validate_json(send(client, photo, path="/predict").content)
 
     explained = explain(client, photo)
@@ -81,7 +81,9 @@ def test_top_k(client: httpx.Client, photo: bytes, top_k: int) -> None:
 
 
 @pytest.mark.parametrize("output", ["heatmap", "overlay", "relevance", "relevance,overlay"])
-def test_only_what_was_asked_for_is_there(client: httpx.Client, photo: bytes, output: str) -> None:
+def test_the_response_has_what_output_names(
+    client: httpx.Client, photo: bytes, output: str
+) -> None:
     fields = send(client, photo, {"output": output}).json()
 
     assert {"heatmap", "overlay", "relevance"} & set(fields) == set(output.split(","))
@@ -129,7 +131,7 @@ def test_a_gradient_does_not_conserve(client: httpx.Client, photo: bytes) -> Non
     assert found.ratio is None
 
 
-def test_without_biases_nothing_is_lost(client: httpx.Client, photo: bytes) -> None:
+def test_without_biases_relevance_is_conserved(client: httpx.Client, photo: bytes) -> None:
     found = explain(client, photo, zero_bias="true").conservation
 
     assert found.ratio == pytest.approx(1, abs=1e-3)
@@ -148,7 +150,7 @@ def test_channels_add_up(client: httpx.Client, photo: bytes) -> None:
 
 @pytest.mark.parametrize("cmap", COLORMAPS)
 @pytest.mark.parametrize("bound", [None, 0.004])
-def test_the_heatmap_is_the_relevance_through_the_table(
+def test_the_heatmap_is_the_relevance_through_the_colormap(
     client: httpx.Client, photo: bytes, cmap: str, bound: float | None
 ) -> None:
     options = {} if bound is None else {"bound": bound}
@@ -179,7 +181,7 @@ def test_with_a_common_bound_two_pictures_can_be_compared(
 
 
 @pytest.mark.parametrize("size", [16, 100, 256, 2048])
-def test_the_size_is_that_of_both_pictures(client: httpx.Client, photo: bytes, size: int) -> None:
+def test_size_applies_to_both_pictures(client: httpx.Client, photo: bytes, size: int) -> None:
     answer = explain(client, photo, output="heatmap,overlay", size=size)
 
     assert picture_of(answer.heatmap).shape == (size, size, 3)
@@ -197,9 +199,7 @@ def test_a_colour_bar_is_beside_both_pictures(client: httpx.Client, photo: bytes
         assert np.array_equal(with_bar[:, :256], without)
 
 
-def test_a_smooth_heatmap_and_contours_are_other_pictures(
-    client: httpx.Client, photo: bytes
-) -> None:
+def test_enlarge_and_overlay_style_change_the_pictures(client: httpx.Client, photo: bytes) -> None:
     asked: dict[str, Any] = {"output": "heatmap,overlay,relevance"}
     plain = explain(client, photo, **asked)
     smooth = explain(client, photo, **asked, enlarge="smooth", overlay_style="contours")
@@ -223,7 +223,7 @@ def test_the_box_of_a_photo(client: httpx.Client, fit: str, box: tuple[int, int,
     assert image.box == box
 
 
-def test_the_box_is_that_of_the_upright_image(client: httpx.Client) -> None:
+def test_the_box_refers_to_the_upright_image(client: httpx.Client) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6  # the camera was turned
     content = encode(smooth_photo(480, 640), "JPEG", exif=exif)
@@ -257,7 +257,7 @@ def test_the_overlay_of_a_padded_image_shows_its_bars(client: httpx.Client) -> N
     assert overlay[224, 128, 0] > overlay[128, 128, 0] + 20
 
 
-def test_an_image_of_the_networks_size_is_seen_as_it_is(client: httpx.Client) -> None:
+def test_an_image_of_the_networks_size_is_not_changed(client: httpx.Client) -> None:
     content = encode(Image.fromarray(noise(32, 32, 3)), "PNG")
 
     answers = [send(client, content, {"fit": fit}).content for fit in ("crop", "stretch", "pad")]
@@ -291,7 +291,7 @@ def test_every_answer_has_an_id_and_a_total(client: httpx.Client, path: str) -> 
 
 
 @pytest.mark.parametrize("sent", ["a", "trace-1.2_3", "A" * 128])
-def test_a_sane_request_id_comes_back(client: httpx.Client, photo: bytes, sent: str) -> None:
+def test_a_safe_request_id_is_returned(client: httpx.Client, photo: bytes, sent: str) -> None:
     headers = {"X-Request-ID": sent}
 
     assert send(client, photo, headers=headers).headers["x-request-id"] == sent
@@ -299,7 +299,7 @@ def test_a_sane_request_id_comes_back(client: httpx.Client, photo: bytes, sent: 
 
 
 @pytest.mark.parametrize("sent", ["", "a b", "a" * 129, "<script>", "a,b", "\u00e9", 'a"b'])
-def test_any_other_id_is_replaced(client: httpx.Client, photo: bytes, sent: str) -> None:
+def test_an_unsafe_request_id_is_replaced(client: httpx.Client, photo: bytes, sent: str) -> None:
     headers = {b"X-Request-ID": sent.encode(), b"Content-Type": b"image/jpeg"}
 
     answer = client.post("/predict", content=photo, headers=headers)

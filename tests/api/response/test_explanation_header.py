@@ -1,4 +1,4 @@
-"""The header with the rest of an answer stays short, whatever the network."""
+"""The header `X-Explanation` stays short for any network."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ def fields(
     }
 
 
-def test_what_fits_is_sent_whole() -> None:
+def test_a_short_header_is_complete() -> None:
     sent = fields(n_layers=MAX_LISTED, n_without_rule=3, n_rules=3)
 
     assert json.loads(header_text(sent)) == sent
 
 
-def test_nothing_is_not_cut() -> None:
+def test_empty_lists_are_kept() -> None:
     sent = fields(n_layers=None)
 
     assert json.loads(header_text(sent)) == sent
@@ -53,7 +53,7 @@ def test_nothing_is_not_cut() -> None:
     ],
     ids=["by_layer", "rules", "layers_without_rule"],
 )
-def test_a_list_that_is_long_is_left_out_though_it_would_fit(sent: dict[str, Any]) -> None:
+def test_a_long_list_is_left_out_even_if_it_fits(sent: dict[str, Any]) -> None:
     n_characters = len(json.dumps(sent, separators=(",", ":")))
 
     found = json.loads(header_text(sent))
@@ -75,7 +75,7 @@ def test_lists_that_grow_with_the_network_are_left_out() -> None:
     assert sent == fields(n_layers=41, n_without_rule=41, n_rules=41)  # JSON has them still
 
 
-def test_of_many_predictions_the_best_are_kept() -> None:
+def test_the_best_of_many_predictions_are_kept() -> None:
     sent = fields(n_predictions=1000)
 
     text = header_text(sent)
@@ -87,7 +87,7 @@ def test_of_many_predictions_the_best_are_kept() -> None:
     assert len(json.dumps(one_more, separators=(",", ":"))) > MAX_HEADER - 2
 
 
-def test_lists_below_the_limit_that_are_too_long_together_go_too() -> None:
+def test_lists_that_are_too_long_together_are_left_out() -> None:
     sent = fields(n_layers=40, n_rules=40, n_without_rule=40)
 
     found = json.loads(header_text(sent))

@@ -107,7 +107,7 @@ def test_each_error_becomes_a_problem(kind: type[ServiceError]) -> None:
     assert answer.headers["retry-after"] == "3"
 
 
-def test_what_a_client_sent_may_hold_half_a_character() -> None:
+def test_a_problem_may_quote_a_lone_surrogate() -> None:
     error = OptionError([OptionProblem("\ud800", "no \ud800")])
 
     assert bytes(problem_response(error, "an-id").body).isascii()
@@ -162,7 +162,7 @@ async def fail(request: Request) -> PlainTextResponse:
     raise RuntimeError(SECRET)
 
 
-def test_a_failure_shows_nothing_but_is_logged_under_its_id(
+def test_a_500_hides_its_cause_which_is_logged_under_its_id(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     layers = [Middleware(RequestContext, metrics=Metrics(), deadline_s=60), Middleware(Failsafe)]
@@ -182,7 +182,7 @@ def test_a_failure_shows_nothing_but_is_logged_under_its_id(
     assert SECRET in caplog.text
 
 
-def test_a_job_that_fails_shows_nothing_and_the_next_is_served(
+def test_a_failing_job_is_a_500_and_the_next_is_served(
     photo: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
     with connect(Settings(), BrokenEngine()) as broken:
@@ -195,7 +195,7 @@ def test_a_job_that_fails_shows_nothing_and_the_next_is_served(
     assert SECRET in caplog.text
 
 
-def test_a_full_queue_says_when_to_try_again(photo: bytes) -> None:
+def test_a_full_queue_is_a_429_with_retry_after(photo: bytes) -> None:
     engine = SlowEngine()
     with connect(Settings(queue_size=1, deadline_s=5), engine) as slow:
         threading.Timer(0.5, engine.may_go_on.set).start()
@@ -220,7 +220,7 @@ def test_the_deadline(photo: bytes) -> None:
         assert slow.request("POST", "/predict", content=photo, headers=RAW).status_code == 200
 
 
-def test_while_starting_and_draining(photo: bytes) -> None:
+def test_a_503_while_starting_and_draining(photo: bytes) -> None:
     with connect(Settings(), FakeEngine()) as connection:
         for state in (State.STARTING, State.DRAINING, State.BROKEN):
             with connection.state(state):

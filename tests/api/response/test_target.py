@@ -1,4 +1,4 @@
-"""What is answered about a class: one or several, at the input or at a layer."""
+"""Explanations of one or several targets, at the input or at a layer."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def assert_same(one: ExplainedTarget, alone: ExplainResponse) -> None:
 
 
 @pytest.mark.parametrize("attributor", ATTRIBUTORS)
-def test_each_of_several_classes_has_the_answer_that_it_has_alone(
+def test_each_of_several_targets_equals_the_target_alone(
     client: httpx.Client, photo: bytes, attributor: str
 ) -> None:
     names = ["cat", "truck", "frog"]
@@ -89,16 +89,14 @@ def test_each_of_several_classes_has_the_answer_that_it_has_alone(
         assert answer.model_dump(include=shared) == alone.model_dump(include=shared)
 
 
-def test_one_class_in_a_list_is_a_list_too(client: httpx.Client, photo: bytes) -> None:
+def test_one_target_in_a_list_is_a_list(client: httpx.Client, photo: bytes) -> None:
     answer = explain_several(client, photo, targets=["cat"])
 
     assert len(answer.explanations) == 1
     assert answer.explanations[0].heatmap
 
 
-def test_a_bound_is_each_classs_own_or_the_one_that_is_given(
-    client: httpx.Client, photo: bytes
-) -> None:
+def test_the_bound_is_each_targets_own_or_the_given_one(client: httpx.Client, photo: bytes) -> None:
     asked: dict[str, Any] = {"targets": ["cat", "truck"], "output": "relevance"}
 
     own = explain_several(client, photo, **asked).explanations
@@ -113,7 +111,7 @@ def test_a_bound_is_each_classs_own_or_the_one_that_is_given(
 
 
 @pytest.mark.parametrize("composite", COMPOSITES)
-def test_relevance_by_layer_leads_from_the_start_to_what_arrived(
+def test_by_layer_leads_from_the_start_to_the_returned_relevance(
     client: httpx.Client, photo: bytes, composite: str
 ) -> None:
     # biases of the first layer would come between its output and the image
@@ -130,7 +128,7 @@ def test_relevance_by_layer_leads_from_the_start_to_what_arrived(
     assert found.ratio == found.arrived / found.start
 
 
-def test_layers_by_relevance_are_those_of_the_model(
+def test_by_layer_names_layers_of_the_model(
     client: httpx.Client, photo: bytes, model: ModelInfo
 ) -> None:
     by_layer = explain(client, photo).conservation.by_layer or []
@@ -151,11 +149,11 @@ def test_integrated_gradients_add_up_to_a_difference_of_logits(
     assert found.by_layer is None
 
 
-def test_occlusion_does_not_add_up(client: httpx.Client, photo: bytes) -> None:
+def test_occlusion_has_no_ratio(client: httpx.Client, photo: bytes) -> None:
     assert explain(client, photo, attributor="occlusion").conservation.ratio is None
 
 
-def test_what_has_no_rule_is_named(client: httpx.Client, photo: bytes) -> None:
+def test_layers_without_a_rule_are_named(client: httpx.Client, photo: bytes) -> None:
     rules = [{"layers": "type:dense", "rule": "epsilon"}]
 
     answer = explain(client, photo, composite=rules)
@@ -185,7 +183,9 @@ def test_the_relevance_of_each_layer_has_its_shape(
         assert each.conservation.arrived == pytest.approx(total)
 
 
-def test_what_arrives_at_a_layer_is_what_by_layer_says(client: httpx.Client, photo: bytes) -> None:
+def test_relevance_at_a_layer_sums_to_its_entry_in_by_layer(
+    client: httpx.Client, photo: bytes
+) -> None:
     for one in explain(client, photo).conservation.by_layer or []:
         found = explain(client, photo, layer=one.layer, output="relevance").conservation
         assert found.arrived == pytest.approx(one.arrived, rel=1e-3, abs=1e-4)
@@ -201,7 +201,7 @@ def test_pictures_of_layers_are_as_large_as_those_of_the_input(
             assert picture_of(getattr(answer, output)).shape == (100, 100, 3)
 
 
-def test_the_heatmap_of_a_layer_is_made_of_larger_squares(
+def test_the_heatmap_of_a_layer_has_larger_squares(
     client: httpx.Client, photo: bytes, model: ModelInfo
 ) -> None:
     layer = min((one for one in model.layers if one.has_picture), key=lambda one: one.shape[1])
@@ -219,9 +219,7 @@ def test_the_heatmap_of_a_layer_is_made_of_larger_squares(
 # --- attributors
 
 
-def test_a_seed_gives_the_same_again_and_another_one_does_not(
-    client: httpx.Client, photo: bytes
-) -> None:
+def test_a_seed_reproduces_the_relevance(client: httpx.Client, photo: bytes) -> None:
     asked = {"attributor": "smooth_grad", "n_samples": 3, "output": "relevance"}
 
     found = [send(client, photo, {**asked, "seed": seed}).content for seed in (1, 1, 2)]

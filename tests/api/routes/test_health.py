@@ -1,4 +1,4 @@
-"""What is there for pages, for operators, and for whatever watches over the service."""
+"""`/healthz`, `/readyz` and `/docs`."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_health_and_readiness(client: httpx.Client) -> None:
 # --- /docs
 
 
-def test_docs_load_nothing_from_elsewhere(client: httpx.Client) -> None:
+def test_docs_load_nothing_from_other_hosts(client: httpx.Client) -> None:
     page = client.get("/docs")
 
     assert page.headers["content-type"].startswith("text/html")

@@ -32,7 +32,7 @@ def model(client: httpx.Client, card: ModelCard) -> ModelInfo:
     return ModelInfo.model_validate_json(client.get(f"/models/{card.name}").content)
 
 
-def test_the_list_has_the_one_that_is_served(client: httpx.Client, model: ModelInfo) -> None:
+def test_the_served_model_is_listed(client: httpx.Client, model: ModelInfo) -> None:
     listed = ModelList.model_validate_json(client.get("/models").content)
 
     assert listed.models == [model]
@@ -40,7 +40,7 @@ def test_the_list_has_the_one_that_is_served(client: httpx.Client, model: ModelI
     assert model.ready
 
 
-def test_a_model_has_everything_that_its_card_says(model: ModelInfo, card: ModelCard) -> None:
+def test_a_model_has_the_fields_of_its_card(model: ModelInfo, card: ModelCard) -> None:
     told = model.model_dump(mode="json")
     written = card.model_dump(mode="json")
 
@@ -52,7 +52,7 @@ def described(parameters: Iterable[Parameter]) -> list[dict[str, Any]]:
     return [asdict(one) | {"choices": list(one.choices)} for one in parameters]
 
 
-def test_a_model_says_what_can_be_asked_of_it(model: ModelInfo) -> None:
+def test_a_model_lists_its_methods(model: ModelInfo) -> None:
     assert {one.name: one.text for one in model.colormaps} == COLORMAPS
     assert model.types == TYPES
     told: list[tuple[list[Any], Iterable[Any]]] = [
@@ -68,7 +68,7 @@ def test_a_model_says_what_can_be_asked_of_it(model: ModelInfo) -> None:
             assert fields == {name: getattr(entry, name) for name in fields}
 
 
-def test_a_composite_shows_its_rules_as_one_would_write_them(model: ModelInfo) -> None:
+def test_a_composites_rules_have_the_form_of_a_request(model: ModelInfo) -> None:
     for found in model.composites:
         method = make_method(found.name, "gradient", {})
         written = parse_rules([one.root for one in found.rules]) if found.rules else ()
@@ -77,7 +77,7 @@ def test_a_composite_shows_its_rules_as_one_would_write_them(model: ModelInfo) -
         ]
 
 
-def test_layers_are_listed_with_what_they_are(model: ModelInfo) -> None:
+def test_layers_are_listed_with_kind_and_shape(model: ModelInfo) -> None:
     names = [layer.name for layer in model.layers]
 
     assert len(set(names)) == len(names) > 10
@@ -88,7 +88,7 @@ def test_layers_are_listed_with_what_they_are(model: ModelInfo) -> None:
         assert layer.has_picture is (len(layer.shape) == 3)
 
 
-def test_what_is_listed_can_be_asked_for(
+def test_everything_that_is_listed_can_be_requested(
     client: httpx.Client, photo: bytes, model: ModelInfo
 ) -> None:
     asked = {"model": model.name, "output": "relevance", "top_k": 1}
@@ -124,14 +124,14 @@ def test_each_rule_can_be_given_to_some_layer(
         assert method["rules"] == rules
 
 
-def test_answers_name_the_model(client: httpx.Client, photo: bytes, model: ModelInfo) -> None:
+def test_responses_name_the_model(client: httpx.Client, photo: bytes, model: ModelInfo) -> None:
     answer = send(client, photo).json()
 
     assert (answer["model"], answer["model_sha256"]) == (model.name, model.sha256)
 
 
 @pytest.mark.parametrize("name", ["resnet50", "MiniVGG-CIFAR10", "minivgg-cifar10%20", "\u00e9"])
-def test_there_is_no_other_model(client: httpx.Client, card: ModelCard, name: str) -> None:
+def test_an_unknown_model_is_a_404(client: httpx.Client, card: ModelCard, name: str) -> None:
     problem_of(client.get(f"/models/{name}"), 404, f"there are: {card.name}")
 
 
@@ -167,7 +167,7 @@ def test_every_model_is_listed_and_one_is_the_default(two: Connection) -> None:
         assert [layer.name for layer in model.layers] == [layer.name for layer in INFOS]
 
 
-def test_before_they_are_loaded_models_have_no_layers(two: Connection) -> None:
+def test_models_have_no_layers_until_they_are_loaded(two: Connection) -> None:
     with two.loading():
         models = listed(two).values()
 
@@ -175,9 +175,7 @@ def test_before_they_are_loaded_models_have_no_layers(two: Connection) -> None:
     assert all(model.ready and model.layers for model in listed(two).values())
 
 
-def test_a_model_that_is_not_there_is_refused_with_those_that_are(
-    two: Connection, card: ModelCard
-) -> None:
+def test_a_404_names_the_served_models(two: Connection, card: ModelCard) -> None:
     answer = two.request("GET", f"/models/{card.name}")  # it ships, but is not served
 
     problem_of(answer, 404, "there are: second, first")
