@@ -18,11 +18,16 @@ unexport PYTHONDONTWRITEBYTECODE
 install = $(BIN)/uv pip install --python $(BIN)/python -c constraints.txt $(1) || \
 	$(BIN)/pip install -c constraints.txt $(1)
 
+# a program of Debian's: its name, its package, and what is said where it cannot be had
+package = @command -v $(1) >/dev/null || { echo "installing $(2) ..."; { apt-get update && \
+	DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $(2); \
+	} >/dev/null 2>&1; } || echo "NO $(1): $(3)" >&2
+
 # two at a time, and then, with nothing beside them, those that load the machine or compare times
 SUITE = $(BIN)/pytest -n 2 --dist loadfile -m 'not alone and not soak'; beside=$$?; \
 	$(BIN)/pytest -m 'alone and not soak' && exit $$beside
 
-.PHONY: help install serve test bench engine serving lint scripts reference docs drawing browser node wrk redis graphviz pins clean
+.PHONY: help install serve test bench engine serving lint scripts reference docs drawing browser node wrk redis graphviz versions pins clean
 
 help:  ## this list (the default)
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
@@ -34,6 +39,9 @@ serve: $(SERVE)  ## start the service; HOST, PORT and LRPSERVE_* are honoured
 
 test: $(DEV) browser wrk redis graphviz  ## run the whole suite; ARGS='-k name' for a part
 	$(if $(ARGS),$(BIN)/pytest $(ARGS),$(SUITE))
+
+versions: $(DEV)  ## run the core of the suite with the lowest, then with the newest versions
+	.ci/versions $(ARGS)
 
 bench: engine serving  ## measure all, as ratios: half an hour
 
@@ -68,29 +76,19 @@ drawing: graphviz  ## draw docs/explanation/architecture.svg anew, of its text
 	dot -Tsvg docs/explanation/architecture.dot -o docs/explanation/architecture.svg
 
 browser:  ## Chromium for the tests, where apt-get may install it
-	@command -v chromium >/dev/null || { echo "installing Chromium ..."; { apt-get update && \
-		DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends chromium; \
-		} >/dev/null 2>&1; } || echo "NO CHROMIUM: the tests that need a browser are skipped" >&2
+	$(call package,chromium,chromium,the tests that need a browser are skipped)
 
 node:  ## Node.js and npm for the page's checks, where apt-get may install them
-	@command -v npm >/dev/null || { apt-get update && \
-		DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends npm; \
-		} >/dev/null 2>&1 || echo "NO NPM: the checks of JavaScript are skipped" >&2
+	$(call package,npm,npm,the checks of JavaScript are skipped)
 
 wrk:  ## what puts load on servers, where apt-get may install it
-	@command -v wrk >/dev/null || { apt-get update && \
-		DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends wrk; \
-		} >/dev/null 2>&1 || echo "NO WRK: what needs it is skipped" >&2
+	$(call package,wrk,wrk,what needs it is skipped)
 
 redis:  ## a Redis for the tests of rate limits, where apt-get may install it
-	@command -v redis-server >/dev/null || { apt-get update && \
-		DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends redis-server; \
-		} >/dev/null 2>&1 || echo "NO REDIS: the tests that need it are skipped" >&2
+	$(call package,redis-server,redis-server,the tests that need it are skipped)
 
 graphviz:  ## dot, which draws the architecture, where apt-get may install it
-	@command -v dot >/dev/null || { apt-get update && \
-		DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends graphviz; \
-		} >/dev/null 2>&1 || echo "NO GRAPHVIZ: the test that needs it is skipped" >&2
+	$(call package,dot,graphviz,the test that needs it is skipped)
 
 pins: $(DEV)  ## make constraints.txt anew with the newest versions
 	$(BIN)/uv pip compile --quiet --upgrade --python-version 3.11 --extra dev --extra bench --no-annotate \

@@ -1,4 +1,4 @@
-"""Check that a running service gives the answer that the service of .venv gives here.
+"""Compare the response of a running service with that of the service in .venv.
 
 Usage: .venv/bin/python .ci/compare.py http://HOST:PORT
 """
@@ -26,7 +26,7 @@ TOLERANCE = 1e-5
 
 
 def main(url: str) -> None:
-    """Compare the service at `url` with one that is started here."""
+    """Compare the service at `url` with a service that is started here."""
     image = sample_image()
     there = explain(url, image)
     with local_service() as local_url:
@@ -45,13 +45,13 @@ def main(url: str) -> None:
     require(difference <= TOLERANCE, f"relevance differs by {difference:.1e} of its maximum")
     label, probability = there["target"]["label"], there["target"]["probability"]
     print(
-        f"same answer there and here: {label}, {probability:.2%}; "
+        f"same response there and here: {label}, {probability:.2%}; "
         f"relevance differs by {difference:.1e} of its maximum"
     )
 
 
 def sample_image() -> bytes:
-    """Make a picture with edges, colours and noise, neither square nor of the network's size."""
+    """Make an image with edges, colours and noise, neither square nor of the network's size."""
     y, x = np.mgrid[0:96, 0:128]
     red = 255 * ((x - 70) ** 2 + (y - 40) ** 2 < 900)
     pixels = np.stack([red, 2 * x, 255 - 2 * y], axis=-1) * 0.9
@@ -77,17 +77,17 @@ def local_service() -> Iterator[str]:
 
 
 def explain(url: str, image: bytes) -> dict[str, Any]:
-    """Wait until a service is ready, and ask it for the relevance of an image's pixels."""
+    """Wait until a service is ready, and request the relevance of an image."""
     with httpx.Client(base_url=url, timeout=60, trust_env=False) as client:
         wait_until_ready(client)
-        answer = client.post("/explain", files={"image": image}, data={"output": "relevance"})
-    require(answer.status_code == 200, f"{url}/explain: {answer.status_code} {answer.text}")
-    fields: dict[str, Any] = answer.json()
-    return fields
+        response = client.post("/explain", files={"image": image}, data={"output": "relevance"})
+    require(response.status_code == 200, f"{url}/explain: {response.status_code} {response.text}")
+    content: dict[str, Any] = response.json()
+    return content
 
 
 def wait_until_ready(client: httpx.Client) -> None:
-    """Ask `/readyz` until it says yes."""
+    """Poll `/readyz`."""
     deadline = time.monotonic() + PATIENCE_S
     while time.monotonic() < deadline:
         try:
@@ -99,15 +99,15 @@ def wait_until_ready(client: httpx.Client) -> None:
     sys.exit(f"error: {client.base_url} was not ready within {PATIENCE_S} s")
 
 
-def scores(answer: dict[str, Any]) -> list[list[Any]]:
+def scores(content: dict[str, Any]) -> list[list[Any]]:
     """Each predicted class, the target first: index, label, probability, logit."""
-    rows = [answer["target"], *answer["predictions"]]
+    rows = [content["target"], *content["predictions"]]
     return [[row[key] for key in ("index", "label", "probability", "logit")] for row in rows]
 
 
-def relevance(answer: dict[str, Any]) -> np.ndarray[Any, np.dtype[np.float32]]:
-    """The relevance that an answer carries."""
-    field = answer["relevance"]
+def relevance(content: dict[str, Any]) -> np.ndarray[Any, np.dtype[np.float32]]:
+    """Decode the relevance."""
+    field = content["relevance"]
     return np.frombuffer(base64.b64decode(field["data"]), "<f4").reshape(field["shape"])
 
 
