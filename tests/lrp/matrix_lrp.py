@@ -135,10 +135,14 @@ def _unroll(weight: Floats, sliding: Sliding) -> Floats:
 
 def propagate(
     layers: Sequence[Layer], image: Floats, start: Callable[[Floats], Floats]
-) -> tuple[Floats, Floats]:
-    """The logits of an image, and the relevance of its pixels (flat vectors)."""
+) -> tuple[Floats, Floats, float]:
+    """The logits of an image, the relevance of its pixels, and the condition number of that.
+
+    Logits and relevance are flat vectors. The condition number is the sum over the layers of the
+    largest of each layer's denominators: so many roundings of one layer after the other add up.
+    """
     logits = _run(layers, image)
-    return logits, _hand_back(layers, image, start(logits))
+    return logits, *_hand_back(layers, image, start(logits))
 
 
 def _run(layers: Sequence[Layer], a: Floats) -> Floats:
@@ -147,12 +151,14 @@ def _run(layers: Sequence[Layer], a: Floats) -> Floats:
     return a
 
 
-def _hand_back(layers: Sequence[Layer], a: Floats, relevance: Floats) -> Floats:
+def _hand_back(layers: Sequence[Layer], a: Floats, relevance: Floats) -> tuple[Floats, float]:
     """The relevance of the input `a` of layers, given that of the output of the last."""
     if not layers:
-        return relevance
+        return relevance, 0.0
     first, *others = layers
-    return _backward(first, a, _hand_back(others, _forward(first, a), relevance))
+    arrived, later = _hand_back(others, _forward(first, a), relevance)
+    found, own = _backward(first, a, arrived)
+    return found, own + later
 
 
 def _forward(layer: Layer, a: Floats) -> Floats:
@@ -166,20 +172,26 @@ def _forward(layer: Layer, a: Floats) -> Floats:
     return combined
 
 
-def _backward(layer: Layer, a: Floats, relevance: Floats) -> Floats:
+def _backward(layer: Layer, a: Floats, relevance: Floats) -> tuple[Floats, float]:
     if isinstance(layer, Affine):
         return matrix_rules.affine(layer, a, relevance)
     if isinstance(layer, ReLU):
-        return matrix_rules.relu(layer.rule, a, relevance)
-    arrived = np.zeros_like(a)
+        return matrix_rules.relu(layer.rule, a, relevance), 0.0
     if isinstance(layer, Sum):
-        shares = matrix_rules.total(layer.rule, _outputs(layer, a), relevance)
-        for branch, share in zip(layer.branches, shares, strict=True):
-            arrived += _hand_back(branch, a, share)
-        return arrived
+        return _backward_sum(layer, a, relevance)
+    found = np.zeros_like(a)
     winners = _inside(layer, a).argmax(axis=1)
-    np.add.at(arrived, winners, relevance)  # a pixel may win in several windows
-    return arrived
+    np.add.at(found, winners, relevance)  # a pixel may win in several windows
+    return found, 0.0
+
+
+def _backward_sum(layer: Sum, a: Floats, relevance: Floats) -> tuple[Floats, float]:
+    shares, condition = matrix_rules.total(layer.rule, _outputs(layer, a), relevance)
+    branches = [
+        _hand_back(branch, a, share) for branch, share in zip(layer.branches, shares, strict=True)
+    ]
+    found: Floats = np.sum([relevance for relevance, _ in branches], axis=0)
+    return found, condition + max(condition for _, condition in branches)
 
 
 def _outputs(layer: Sum, a: Floats) -> Floats:

@@ -64,9 +64,44 @@ class Affine:
     rule: Rule
 
 
-def affine(layer: Affine, a: Floats, relevance: Floats) -> Floats:
-    """The relevance of a layer's inputs, given that of its outputs."""
-    return _AFFINE[layer.rule.name](layer, a, relevance)
+@dataclass(frozen=True)
+class Shares:
+    """Shares `c[k, j] / (sum_j' c[k, j'] + b_k)` of inputs j in outputs k, and their weight."""
+
+    contributions: Floats
+    bias: Bias
+    stabilizer: float
+    weight: Floats | float = 1.0  # of each output, or of all
+
+    def relevance(self, arrived: Floats) -> Floats:
+        """The relevance of the inputs, given that of the outputs."""
+        return self.contributions.T @ (self.weight * arrived / self._denominator())
+
+    def condition(self, arrived: Floats) -> float:
+        """The largest condition number of a denominator of an output with relevance.
+
+        A sum of terms `t` is computed with a relative error of up to `sum |t| / |sum t|` roundings
+        (Higham 2002, Accuracy and Stability of Numerical Algorithms, section 4.2).
+        """
+        terms = np.abs(self.contributions).sum(axis=1) + np.abs(self.bias) + self.stabilizer
+        conditions = terms / np.abs(self._denominator())
+        return float(np.max(conditions, where=self.weight * arrived != 0, initial=1.0))
+
+    def _denominator(self) -> Floats:
+        z = self.contributions.sum(axis=1) + self.bias
+        return z + self.stabilizer * np.where(z >= 0, 1.0, -1.0)
+
+
+def affine(layer: Affine, a: Floats, relevance: Floats) -> tuple[Floats, float]:
+    """The relevance of a layer's inputs, given that of its outputs; and its condition number."""
+    if layer.rule.name == "pass":
+        assert np.count_nonzero(layer.matrix) == np.count_nonzero(np.diagonal(layer.matrix))
+        return relevance, 1.0  # of a batch norm: each output has one input
+    if layer.rule.name == "gradient":
+        return layer.matrix.T @ relevance, 1.0
+    shares = _AFFINE[layer.rule.name](layer, a)
+    total = sum((one.relevance(relevance) for one in shares), np.zeros_like(a))
+    return total, max(one.condition(relevance) for one in shares)
 
 
 def relu(rule: Rule, a: Floats, relevance: Floats) -> Floats:
@@ -74,21 +109,20 @@ def relu(rule: Rule, a: Floats, relevance: Floats) -> Floats:
     return _RELU[rule.name](rule, a, relevance)
 
 
-def total(rule: Rule, branches: Floats, relevance: Floats) -> Floats:
-    """The relevance of each branch, given that of their sum: both of shape (branches, outputs)."""
+def total(rule: Rule, branches: Floats, relevance: Floats) -> tuple[Floats, float]:
+    """The relevance of each branch, given that of their sum; and its condition number.
+
+    Branches and their relevance have shape (branches, outputs).
+    """
     if rule.name == "gradient":
-        return np.broadcast_to(relevance, branches.shape)
+        return np.broadcast_to(relevance, branches.shape), 1.0
     assert rule.name == "norm"
-    return branches / _stabilized(branches.sum(axis=0), rule.stabilizer) * relevance
-
-
-def _shares(contributions: Floats, bias: Bias, relevance: Floats, stabilizer: float) -> Floats:
-    z = contributions.sum(axis=1) + bias
-    return contributions.T @ (relevance / _stabilized(z, stabilizer))
-
-
-def _stabilized(z: Floats, stabilizer: float) -> Floats:
-    return z + stabilizer * np.where(z >= 0, 1.0, -1.0)
+    found, conditions = [], []
+    for output, arrived in zip(branches.T, relevance, strict=True):
+        shares = Shares(output[None], 0.0, rule.stabilizer)
+        found.append(shares.relevance(arrived[None]))
+        conditions.append(shares.condition(arrived[None]))
+    return np.array(found).T, max(conditions)
 
 
 def _positive(values: Bias) -> Floats:
@@ -103,64 +137,57 @@ def _bias(layer: Affine) -> Bias:
     return 0.0 if layer.rule.zero_bias else layer.bias
 
 
-def _epsilon(layer: Affine, a: Floats, relevance: Floats) -> Floats:
-    return _shares(layer.matrix * a, _bias(layer), relevance, layer.rule.epsilon)
+def _epsilon(layer: Affine, a: Floats) -> list[Shares]:
+    return [Shares(layer.matrix * a, _bias(layer), layer.rule.epsilon)]
 
 
-def _gamma(layer: Affine, a: Floats, relevance: Floats) -> Floats:
+def _gamma(layer: Affine, a: Floats) -> list[Shares]:
     rule, c, b = layer.rule, layer.matrix * a, _bias(layer)
     z = c.sum(axis=1) + layer.bias
     favoured = np.where(z[:, None] > 0, _positive(c), _negative(c))
     favoured_bias = np.where(z > 0, _positive(b), _negative(b))
-    return _shares(
-        c + rule.gamma * favoured,
-        b + rule.gamma * favoured_bias,
-        relevance * (z != 0),
-        rule.stabilizer,
-    )
+    return [
+        Shares(
+            c + rule.gamma * favoured,
+            b + rule.gamma * favoured_bias,
+            rule.stabilizer,
+            np.where(z != 0, 1.0, 0.0),
+        )
+    ]
 
 
-def _zplus(layer: Affine, a: Floats, relevance: Floats) -> Floats:
+def _zplus(layer: Affine, a: Floats) -> list[Shares]:
     c, b = layer.matrix * a, _bias(layer)
-    return _shares(_positive(c), _positive(b), relevance, layer.rule.stabilizer)
+    return [Shares(_positive(c), _positive(b), layer.rule.stabilizer)]
 
 
-def _alpha_beta(layer: Affine, a: Floats, relevance: Floats) -> Floats:
+def _alpha_beta(layer: Affine, a: Floats) -> list[Shares]:
     rule, c, b = layer.rule, layer.matrix * a, _bias(layer)
-    evidence_for = _shares(_positive(c), _positive(b), relevance, rule.stabilizer)
-    evidence_against = _shares(_negative(c), _negative(b), relevance, rule.stabilizer)
-    return rule.alpha * evidence_for - rule.beta * evidence_against
+    return [
+        Shares(_positive(c), _positive(b), rule.stabilizer, rule.alpha),
+        Shares(_negative(c), _negative(b), rule.stabilizer, -rule.beta),
+    ]
 
 
-def _zbox(layer: Affine, a: Floats, relevance: Floats) -> Floats:
+def _zbox(layer: Affine, a: Floats) -> list[Shares]:
     rule, w = layer.rule, layer.matrix
     c = w * a - _positive(w) * rule.low - _negative(w) * rule.high
-    return _shares(c, 0.0, relevance, rule.stabilizer)
+    return [Shares(c, 0.0, rule.stabilizer)]
 
 
-def _wsquare(layer: Affine, a: Floats, relevance: Floats) -> Floats:
-    b = np.square(_bias(layer))
-    return _shares(np.square(layer.matrix), b, relevance, layer.rule.stabilizer)
+def _wsquare(layer: Affine, a: Floats) -> list[Shares]:
+    return [Shares(np.square(layer.matrix), np.square(_bias(layer)), layer.rule.stabilizer)]
 
 
-def _flat(layer: Affine, a: Floats, relevance: Floats) -> Floats:
-    return _shares(layer.mask, 0.0, relevance, layer.rule.stabilizer)
+def _flat(layer: Affine, a: Floats) -> list[Shares]:
+    return [Shares(layer.mask, 0.0, layer.rule.stabilizer)]
 
 
-def _norm(layer: Affine, a: Floats, relevance: Floats) -> Floats:
-    return _shares(layer.matrix * a, layer.bias, relevance, layer.rule.stabilizer)
+def _norm(layer: Affine, a: Floats) -> list[Shares]:
+    return [Shares(layer.matrix * a, layer.bias, layer.rule.stabilizer)]
 
 
-def _affine_pass(layer: Affine, a: Floats, relevance: Floats) -> Floats:
-    assert np.count_nonzero(layer.matrix) == np.count_nonzero(np.diagonal(layer.matrix))
-    return relevance  # of a batch norm: each output has one input
-
-
-def _affine_gradient(layer: Affine, a: Floats, relevance: Floats) -> Floats:
-    return layer.matrix.T @ relevance
-
-
-_AFFINE: dict[str, Callable[[Affine, Floats, Floats], Floats]] = {
+_AFFINE: dict[str, Callable[[Affine, Floats], list[Shares]]] = {
     "epsilon": _epsilon,
     "gamma": _gamma,
     "zplus": _zplus,
@@ -169,8 +196,6 @@ _AFFINE: dict[str, Callable[[Affine, Floats, Floats], Floats]] = {
     "wsquare": _wsquare,
     "flat": _flat,
     "norm": _norm,
-    "pass": _affine_pass,
-    "gradient": _affine_gradient,
 }
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import product
 
 from service.methods import COMPOSITES, RULES, Method, Parameter, Value, make_method, parse_rules
 
@@ -28,14 +27,6 @@ def every_corner() -> Iterator[Method]:
                     yield make_method(name, "gradient", {parameter.name: value})
 
 
-def every_combination() -> Iterator[Method]:
-    """Every composite with all of its parameters in corners at once."""
-    for name, composite in COMPOSITES.items():
-        names = [parameter.name for parameter in composite.parameters]
-        for values in product(*map(corners, composite.parameters)):
-            yield make_method(name, "gradient", dict(zip(names, values, strict=True)))
-
-
 def every_rule() -> Iterator[Method]:
     """Each rule for all layers that it can be given to, the others with the plain gradient."""
     patterns = {"affine": "type:linear", "averaging": "type:avg_pool", "relu": "type:relu"}
@@ -50,7 +41,6 @@ def every_rule() -> Iterator[Method]:
 
 
 CORNERS = tuple(every_corner())
-COMBINATIONS = tuple(every_combination())
 RULES_ALONE = tuple(every_rule())
 CONSERVING = tuple(
     make_method(name, "gradient", {"zero_bias": True})

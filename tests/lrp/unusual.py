@@ -79,6 +79,12 @@ def _attend(net: Net, x: Tensor) -> Tensor:
     return attended.transpose(1, 2).reshape(x.shape)
 
 
+def _relu_beside_skip(net: Net, x: Tensor) -> Tensor:
+    before = net.conv(x)
+    both: Tensor = net.relu(before) + before
+    return both
+
+
 _MIDDLES: dict[str, Step] = {
     "keyword": lambda net, x: net.relu(input=net.conv(input=x)),
     "relu_": _in_place(lambda y: y.relu_()),
@@ -98,6 +104,7 @@ _MIDDLES: dict[str, Step] = {
     "several outputs": _attend,
     "indices": lambda net, x: net.pool(net.conv(x))[0],
     "the same input twice": lambda net, x: net.conv(x) + net.conv(x),
+    "a relu beside a skip": _relu_beside_skip,
 }
 
 
