@@ -17,6 +17,7 @@ from service.api.cache import Cache
 from service.api.middleware.auth import APIKeyAuth
 from service.api.middleware.compression import Compression
 from service.api.middleware.cors import add_cors
+from service.api.middleware.disconnect import CancelOnDisconnect
 from service.api.middleware.load_shedding import LoadShedding
 from service.api.middleware.request_context import Failsafe, RequestContext
 from service.api.openapi import complete_document
@@ -110,6 +111,7 @@ def create_app(
     if settings.cors_origins:
         add_cors(app, settings.cors_origins)
     app.add_middleware(RequestContext, metrics=metrics, deadline_s=settings.deadline_s)
+    app.add_middleware(CancelOnDisconnect)
     add_docs(app)
     add_page(app)
     complete_document(app, settings)

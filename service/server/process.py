@@ -18,13 +18,16 @@ import uvicorn
 from service.api.state import AppState
 from service.app import create_app
 from service.errors import ServiceError
-from service.server.protocol import allow_many_connections, make_protocol
+from service.server.protocol import allow_many_connections, check_uvicorn, make_protocol
 from service.settings import Settings
 from service.worker_state import State, WorkerSlot
 
 # how long a busy event loop may keep the device's thread from Python's lock (5 ms by default)
 SWITCH_INTERVAL_S = 0.0002
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+check_uvicorn(
+    uvicorn.Server, ("handle_exit", "on_tick", "capture_signals"), ("should_exit", "started")
+)
 
 
 class ListenError(ServiceError):

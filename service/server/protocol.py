@@ -1,15 +1,18 @@
-"""Reads requests from connections, within bounds of time and size.
+"""The HTTP/1.1 protocol of a connection: uvicorn's, with bounds on the time and size of requests.
 
-The contract, beside that of uvicorn's protocol, which does the rest:
+The contract:
 
-- What cannot be read gets a problem, as any other error does.
-- A request has to be here within `receive_s` seconds of its first byte, or of the connection.
-- What is read of a request before its body, and between the parts of it, is bounded.
-- An answer has to be taken within `receive_s` seconds, or the connection is cut.
-- Who still sends when the last answer comes can read it: a connection that is closed before all
-  that came was read is reset, and what it carried is lost (RFC 9112, section 9.6).
-- Whatever comes behind a request, that request is answered first.
-- A request whose client has left is given up, wherever it is.
+- Bytes that are not HTTP/1.1 get a problem response, as any other error does.
+- The head of a request has to arrive within `receive_s` seconds of its first byte, or of the
+  connection; the application bounds the time of the body, and reads no more than it wants of it.
+- The bytes before a body, and between its chunks, are bounded.
+- A client that reads none of a response for `receive_s` seconds is disconnected.
+- A connection that is closed while the client still sends lingers: the client can read the
+  response, which a reset would discard (RFC 9112, section 9.6).
+- A request that is being handled is answered first, whatever follows it on the connection.
+
+Timers run on the callbacks of `asyncio.Protocol`, the phases of a request on those of httptools'
+parser. What it needs of uvicorn beside these is checked when this module is imported.
 """
 
 from __future__ import annotations
@@ -18,14 +21,14 @@ import asyncio
 import logging
 import resource
 import uuid
+from collections.abc import Callable
+from enum import Enum
+from http import HTTPStatus
 from typing import Any, ClassVar
 
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
-from uvicorn.protocols.http.httptools_impl import (
-    STATUS_LINE,
-    HttpToolsProtocol,
-    RequestResponseCycle,
-)
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.server import ServerState
 
 from service.api.response.problems import problem_response
 from service.errors import BrokenRequest, HeadTooLarge, RequestTimeout, ServiceError
@@ -35,187 +38,215 @@ MAX_HEAD_BYTES = 1 << 16  # and one read of the socket more at most
 _TOO_LARGE = (
     f"the head of the request has more than {MAX_HEAD_BYTES} bytes; send fewer, or use JSON"
 )
-_LINGER_S = 2.0  # that a client has to take the last answer: to close at once may lose it
+_LINGER_S = 2.0  # for the client to read the response
+
+
+class Phase(Enum):
+    """Which part of a request comes next on a connection."""
+
+    IDLE = "idle"
+    HEAD = "head"
+    BODY = "body"
+
+
+def check_uvicorn(owner: type, methods: tuple[str, ...], attributes: tuple[str, ...] = ()) -> None:
+    """Check that a class of uvicorn has what is built on.
+
+    Parameters
+    ----------
+    owner : type
+        The class.
+    methods, attributes : tuple of str
+        Names of its methods, and of the attributes that its `__init__` sets.
+
+    Raises
+    ------
+    ImportError
+        One is missing.
+    """
+    missing = [name for name in methods if not callable(getattr(owner, name, None))]
+    set_in_init = owner.__init__.__code__.co_names
+    missing += [name for name in attributes if name not in set_in_init]
+    if missing:
+        raise ImportError(
+            f"uvicorn {uvicorn.__version__} has no {owner.__name__}.{missing[0]}, which lrpserve "
+            "is built on; install a version that pyproject.toml allows"
+        )
+
+
+check_uvicorn(
+    HttpToolsProtocol,
+    (
+        *("on_message_begin", "on_headers_complete", "on_body", "on_message_complete"),
+        *("send_400_response", "shutdown", "_unsupported_upgrade_warning"),
+    ),
+    ("transport", "loop", "cycle", "pipeline", "server_state"),
+)
+check_uvicorn(RequestResponseCycle, (), ("response_started", "response_complete"))
+check_uvicorn(ServerState, (), ("default_headers",))
 
 
 def make_protocol(receive_s: float) -> type[asyncio.Protocol]:
-    """Make the protocol of a server whose clients have `receive_s` seconds to send a request."""
+    """Make the protocol class of a server whose clients have `receive_s` seconds to send a head."""
     return type("BoundedProtocol", (Protocol,), {"receive_s": receive_s})
 
 
 def allow_many_connections() -> None:
-    """Let the process have all the open files that it may: each client that is slow keeps one."""
+    """Raise the limit of open files to the hard limit: each slow client keeps one open."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
+class Transport:
+    """The transport of a connection, closed the way that the protocol wants.
+
+    Everything else is the transport's own.
+    """
+
+    def __init__(self, transport: asyncio.Transport, close: Callable[[], None]) -> None:
+        self._transport, self.close = transport, close
+        self.is_ending = False  # whether no more requests are read, though it may still be open
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def is_closing(self) -> bool:
+        """Whether it is closed, or will be."""
+        return self.is_ending or self._transport.is_closing()
+
+
 class Protocol(HttpToolsProtocol):
-    """One connection."""
+    """The protocol of one connection."""
 
     receive_s: ClassVar[float] = 30.0
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._n_bytes = 0  # that came since the last request or the last piece of a body
-        self._is_whole = False  # whether there is nothing left to come of a request
-        self._is_in_body = False
-        self._is_refused = False
-        self._late: asyncio.TimerHandle | None = None
-        self._stuck: asyncio.TimerHandle | None = None
-        self._serving: asyncio.Task[Any] | None = None
-        self._has_left = False
+        self._phase = Phase.IDLE
+        self._n_bytes = 0  # since the last request, or the last piece of its body
+        self._is_refused = False  # whether no more is read
+        self._receive_timer: asyncio.TimerHandle | None = None
+        self._write_timer: asyncio.TimerHandle | None = None
+        self._tcp: asyncio.Transport  # that `self.transport` wraps
 
-    # What uvicorn's protocol is told by the transport
+    # Callbacks of asyncio
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Wait for a request, but not for ever."""
-        super().connection_made(transport)
-        self._wait_for_request()
+        """Start to wait for a request."""
+        self._tcp = transport
+        super().connection_made(Transport(transport, self._close))  # type: ignore[arg-type]
+        self._start_receive_timer(self._receive_timed_out, self.receive_s)
+
+    def data_received(self, data: bytes) -> None:
+        """Parse a piece of a request, within the bounds."""
+        if self._is_refused:
+            return
+        self._n_bytes += len(data)
+        super().data_received(data)
+        if self._is_refused:
+            return
+        if self._n_bytes > MAX_HEAD_BYTES:
+            self._refuse(HeadTooLarge(_TOO_LARGE))
+        elif not self._is_idle() and self._receive_timer is None:
+            self._start_receive_timer(self._receive_timed_out, self.receive_s)
+
+    def pause_writing(self) -> None:
+        """Start to wait for the client to read the response."""
+        super().pause_writing()
+        self._start_write_timer()
+
+    def resume_writing(self) -> None:
+        """Stop waiting: the client reads."""
+        if self._write_timer is not None:
+            self._write_timer.cancel()
+            self._write_timer = None
+        super().resume_writing()
+        if self._tcp.is_closing():  # there is a rest to be read
+            self._start_write_timer()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Give up what the client has asked for."""
-        self._has_left = True
-        if self._serving is not None:
-            self._serving.cancel()
-        for timer in (self._late, self._stuck):
+        """Stop the timers; uvicorn tells the application."""
+        self._is_refused = True
+        for timer in (self._receive_timer, self._write_timer):
             if timer is not None:
                 timer.cancel()
         super().connection_lost(exc)
 
-    def data_received(self, data: bytes) -> None:
-        """Read a piece of a request, and no more than there may be of it."""
-        if self._is_refused:
-            return
-        self._is_whole = False
-        self._n_bytes += len(data)
-        super().data_received(data)
-        self._bound_what_comes()
-
-    def pause_writing(self) -> None:
-        """Wait until the client takes what was written, but not for ever."""
-        super().pause_writing()
-        if self._stuck is None:
-            self._stuck = self.loop.call_later(self.receive_s, self._cut_off)
-
-    def resume_writing(self) -> None:
-        """Write on."""
-        self._forget_writing()
-        super().resume_writing()
-
-    # What it is told by the parser
+    # Callbacks of the parser
 
     def on_message_begin(self) -> None:
         """Begin a request."""
+        self._phase = Phase.HEAD
         super().on_message_begin()
-        self._is_whole = False
 
     def on_headers_complete(self) -> None:
         """Hand a request to the application, which reads the body."""
-        self._is_in_body = True
+        self._phase = Phase.BODY
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
-        """Hand on a piece of the body."""
+        """Pass on a piece of the body."""
         self._n_bytes = 0
         super().on_body(body)
 
     def on_message_complete(self) -> None:
         """End a request."""
-        self._n_bytes, self._is_whole, self._is_in_body = 0, True, False
-        if self._late is not None:
-            self._late.cancel()
-            self._late = None
+        self._phase, self._n_bytes = Phase.IDLE, 0
+        if self._receive_timer is not None:
+            self._receive_timer.cancel()
+            self._receive_timer = None
         super().on_message_complete()
 
-    # What it does by itself
+    # Hooks of uvicorn
 
     def send_400_response(self, msg: str) -> None:
-        """Answer what is not HTTP."""
+        """Respond to bytes that are not HTTP."""
         self._refuse(BrokenRequest("this is not HTTP/1.1 as RFC 9112 has it; send a request"))
 
-    def on_response_complete(self) -> None:
-        """Wait until the client has taken the answer, but not for ever."""
-        super().on_response_complete()
-        self._forget_writing()
-        if self.transport.get_write_buffer_size():
-            self._stuck = self.loop.call_later(self.receive_s, self._cut_off)
-
-    def _forget_writing(self) -> None:
-        if self._stuck is not None:
-            self._stuck.cancel()
-            self._stuck = None
-
-    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGIApp) -> None:  # type: ignore[override]
-        async def serve(scope: Scope, receive: Receive, send: Send) -> None:
-            self._serving = asyncio.current_task()
-            try:
-                if not self._has_left:
-                    await app(scope, receive, self._lingering(cycle, send))
-            except asyncio.CancelledError:
-                if not self._has_left:
-                    raise
-            finally:
-                self._serving = None
-                cycle.disconnected |= self._has_left
-
-        super()._start_asgi_task(cycle, serve)  # type: ignore[arg-type]
-
-    def _lingering(self, cycle: RequestResponseCycle, send: Send) -> Send:
-        async def send_and_linger(message: Message) -> None:
-            is_last = message["type"] == "http.response.body" and not message.get("more_body")
-            lingers = is_last and self._is_in_body and not cycle.keep_alive
-            if lingers:
-                cycle.keep_alive = True  # else it is closed at once, with the body on its way
-            await send(message)
-            if lingers:
-                self._linger()
-
-        return send_and_linger
-
     def _unsupported_upgrade_warning(self) -> None:
-        # what comes now is in the other protocol, as far as the parser knows
-        if self.cycle is not None:
-            self.cycle.keep_alive = False
+        self.shutdown()  # the parser takes what follows for the other protocol
 
-    def _bound_what_comes(self) -> None:
-        if self._is_refused:
-            return
-        if self._n_bytes > MAX_HEAD_BYTES:
-            self._refuse(HeadTooLarge(_TOO_LARGE))
-        elif not self._is_whole and self._late is None:
-            self._wait_for_request()
+    # Bounds
 
-    def _wait_for_request(self) -> None:
-        self._late = self.loop.call_later(self.receive_s, self._be_late)
+    def _is_idle(self) -> bool:
+        return self._phase is Phase.IDLE and self._n_bytes == 0
 
-    def _be_late(self) -> None:
-        self._late = None
-        if self._is_in_body and not self.cycle.response_complete:
-            self._wait_for_request()  # the application says that it is late
-        elif self._n_bytes == 0 or self._is_in_body:
+    def _start_receive_timer(self, callback: Callable[[], None], seconds: float) -> None:
+        if self._receive_timer is not None:
+            self._receive_timer.cancel()
+        self._receive_timer = self.loop.call_later(seconds, callback)
+
+    def _start_write_timer(self) -> None:
+        if self._write_timer is None:
+            self._write_timer = self.loop.call_later(self.receive_s, self._tcp.abort)
+
+    def _receive_timed_out(self) -> None:
+        self._receive_timer = None
+        is_in_body = self._phase is Phase.BODY
+        if is_in_body and not self.cycle.response_complete:  # the application has a limit, too
+            self._start_receive_timer(self._receive_timed_out, self.receive_s)
+        elif is_in_body or self._is_idle():
             self.transport.close()
         else:
             self._refuse(RequestTimeout(f"the request was not here within {self.receive_s:g} s"))
 
-    def _cut_off(self) -> None:
-        if self.transport.get_write_buffer_size():
-            self.transport.abort()
-
     def _refuse(self, error: ServiceError) -> None:
+        """Read no more, and respond with an error, unless another response has to come first."""
         self._is_refused = True
-        cycle = self.cycle
-        if not getattr(cycle, "response_complete", True):  # there is none before the first request
-            # an answer to this would be taken for that of the request that is being served
-            cycle.keep_alive = False
-            if not self._is_in_body or self.pipeline or cycle.response_started:
+        is_handling = self.cycle is not None and not self.cycle.response_complete
+        if is_handling:
+            self.shutdown()  # after its response
+            is_only_one = self._phase is Phase.BODY and not self.pipeline
+            if not is_only_one or self.cycle.response_started:
                 return
-            cycle.disconnected = True  # nobody has to wait for the rest of this body
-            cycle.message_event.set()
-        self._answer_and_close(error)
-
-    def _answer_and_close(self, error: ServiceError) -> None:
         if self.transport.is_closing():
             return
+        self._respond(error)
+        self._linger()
+        if is_handling:
+            super().connection_lost(None)  # the application does not wait for the rest of the body
+
+    def _respond(self, error: ServiceError) -> None:
         request_id = uuid.uuid4().hex
         logger.info("request %s: %d, %s", request_id, error.status, error.detail)
         response = problem_response(error, request_id)
@@ -226,21 +257,33 @@ class Protocol(HttpToolsProtocol):
             (b"connection", b"close"),
         ]
         lines = [b"%s: %s\r\n" % header for header in headers]
-        head = STATUS_LINE[error.status] + b"".join(lines) + b"\r\n"
-        self.transport.write(head + bytes(response.body))
-        self._linger()
+        status = f"HTTP/1.1 {error.status} {HTTPStatus(error.status).phrase}\r\n".encode()
+        self._tcp.write(b"".join([status, *lines, b"\r\n", bytes(response.body)]))
+
+    # The end of a connection
+
+    def _close(self) -> None:
+        """Close, at once or, while the client still sends a body, after it had time to read."""
+        if self._phase is Phase.BODY:
+            self._linger()
+        else:
+            self._close_now()
 
     def _linger(self) -> None:
         if self.transport.is_closing():
             return
-        self._is_refused = True
-        self.transport.write_eof()
-        if self._late is not None:
-            self._late.cancel()
-        self._late = self.loop.call_later(_LINGER_S, self._end_lingering)
+        self._is_refused = self.transport.is_ending = True
+        self._tcp.write_eof()
+        self._tcp.resume_reading()  # what comes is discarded
+        self._start_receive_timer(self._stop_lingering, _LINGER_S)
 
-    def _end_lingering(self) -> None:
-        if self.transport.get_write_buffer_size():
-            self.transport.close()  # it has until `_stuck` to take the rest
+    def _stop_lingering(self) -> None:
+        if self._tcp.get_write_buffer_size():
+            self._close_now()
         else:
-            self.transport.abort()
+            self._tcp.abort()
+
+    def _close_now(self) -> None:
+        self._tcp.close()
+        if self._tcp.get_write_buffer_size():  # it is written first
+            self._start_write_timer()
