@@ -1,1 +1,1 @@
-"""What `lrpserve` does: one module for each of its subcommands."""
+"""The command line `lrpserve`, and its commands."""

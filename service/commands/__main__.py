@@ -1,4 +1,4 @@
-"""The command line: `lrpserve serve | predict | explain | models | import | verify | key`."""
+"""The command line: parses the arguments of each command, and calls it."""
 
 from __future__ import annotations
 
@@ -8,8 +8,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from service import __version__
 from service.api_keys import hash_key, make_key
@@ -22,8 +20,6 @@ from service.methods import (
     Parameter,
     all_parameters,
 )
-from service.models.card import read_card
-from service.models.registry import find_bundle, find_models
 from service.settings import load_settings
 
 app = typer.Typer(
@@ -43,7 +39,7 @@ def _option(text: str) -> Any:
 
 Model = Annotated[str | None, _option("Name of a model, or a bundle's folder (LRPSERVE_MODEL)")]
 Device = Annotated[str | None, _option("`auto`, `cpu` or `cuda:0` (LRPSERVE_DEVICE)")]
-TopK = Annotated[str | None, _option("How many of the best classes to show (5)")]
+TopK = Annotated[str | None, _option("Number of classes to show, best first (5)")]
 Fit = Annotated[str | None, _option("`crop` (default), `stretch` or `pad`")]
 
 
@@ -56,7 +52,8 @@ def _show_version(value: bool) -> None:
 @app.callback()
 def main(
     version: Annotated[
-        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show it")
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version"),
     ] = False,
 ) -> None:
     """What a network sees in an image, and which pixels made it say so."""
@@ -66,15 +63,15 @@ def main(
 def serve(
     host: Annotated[str, typer.Option(help="Address to listen on")] = "127.0.0.1",
     port: Annotated[
-        int, typer.Option(help="Port to listen on; 0 for a free one", min=0, max=65535)
+        int, typer.Option(help="Port to listen on; 0 chooses a free one", min=0, max=65535)
     ] = 8000,
     model: Model = None,
     device: Device = None,
     workers: Annotated[
-        str | None, _option("Processes that serve, for CPUs (LRPSERVE_WORKERS; 1)")
+        str | None, _option("Worker processes, for CPUs (LRPSERVE_WORKERS; 1)")
     ] = None,
 ) -> None:
-    """Serve /predict and /explain over HTTP, until Ctrl-C.
+    """Serve /predict and /explain over HTTP until Ctrl-C.
 
     Example: lrpserve serve --port 8000
     """
@@ -91,7 +88,7 @@ def predict(
     top_k: TopK = None,
     fit: Fit = None,
 ) -> None:
-    """Print the best classes of images; needs no server.
+    """Print the best classes of images, without a server.
 
     Example: lrpserve predict cat.jpg dog.png --top-k 3
     """
@@ -102,9 +99,11 @@ def predict(
 
 
 def _with_parameters(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command an option for each parameter of the registry, in place of `**parameters`."""
+    """Replace `**parameters` of a command by options: one for each parameter of the registry."""
     signature = inspect.signature(command, eval_str=True)
-    own = [one for one in signature.parameters.values() if one.kind is not one.VAR_KEYWORD]
+    own = [
+        option for option in signature.parameters.values() if option.kind is not option.VAR_KEYWORD
+    ]
     added = [
         inspect.Parameter(
             name,
@@ -114,7 +113,7 @@ def _with_parameters(command: Callable[..., None]) -> Callable[..., None]:
         )
         for name, parameter in all_parameters().items()
     ]
-    # typer makes a command of what this says
+    # typer reads the signature
     command.__signature__ = signature.replace(parameters=[*own, *added])  # type: ignore[attr-defined]
     return command
 
@@ -129,44 +128,54 @@ def _help_of(parameter: Parameter) -> str:
 @_with_parameters
 def explain(
     images: Images,
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder that the files are written to")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the files that are written")],
     model: Model = None,
     device: Device = None,
-    target: Annotated[str | None, _option("Class to explain (the predicted one)")] = None,
-    contrast: Annotated[str | None, _option("Class to explain it against")] = None,
+    target: Annotated[str | None, _option("Class to explain (the predicted class)")] = None,
+    contrast: Annotated[str | None, _option("Class to contrast the target with")] = None,
     targets: Annotated[
-        list[str] | None, _option("Class to explain among others; give it several times")
+        list[str] | None, _option("One of several classes to explain; repeat it for each")
     ] = None,
-    start: Annotated[str | None, _option("`one_hot` (default) or `logit`")] = None,
+    start: Annotated[
+        str | None, _option("`logit` or `one_hot`; the default depends on the composite")
+    ] = None,
     composite: Annotated[
         str | None,
         _option(
-            f"The rules: {', '.join(COMPOSITES)}, one of the model's own, or rules of your own as "
-            f"JSON or @FILE with JSON ({DEFAULT_COMPOSITE})"
+            f"Rules: {', '.join(COMPOSITES)}, a composite of the bundle, or your own rules "
+            f"as JSON or @FILE ({DEFAULT_COMPOSITE})"
         ),
     ] = None,
     attributor: Annotated[
-        str | None, _option(f"One of: {', '.join(ATTRIBUTORS)} ({DEFAULT_ATTRIBUTOR})")
+        str | None, _option(f"{', '.join(ATTRIBUTORS)} ({DEFAULT_ATTRIBUTOR})")
     ] = None,
-    layer: Annotated[
-        str | None, _option("Layer whose output's relevance is wanted (input)")
-    ] = None,
+    layer: Annotated[str | None, _option("Layer whose relevance is computed (input)")] = None,
     output: Annotated[
-        str | None, _option("Of `heatmap` (default), `overlay`, `relevance`; comma-separated")
+        str | None, _option("`heatmap` (default), `overlay`, `relevance`; comma-separated")
     ] = None,
-    relevance_format: Annotated[str | None, _option("In the JSON: `base64` or `list`")] = None,
-    channels: Annotated[str | None, _option("`sum` (default) or `all`")] = None,
+    relevance_format: Annotated[
+        str | None, _option("In the JSON: `base64` (default) or `list`")
+    ] = None,
+    channels: Annotated[
+        str | None, _option("Relevance of colour channels: `sum` (default) or `all`")
+    ] = None,
     cmap: Annotated[str | None, _option("Colour map (bwr)")] = None,
-    size: Annotated[str | None, _option("Side of the pictures in pixels (256)")] = None,
-    enlarge: Annotated[str | None, _option("Of the map: `nearest` or `smooth`")] = None,
-    overlay_style: Annotated[str | None, _option("`alpha` (default) or `contours`")] = None,
-    color_bar: Annotated[str | None, _option("Whether there is a colour bar (false)")] = None,
-    bound: Annotated[str | None, _option("Relevance with the full colour (the maximum)")] = None,
+    size: Annotated[str | None, _option("Side of heatmap and overlay in pixels (256)")] = None,
+    enlarge: Annotated[str | None, _option("Enlarge the heatmap: `nearest` or `smooth`")] = None,
+    overlay_style: Annotated[
+        str | None, _option("Overlay: `alpha` (default) or `contours`")
+    ] = None,
+    color_bar: Annotated[
+        str | None, _option("Add a colour bar: `true` or `false` (default)")
+    ] = None,
+    bound: Annotated[
+        str | None, _option("Relevance that gets the full colour (the maximum)")
+    ] = None,
     top_k: TopK = None,
     fit: Fit = None,
     **parameters: str | None,
 ) -> None:
-    """Write heatmaps, overlays and relevance of images to a folder; needs no server.
+    """Write heatmaps, overlays and relevance of images to a folder, without a server.
 
     Example: lrpserve explain cat.jpg -o out --output heatmap,overlay
     """
@@ -184,11 +193,16 @@ _NOT_WIRE_OPTIONS = ("images", "out", "model", "device", "parameters")
 @app.command()
 def verify(
     model: Annotated[
-        str | None, typer.Argument(help="As --model elsewhere", metavar="MODEL")
+        str | None,
+        typer.Argument(
+            help="Name of a model, or a bundle's folder (LRPSERVE_MODEL)", metavar="MODEL"
+        ),
     ] = None,
     device: Device = None,
 ) -> None:
-    """Compare every composite with zennit, the reference, on a model; a failure ends with 2.
+    """Compare every composite on a model with zennit, the reference.
+
+    The exit status is 2 if one differs.
 
     Example: lrpserve verify minivgg-cifar10
     """
@@ -199,49 +213,37 @@ def verify(
 
 @app.command()
 def models() -> None:
-    """List the models that can be served.
+    """List the models that can be served; * marks the default.
 
     Example: lrpserve models
     """
-    settings = load_settings()
-    chosen = find_bundle(settings.model, settings.models)
-    found = find_models(settings.models)
-    if chosen not in found.values():
-        found[settings.model] = chosen
-    table = Table("model", "architecture", "classes", "input", "test accuracy", "data", box=None)
-    for name, folder in found.items():
-        card = read_card(folder)
-        test = card.accuracy.get("test")
-        accuracy = f"{test.accuracy:.2%} (n={test.n})" if test else "-"
-        size = "x".join(str(side) for side in card.input_size)
-        mark = " *" if folder == chosen else ""
-        table.add_row(
-            name + mark,
-            card.architecture,
-            str(len(card.labels)),
-            size,
-            accuracy,
-            card.provenance.data,
-        )
-    Console().print(table)
+    from service.commands.models import list_models
+
+    list_models(load_settings())
 
 
 @app.command("import")
 def import_(
-    name: Annotated[str, typer.Argument(help="Name that the model gets")],
-    arch: Annotated[str, typer.Option(help="`resnet50`, `vgg16_bn` ... or your `module:factory`")],
+    name: Annotated[str, typer.Argument(help="Name of the new model")],
+    arch: Annotated[
+        str, typer.Option(help="`resnet50`, `vgg16_bn`, ... or a `module:factory` of yours")
+    ],
     weights: Annotated[Path, typer.Option(help="The state_dict: .safetensors, .pt or .pth")],
     labels: Annotated[Path, typer.Option(help="One label per line, or a JSON list of them")],
-    mean: Annotated[str, typer.Option(help="Of red, green and blue, from 0 to 1")],
-    std: Annotated[str, typer.Option(help="Of red, green and blue, from 0 to 1")],
-    size: Annotated[str, typer.Option(help="Side of what the network takes, or height x width")],
+    mean: Annotated[str, typer.Option(help="Mean of red, green and blue, from 0 to 1")],
+    std: Annotated[
+        str, typer.Option(help="Standard deviation of red, green and blue, from 0 to 1")
+    ],
+    size: Annotated[str, typer.Option(help="Side of the network's input, or HEIGHTxWIDTH")],
     resize: Annotated[
-        int | None, typer.Option(help="Side that a picture's shorter one gets before `crop`")
+        int | None, typer.Option(help="Length of an image's shorter side before `crop`")
     ] = None,
-    data: Annotated[str, typer.Option(help="What the network was trained on")] = "unknown",
-    force: Annotated[bool, typer.Option("--force", help="Replace the model of that name")] = False,
+    data: Annotated[str, typer.Option(help="Name of the training data")] = "unknown",
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace a model of the same name")
+    ] = False,
 ) -> None:
-    """Make a model of weights of your own, in the folder LRPSERVE_MODELS (./models).
+    """Make a bundle from your own weights, in the folder LRPSERVE_MODELS (./models).
 
     Example: lrpserve import --arch resnet50 --weights resnet50.pth --labels imagenet.txt
     --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225 --size 224 --resize 256 resnet50
@@ -266,12 +268,12 @@ def import_(
 
 @app.command()
 def key() -> None:
-    """Make an API key, and print it with its hash: LRPSERVE_API_KEYS takes either.
+    """Make an API key; print the key and its hash: LRPSERVE_API_KEYS takes either.
 
     Example: lrpserve key
     """
-    made = make_key()
-    typer.echo(f"{made}\n{hash_key(made)}")
+    new_key = make_key()
+    typer.echo(f"{new_key}\n{hash_key(new_key)}")
 
 
 def _given(**values: Any) -> dict[str, Any]:
@@ -284,7 +286,7 @@ def _exit(n_failed: int) -> None:
 
 
 def run() -> None:
-    """Run the command line; errors of ours are one sentence and exit code 2."""
+    """Run the command line; a `ServiceError` is one sentence and exit status 2."""
     try:
         app()
     except ServiceError as error:

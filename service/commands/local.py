@@ -1,4 +1,4 @@
-"""Predict and explain files without a server: the same decoding, engine, and answers."""
+"""`lrpserve predict` and `explain`: image files without a server, with the same results."""
 
 from __future__ import annotations
 
@@ -28,20 +28,14 @@ from service.settings import Settings
 
 
 class OutputError(ServiceError):
-    """The answers cannot be written."""
+    """The results cannot be written."""
 
     type = "output-error"
-    title = "Cannot write"
+    title = "The results cannot be written"
 
 
 class Offline:
-    """An engine in this process.
-
-    Parameters
-    ----------
-    settings : Settings
-        The model, the device and the limits.
-    """
+    """An engine in this process, on the first device of the settings."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -61,7 +55,7 @@ class Offline:
 
 
 def predict_files(offline: Offline, paths: Sequence[Path], given: Mapping[str, Any]) -> int:
-    """Print a table of predictions; returns how many files failed."""
+    """Print a table of predictions; returns the number of files that failed."""
     options = parse_options(PredictOptions, given, {offline.card.name: offline.card})
     table = Table("image", "class", "probability", box=None)
 
@@ -82,13 +76,13 @@ def predict_files(offline: Offline, paths: Sequence[Path], given: Mapping[str, A
 def explain_files(
     offline: Offline, paths: Sequence[Path], given: Mapping[str, Any], out: Path
 ) -> int:
-    """Write each image's answer into a folder; returns how many files failed.
+    """Write the explanation of each image to a folder; returns the number of files that failed.
 
-    For `cat.jpg` these are `cat.json` (the answer of `/explain`), and of `cat.heatmap.png`,
-    `cat.overlay.png` and `cat.npy` those that `output` names; with `targets` they are
-    `cat.dog.heatmap.png` and so on, with the index where the label is no name of a file.
+    For `cat.jpg` the files are `cat.json` (the response of `/explain`), and, as `output` says,
+    `cat.heatmap.png`, `cat.overlay.png` and `cat.npy`. With `targets` they are
+    `cat.dog.heatmap.png` and so on, with the index of a class whose label is no file name.
     """
-    given = {name: _content(name, value) for name, value in given.items()}
+    given = {name: _read_composite(name, value) for name, value in given.items()}
     options = parse_options(ExplainOptions, given, {offline.card.name: offline.card})
     resolved = resolve_explain(options, offline.card, offline.engine.layers)
     _make_folder(out)
@@ -98,14 +92,14 @@ def explain_files(
         stem = next(stems)
         image, view = offline.load(path, options)
         explanation = offline.engine.explain([resolved.job(image.pixels)])[0]
-        answer = ExplanationRenderer(resolved, explanation, image)
-        for suffix, content in answer.files(view).items():
+        renderer = ExplanationRenderer(resolved, explanation, image)
+        for suffix, content in renderer.files(view).items():
             _write(out / f"{stem}{suffix}", content)
 
     return _for_each(paths, explain_one)
 
 
-def _content(option: str, value: Any) -> Any:
+def _read_composite(option: str, value: Any) -> Any:
     """Read the file that an option names: `--composite @rules.json`."""
     if option != "composite" or not value.startswith("@"):
         return value
@@ -113,15 +107,15 @@ def _content(option: str, value: Any) -> Any:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or "it is not a text"
+        reason = getattr(error, "strerror", None) or "it is not UTF-8"
         raise OptionError.of(option, f"the file {path} cannot be read: {reason}") from None
     if not text.lstrip().startswith("["):
-        raise OptionError.of(option, f"the file {path} has to hold a list of rules, in JSON")
+        raise OptionError.of(option, f"the file {path} must be a list of rules in JSON")
     return text
 
 
 def _for_each(paths: Sequence[Path], action: Callable[[Path], None]) -> int:
-    """Do something for each file; one that fails is reported and does not stop the others."""
+    """Call `action` for each file; returns the number of failures, each of which is printed."""
     n_failed = 0
     for path in _with_progress(paths):
         try:
@@ -139,7 +133,7 @@ def _with_progress(paths: Sequence[Path]) -> Iterable[Path]:
 
 
 def _unique_stems(paths: Sequence[Path]) -> Iterator[str]:
-    """Names without their suffix; those that repeat get a number: cat, cat-2, cat-3."""
+    """File names without suffix; repeated names are numbered: cat, cat-2, cat-3."""
     taken: set[str] = set()
     for path in paths:
         stem, n = path.stem, 1

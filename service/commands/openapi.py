@@ -1,4 +1,4 @@
-"""Prints the OpenAPI document of the default settings: `python -m service.commands.openapi`."""
+"""Print the OpenAPI document of the default settings: `python -m service.commands.openapi`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from service.settings import Settings
 
 
 def main() -> None:
-    """Print it, whatever the environment says."""
+    """Print the document; the environment has no effect."""
     document = create_app(Settings.model_construct()).openapi()
     typer.echo(json.dumps(document, indent=2))
 

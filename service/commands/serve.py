@@ -1,4 +1,4 @@
-"""`lrpserve serve`: in this process, or in several."""
+"""`lrpserve serve`: one process, or a supervisor with several workers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from service.settings import Settings
 
 
 def serve(settings: Settings, host: str, port: int) -> None:
-    """Serve until a signal comes.
+    """Serve until SIGINT or SIGTERM.
 
     Raises
     ------
@@ -23,7 +23,7 @@ def serve(settings: Settings, host: str, port: int) -> None:
     """
     configure_logging(settings.log_format, settings.log_level)
     log_rate_limit(settings)
-    served_models(settings.model, settings.models)  # a wrong name is refused before all else
+    served_models(settings.model, settings.models)  # fails early if the model does not exist
     with listen(host, port) as listener:
         typer.echo(
             f"lrpserve {__version__} listens on {url_of(listener)}; loading the model ...", err=True

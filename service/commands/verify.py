@@ -1,4 +1,4 @@
-"""Compare a model's relevance with the reference, for every composite."""
+"""`lrpserve verify`: compare every composite on a model with zennit."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from service.settings import Settings
 
 
 def check_bundle(bundle: Bundle) -> None:
-    """Run what the service runs before it is ready, the self-test among it.
+    """Warm up an engine, as the service does at start-up, with its self-test.
 
     Raises
     ------
     BundleError
-        The relevance is not what it should be.
+        The relevance differs from the reference.
     """
     Engine(bundle, open_device("cpu")).warm_up()
 
 
 def verify_model(settings: Settings) -> int:
-    """Print how far each composite is from zennit; returns how many checks failed.
+    """Print how much each composite differs from zennit; returns the number of failed checks.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ def verify_model(settings: Settings) -> int:
         The bundle or the device cannot be used.
     """
     folder = find_bundle(settings.model, settings.models)
-    # not by load_engines: it refuses a model that fails, and here is shown how
+    # not load_engines, which raises an error where a check fails
     engine = Engine(read_bundle(folder, settings.architectures), open_device(settings.devices[0]))
     checks = engine.verify()
     table = Table("composite", "precision", "engine", "difference", "limit", "", box=None)

@@ -7,18 +7,18 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Done:
-    """What a command left behind."""
+class CommandResult:
+    """Exit status and output of a command."""
 
     code: int
     out: str
     err: str
 
 
-Lrpserve = Callable[..., Done]
+Lrpserve = Callable[..., CommandResult]
 
 
-def assert_one_sentence(done: Done, *said: str) -> None:
+def assert_one_sentence(done: CommandResult, *said: str) -> None:
     assert done.code == 2
     assert "Traceback" not in done.err
     (line,) = done.err.strip().splitlines()

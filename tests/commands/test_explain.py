@@ -25,7 +25,7 @@ from tests.commands.command_line import Lrpserve, assert_one_sentence
 @pytest.mark.parametrize(
     ("command", "options"), [("predict", PredictOptions), ("explain", ExplainOptions)]
 )
-def test_every_option_of_the_wire_is_an_option_of_the_command(
+def test_every_option_of_the_api_is_an_option_of_the_command(
     command: str, options: type[PredictOptions]
 ) -> None:
     group = typer.main.get_command(app)
@@ -34,7 +34,7 @@ def test_every_option_of_the_wire_is_an_option_of_the_command(
 
 
 @pytest.mark.parametrize("name", all_parameters())
-def test_the_help_of_explain_says_what_each_parameter_does(lrpserve: Lrpserve, name: str) -> None:
+def test_the_help_of_explain_describes_each_parameter(lrpserve: Lrpserve, name: str) -> None:
     parameter = all_parameters()[name]
     told = " ".join(lrpserve("explain", "--help").out.split())
     _, found, text = told.partition(f" --{name.replace('_', '-')} <str> ")
@@ -44,7 +44,9 @@ def test_the_help_of_explain_says_what_each_parameter_does(lrpserve: Lrpserve, n
     assert text.startswith(f"{parameter.text}{default} ")
 
 
-def test_explain_writes_the_answer_and_the_pictures(lrpserve: Lrpserve, photos: Path) -> None:
+def test_explain_writes_the_response_the_images_and_the_relevance(
+    lrpserve: Lrpserve, photos: Path
+) -> None:
     out = photos / "new" / "out"
     asked = ("--output", "heatmap,overlay,relevance", "--size", "64")
     done = lrpserve("explain", photos / "a" / "cat.jpg", "-o", out, *asked)
@@ -62,13 +64,13 @@ def test_explain_writes_the_answer_and_the_pictures(lrpserve: Lrpserve, photos: 
     assert relevance.shape == (32, 32)
 
 
-def test_explain_writes_no_more_than_was_asked_for(lrpserve: Lrpserve, photos: Path) -> None:
+def test_explain_writes_only_the_requested_outputs(lrpserve: Lrpserve, photos: Path) -> None:
     out = photos / "out"
     assert lrpserve("explain", photos / "a" / "cat.jpg", "-o", out).code == 0
     assert sorted(path.name for path in out.iterdir()) == ["cat.heatmap.png", "cat.json"]
 
 
-def test_images_with_the_same_name_get_a_number(lrpserve: Lrpserve, photos: Path) -> None:
+def test_images_of_the_same_name_are_numbered(lrpserve: Lrpserve, photos: Path) -> None:
     cats = [photos / "a" / "cat.jpg", photos / "b" / "cat.jpg", photos / "a" / "cat.jpg"]
     out = photos / "out"
     assert lrpserve("explain", *cats, "-o", out).code == 0
@@ -101,7 +103,7 @@ OPTIONS: list[dict[str, str]] = [
 
 
 @pytest.mark.parametrize("options", OPTIONS, ids=lambda options: ",".join(options) or "defaults")
-def test_the_json_is_what_the_server_answers(
+def test_the_json_equals_the_response_of_the_server(
     lrpserve: Lrpserve, client: httpx.Client, photos: Path, options: dict[str, str]
 ) -> None:
     path = photos / "a" / "cat.jpg"
@@ -114,7 +116,7 @@ def test_the_json_is_what_the_server_answers(
     assert_same(written, answered.raise_for_status().json())
 
 
-def test_several_classes_each_have_their_files(
+def test_each_of_several_targets_has_its_files(
     lrpserve: Lrpserve, client: httpx.Client, photos: Path
 ) -> None:
     path, out = photos / "a" / "cat.jpg", photos / "out"
@@ -137,7 +139,7 @@ def test_several_classes_each_have_their_files(
         np.testing.assert_allclose(relevance, explanation["relevance"]["data"], rtol=1e-6)
 
 
-def test_a_label_that_is_no_name_of_a_file_gives_way_to_its_index(
+def test_a_label_that_is_no_file_name_is_replaced_by_its_index(
     lrpserve: Lrpserve, photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bundle = shutil.copytree(find_bundle(DEFAULT_MODEL), photos / "bundle")
@@ -160,9 +162,7 @@ RULES = [
 
 
 @pytest.mark.parametrize("text", [json.dumps(RULES), "\ufeff\n" + json.dumps(RULES, indent=1)])
-def test_a_composite_of_ones_own_may_stand_in_a_file(
-    lrpserve: Lrpserve, photos: Path, text: str
-) -> None:
+def test_a_composite_may_be_read_from_a_file(lrpserve: Lrpserve, photos: Path, text: str) -> None:
     (photos / "rules.json").write_text(text, encoding="utf-8")
     answers = []
     for name, given in (("inline", json.dumps(RULES)), ("file", f"@{photos}/rules.json")):
@@ -178,14 +178,14 @@ def test_a_composite_of_ones_own_may_stand_in_a_file(
     ("content", "said"),
     [
         (None, "rules.json cannot be read: No such file"),
-        (b"\xff\xfe[", "rules.json cannot be read: it is not a text"),
-        (b'{"layers": "x"}', "rules.json has to hold a list of rules, in JSON"),
-        (b"epsilon_plus", "rules.json has to hold a list of rules, in JSON"),
+        (b"\xff\xfe[", "rules.json cannot be read: it is not UTF-8"),
+        (b'{"layers": "x"}', "rules.json must be a list of rules in JSON"),
+        (b"epsilon_plus", "rules.json must be a list of rules in JSON"),
         (b"[1", "composite: is not valid JSON"),
         (b"[1]", "composite: entry 1 must be an object"),
     ],
 )
-def test_a_file_of_rules_that_is_wrong_is_one_sentence(
+def test_an_invalid_file_of_rules_is_one_sentence(
     lrpserve: Lrpserve, photos: Path, content: bytes | None, said: str
 ) -> None:
     if content is not None:
@@ -214,7 +214,7 @@ def assert_same(one: Any, other: Any) -> None:
 
 
 @pytest.mark.parametrize("command", ["predict", "explain"])
-def test_a_bad_file_does_not_stop_the_others(
+def test_a_broken_image_does_not_stop_the_others(
     lrpserve: Lrpserve, photos: Path, command: str
 ) -> None:
     folder = photos / "a"
@@ -254,7 +254,7 @@ BAD_OPTIONS = [
 
 
 @pytest.mark.parametrize(("arguments", "said"), BAD_OPTIONS, ids=lambda value: str(value)[:40])
-def test_an_option_that_is_wrong_is_one_sentence(
+def test_an_invalid_option_is_one_sentence(
     lrpserve: Lrpserve, photos: Path, arguments: tuple[str, ...], said: str
 ) -> None:
     done = lrpserve("explain", photos / "a" / "cat.jpg", "-o", photos / "out", *arguments)
@@ -262,7 +262,7 @@ def test_an_option_that_is_wrong_is_one_sentence(
     assert not list((photos / "out").glob("*"))
 
 
-def test_a_folder_that_cannot_be_made_is_one_sentence(lrpserve: Lrpserve, photos: Path) -> None:
+def test_a_folder_that_cannot_be_created_is_one_sentence(lrpserve: Lrpserve, photos: Path) -> None:
     path = photos / "a" / "cat.jpg"
     done = lrpserve("explain", path, "-o", path / "out")
     assert_one_sentence(done, f"cannot make the folder {path / 'out'}")

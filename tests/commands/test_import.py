@@ -16,7 +16,7 @@ from tests.commands.command_line import Lrpserve, assert_one_sentence
 
 @pytest.fixture
 def resnet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where a user types: the weights and the labels of a small network of their own."""
+    """The current folder, with the weights and labels of a small network."""
     torch.manual_seed(0)
     model = build("resnet18", 2)
     torch.save({"state_dict": model.state_dict()}, tmp_path / "weights.pth")
@@ -39,7 +39,7 @@ def flags(**changes: str) -> list[str]:
     return [f"--{name}={value}" for name, value in (IMPORT | changes).items()]
 
 
-def test_import_makes_a_model_that_models_lists(
+def test_an_imported_model_is_listed(
     lrpserve: Lrpserve, resnet: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     done = lrpserve("import", *flags(resize="72", data="birds and machines"), "cranes")
@@ -64,7 +64,7 @@ def test_import_makes_a_model_that_models_lists(
     assert (card.input_size, card.resize, card.mean) == ((32, 64), 72, (0.485, 0.456, 0.406))
 
 
-def test_import_writes_to_the_folder_of_models_and_replaces_only_by_force(
+def test_import_replaces_a_model_only_with_force(
     lrpserve: Lrpserve, resnet: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(f"{PREFIX}MODELS", str(resnet / "mine"))
@@ -75,7 +75,7 @@ def test_import_writes_to_the_folder_of_models_and_replaces_only_by_force(
     assert not (resnet / "models").exists()
 
 
-def test_import_takes_code_of_a_module_that_is_allowed(
+def test_import_uses_an_architecture_of_an_allowed_module(
     lrpserve: Lrpserve, resnet: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     code = "from torchvision.models import resnet18\ndef net(n): return resnet18(num_classes=n)\n"
@@ -103,7 +103,7 @@ def test_import_takes_code_of_a_module_that_is_allowed(
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )
-def test_an_import_that_fails_is_one_sentence_and_leaves_nothing(
+def test_a_failed_import_is_one_sentence_and_leaves_no_files(
     lrpserve: Lrpserve, resnet: Path, changes: dict[str, str], said: str
 ) -> None:
     assert_one_sentence(lrpserve("import", *flags(**changes), "cranes"), said)

@@ -9,12 +9,12 @@ import pytest
 
 from service import __version__
 from service.settings import DEFAULT_MODEL, PREFIX, Settings
-from tests.commands.command_line import Done, Lrpserve, assert_one_sentence
+from tests.commands.command_line import CommandResult, Lrpserve, assert_one_sentence
 
 COMMANDS = ("serve", "predict", "explain", "models", "import", "verify", "key")
 
 
-def test_key_makes_a_new_key_each_time_and_its_hash(lrpserve: Lrpserve) -> None:
+def test_key_prints_a_new_key_and_its_hash(lrpserve: Lrpserve) -> None:
     done = [lrpserve("key") for _ in range(2)]
     made = [one.out.split() for one in done]
     assert [(one.code, one.err) for one in done] == [(0, ""), (0, "")]
@@ -26,7 +26,7 @@ def test_key_makes_a_new_key_each_time_and_its_hash(lrpserve: Lrpserve) -> None:
 
 
 def test_version(lrpserve: Lrpserve) -> None:
-    assert lrpserve("--version") == Done(0, f"lrpserve {__version__}\n", "")
+    assert lrpserve("--version") == CommandResult(0, f"lrpserve {__version__}\n", "")
 
 
 def test_help_lists_the_commands(lrpserve: Lrpserve) -> None:
@@ -44,7 +44,7 @@ def test_the_help_of_each_command_shows_an_example(lrpserve: Lrpserve, command: 
 
 
 @pytest.mark.parametrize("command", ["serve", "predict", "models"])
-def test_a_setting_that_is_wrong_is_one_sentence(
+def test_an_invalid_setting_is_one_sentence(
     lrpserve: Lrpserve, photos: Path, command: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(f"{PREFIX}MAX_PIXELS", "lots")
@@ -52,7 +52,7 @@ def test_a_setting_that_is_wrong_is_one_sentence(
     assert_one_sentence(lrpserve(command, *images), "LRPSERVE_MAX_PIXELS is wrong")
 
 
-def test_a_model_that_is_not_there_is_one_sentence(
+def test_an_unknown_model_is_one_sentence(
     lrpserve: Lrpserve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(f"{PREFIX}MODEL", "no-such-model")
@@ -60,7 +60,7 @@ def test_a_model_that_is_not_there_is_one_sentence(
         assert_one_sentence(lrpserve(command), "'no-such-model'", DEFAULT_MODEL)
 
 
-WRONG_USE = [
+WRONG_USAGE = [
     ("explain",),
     ("predict",),
     ("paint",),
@@ -70,8 +70,8 @@ WRONG_USE = [
 ]
 
 
-@pytest.mark.parametrize("arguments", WRONG_USE, ids=" ".join)
-def test_a_command_that_is_not_one_is_2_and_no_traceback(
+@pytest.mark.parametrize("arguments", WRONG_USAGE, ids=" ".join)
+def test_wrong_usage_ends_with_2_and_no_traceback(
     lrpserve: Lrpserve, arguments: tuple[str, ...]
 ) -> None:
     done = lrpserve(*arguments)

@@ -13,9 +13,7 @@ from service.settings import DEFAULT_MODEL, PREFIX
 from tests.commands.command_line import Lrpserve, assert_one_sentence
 
 
-def test_models_shows_what_can_be_served_and_marks_the_chosen_one(
-    lrpserve: Lrpserve, card: ModelCard
-) -> None:
+def test_models_lists_the_models_and_marks_the_default(lrpserve: Lrpserve, card: ModelCard) -> None:
     done = lrpserve("models")
     assert done.code == 0
     (row,) = [line for line in done.out.splitlines() if card.name in line]
@@ -25,7 +23,7 @@ def test_models_shows_what_can_be_served_and_marks_the_chosen_one(
     assert "32x32" in row
 
 
-def test_models_lists_a_bundle_that_is_chosen_by_its_path(
+def test_models_lists_a_default_bundle_given_by_its_path(
     lrpserve: Lrpserve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bundle = shutil.copytree(find_bundle(DEFAULT_MODEL), tmp_path / "bundle")
@@ -35,7 +33,7 @@ def test_models_lists_a_bundle_that_is_chosen_by_its_path(
     assert chosen.split()[:2] == [str(bundle), "*"]
 
 
-def test_a_folder_of_models_that_is_not_there_is_one_sentence(
+def test_a_missing_folder_of_models_is_one_sentence(
     lrpserve: Lrpserve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(f"{PREFIX}MODELS", "/nowhere/at/all")

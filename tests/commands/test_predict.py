@@ -20,7 +20,7 @@ def test_predict_prints_the_best_classes_of_each_image(lrpserve: Lrpserve, photo
     assert probabilities[0] >= probabilities[1]
 
 
-def test_predict_says_what_the_server_says(
+def test_predict_prints_the_probabilities_of_the_server(
     lrpserve: Lrpserve, client: httpx.Client, cat: Path
 ) -> None:
     answer = client.post("/predict", files={"image": cat.read_bytes()}).json()

@@ -25,7 +25,7 @@ def test_verify_compares_every_composite_in_both_precisions(lrpserve: Lrpserve) 
     assert all(row.split()[-1] == "passed" for row in rows)
 
 
-def test_verify_ends_with_2_where_one_differs(
+def test_verify_ends_with_2_if_a_composite_differs(
     lrpserve: Lrpserve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     checks = [
@@ -42,7 +42,7 @@ def test_verify_ends_with_2_where_one_differs(
     assert rows[2].rstrip().endswith("does not fit the network")
 
 
-def test_verify_shows_a_model_that_fails_where_serving_refuses_it(
+def test_verify_shows_the_failures_of_a_model_that_other_commands_refuse(
     lrpserve: Lrpserve, monkeypatch: pytest.MonkeyPatch, photos: Path
 ) -> None:
     monkeypatch.setattr(selftest, "difference", lambda found, wanted: 1.0)
