@@ -34,7 +34,7 @@ def number(value: float) -> str:
 def values_of(schema: dict[str, Any]) -> str:
     """The values that a JSON schema allows, in words."""
     if "$ref" in schema:
-        return schema["$ref"].rsplit("/", 1)[-1]
+        return str(schema["$ref"]).rsplit("/", 1)[-1]
     if "enum" in schema:
         return codes(schema["enum"])
     if "const" in schema:
@@ -58,11 +58,9 @@ def _array(schema: dict[str, Any]) -> str:
 
 
 def _bounds(schema: dict[str, Any]) -> str:
-    low, high = schema.get("minimum"), schema.get("maximum")
     if "exclusiveMinimum" in schema:
         return f" above {number(schema['exclusiveMinimum'])}"
-    if low is None and high is None:
+    if "minimum" not in schema:
         return ""
-    if high is None:
-        return f", at least {number(low)}"
-    return f", {number(low)} to {number(high)}"
+    low = number(schema["minimum"])
+    return f", {low} to {number(schema['maximum'])}" if "maximum" in schema else f", at least {low}"
