@@ -19,7 +19,7 @@ from tests.api.sending import FORMS, beside, send, wrong_options
 
 PARAMETERS = all_parameters()
 
-# what DESIGN names as defaults
+# the documented defaults, written out
 DEFAULTS: dict[str, Any] = {
     "model": None,
     "top_k": 5,
