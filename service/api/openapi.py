@@ -101,8 +101,8 @@ def complete_document(app: FastAPI, settings: Settings) -> None:
 
 def _named_schemas() -> dict[str, Any]:
     """The schemas that FastAPI does not know: problems, and requests in JSON."""
-    _, found = models_json_schema([(Problem, "serialization")], ref_template=REFERENCE)
-    schemas: dict[str, Any] = found["$defs"]
+    _, definitions = models_json_schema([(Problem, "serialization")], ref_template=REFERENCE)
+    schemas: dict[str, Any] = definitions["$defs"]
     image = {"type": "string", "description": "Base64 of the file, or a data: URL"}
     for kind, name in _REQUESTS.items():
         about = {"description": "An image and options", "title": name}
@@ -127,7 +127,7 @@ def _add_keys(document: dict[str, Any]) -> None:
 
 def _operations(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
     for path, item in document["paths"].items():
-        yield from ((path, one) for one in item.values() if "responses" in one)
+        yield from ((path, entry) for entry in item.values() if "responses" in entry)
 
 
 def _object(properties: dict[str, Any]) -> dict[str, Any]:

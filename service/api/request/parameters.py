@@ -176,7 +176,7 @@ def _rule_properties() -> dict[str, JsonSchemaValue]:
     by_name: dict[str, dict[Parameter, None]] = {}
     for parameter in (parameter for rule in owners for parameter in rule.parameters):
         by_name.setdefault(parameter.name, {})[parameter] = None  # `beta` is two, of two rules
-    return {name: _property(tuple(found), owners) for name, found in by_name.items()}
+    return {name: _property(tuple(meanings), owners) for name, meanings in by_name.items()}
 
 
 def _property(meanings: Sequence[Parameter], owners: _Owners) -> JsonSchemaValue:

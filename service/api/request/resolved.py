@@ -15,7 +15,7 @@ from service.models.card import ModelCard
 from service.runtime.jobs import ExplainJob, Job, LayerInfo, Pixels, PredictJob
 
 _FORCED_LABEL = "label:"
-# `ResolvedExplain` has what these are resolved to
+# options that `ResolvedExplain` has resolved: the canonical text has the results instead
 _METHOD_OPTIONS = {"composite", "attributor", "layer", *all_parameters()}
 _TARGET_OPTIONS = {"target", "contrast", "targets"}
 

@@ -126,7 +126,7 @@ def _without_lists(fields: dict[str, Any], limit: int) -> dict[str, Any]:
     )
     long = [name for place, name in places if len(place.get(name) or ()) > limit]
     return {
-        name: {key: one for key, one in value.items() if key not in long}
+        name: {key: item for key, item in value.items() if key not in long}
         if isinstance(value, dict)
         else value
         for name, value in fields.items()
