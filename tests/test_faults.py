@@ -14,6 +14,7 @@ import pytest
 
 from service.api.response.problems import TYPE_PREFIX
 from service.settings import PREFIX
+from tests.helpers.conditions import wait_until
 from tests.helpers.requests import (
     LIMIT_S,
     PATHS,
@@ -28,7 +29,7 @@ from tests.helpers.requests import (
     send_until,
 )
 from tests.helpers.servers import RunningServer
-from tests.server.test_process import Gates, gated, wait_until
+from tests.server.test_process import Gates, gated
 
 pytestmark = pytest.mark.alone
 

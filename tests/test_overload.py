@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from service.settings import PREFIX
+from tests.helpers.conditions import wait_until
 from tests.helpers.connections import head, plain
 from tests.helpers.requests import (
     LIMIT_S,
@@ -25,7 +26,7 @@ from tests.helpers.requests import (
     send_until,
 )
 from tests.helpers.servers import RunningServer
-from tests.server.test_process import Gates, gated, wait_until
+from tests.server.test_process import Gates, gated
 
 pytestmark = pytest.mark.alone
 

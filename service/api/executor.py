@@ -54,6 +54,11 @@ class Executor:
         self._limiter = anyio.CapacityLimiter(n_threads)
         self._max_waiting = max_waiting
 
+    @property
+    def n_waiting(self) -> int:
+        """Number of calls that wait for a thread."""
+        return self._limiter.statistics().tasks_waiting
+
     async def run(
         self,
         is_inline: bool,
@@ -73,7 +78,7 @@ class Executor:
         """
         if is_inline:
             return function(*args, **kwargs)
-        if self._limiter.statistics().tasks_waiting >= self._max_waiting:
+        if self.n_waiting >= self._max_waiting:
             raise QueueFull(
                 f"{self._max_waiting} images or responses are waiting already; try again in 1 s",
                 headers={"Retry-After": "1"},

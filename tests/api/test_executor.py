@@ -22,6 +22,7 @@ from service.imaging.fit import fit_image
 from service.models.card import ModelCard
 from service.runtime.deadline import Deadline
 from service.runtime.jobs import Attribution, Explanation
+from tests.helpers.conditions import wait_until
 
 LIMIT_S = 10.0
 
@@ -42,37 +43,39 @@ def test_small_work_runs_inline_and_large_work_on_a_thread() -> None:
 
 
 def test_large_work_runs_on_a_bounded_number_of_threads() -> None:
-    running, most, lock = 0, 0, threading.Lock()
+    started: list[int] = []
+    gate = threading.Event()
 
     def work() -> None:
-        nonlocal running, most
-        with lock:
-            running += 1
-            most = max(most, running)
-        threading.Event().wait(0.02)
-        with lock:
-            running -= 1
+        started.append(threading.get_ident())
+        gate.wait(LIMIT_S)
 
     async def scenario() -> None:
         executor = Executor(n_threads=2)
-        await asyncio.gather(*(executor.run(False, Deadline(LIMIT_S), work) for _ in range(10)))
+        calls = [
+            asyncio.create_task(executor.run(False, Deadline(LIMIT_S), work)) for _ in range(10)
+        ]
+        await asyncio.to_thread(wait_until, lambda: (executor.n_waiting, len(started)) == (8, 2))
+        gate.set()
+        await asyncio.gather(*calls)
 
     asyncio.run(asyncio.wait_for(scenario(), LIMIT_S))
-    assert most == 2
+    assert len(started) == 10
 
 
 def test_waiting_for_a_thread_ends_at_the_deadline() -> None:
-    gate, n_begun = threading.Event(), 0
+    gate, has_begun, n_begun = threading.Event(), threading.Event(), 0
 
     def work() -> None:
         nonlocal n_begun
         n_begun += 1
+        has_begun.set()
         gate.wait(LIMIT_S)
 
     async def scenario() -> None:
         executor = Executor(n_threads=1)
         first = asyncio.create_task(executor.run(False, Deadline(LIMIT_S), work))
-        await asyncio.sleep(0.05)
+        await asyncio.to_thread(has_begun.wait, LIMIT_S)
         with pytest.raises(DeadlineExceeded, match="no result within"):
             await executor.run(False, Deadline(0.05), work)
         gate.set()
@@ -102,7 +105,7 @@ def test_calls_beyond_max_waiting_are_refused() -> None:
             asyncio.create_task(executor.run(False, Deadline(LIMIT_S), gate.wait, LIMIT_S))
             for _ in range(3)
         ]
-        await asyncio.sleep(0.05)
+        await asyncio.to_thread(wait_until, lambda: executor.n_waiting == 2)
         with pytest.raises(QueueFull) as refused:
             await executor.run(False, Deadline(LIMIT_S), gate.wait, LIMIT_S)
         assert refused.value.headers["Retry-After"] == "1"

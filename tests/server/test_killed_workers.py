@@ -12,9 +12,9 @@ import httpx
 import pytest
 
 from service.settings import PREFIX
+from tests.helpers.conditions import wait_until
 from tests.helpers.requests import LIMIT_S, Exchange, ReferenceResponses, send_until
 from tests.helpers.servers import RunningServer, running_server
-from tests.server.test_process import wait_until
 
 pytestmark = pytest.mark.alone
 

@@ -24,6 +24,7 @@ from service.models.card import ModelCard
 from service.models.registry import find_bundle
 from service.settings import DEFAULT_MODEL, PREFIX, Settings
 from tests.helpers import gated_server
+from tests.helpers.conditions import wait_until
 from tests.helpers.redis_server import RedisServer, running_redis
 from tests.helpers.servers import (
     COMMAND,
@@ -55,14 +56,6 @@ class Gates:
 
     def wait_until_running(self) -> None:
         wait_until((self.folder / "running").exists)
-
-
-def wait_until(condition: object) -> None:
-    assert callable(condition)
-    limit = time.monotonic() + LIMIT_S
-    while not condition():
-        assert time.monotonic() < limit, "it did not happen"
-        time.sleep(0.02)
 
 
 @contextmanager

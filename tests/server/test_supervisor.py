@@ -13,6 +13,7 @@ import httpx
 import pytest
 
 from service.settings import PREFIX
+from tests.helpers.conditions import wait_until
 from tests.helpers.requests import metric
 from tests.helpers.servers import COMMAND, RunningServer, running_server
 from tests.server.test_process import (
@@ -20,7 +21,6 @@ from tests.server.test_process import (
     copy_bundle,
     post,
     run_to_the_end,
-    wait_until,
 )
 
 TWO = {f"{PREFIX}WORKERS": "2", "OMP_NUM_THREADS": "2"}
