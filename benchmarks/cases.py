@@ -50,7 +50,7 @@ def make_case(model: nn.Module, images: Tensor, composite: str) -> Case:
     method = make_method(composite, "gradient", {})
     starts = [OutputRelevance.predicted(len(images), images.device)]
     explainer = Explainer(copy.deepcopy(model))
-    oracle = explainer.oracle(method).gradient
+    oracle = explainer.oracle(method)
     naive = Gradient(model, _zennit(composite, images))
     memory_format = torch.channels_last if images.device.type == "cpu" else torch.contiguous_format
     arranged = images.contiguous(memory_format=memory_format)

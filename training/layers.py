@@ -56,7 +56,7 @@ def relevance_by_layer(model: nn.Module, image: Tensor, method: Method) -> list[
 
 def _measure(explainer: Explainer, image: Tensor, method: Method) -> Iterator[LayerRelevance]:
     starts = [OutputRelevance.predicted(len(image))]
-    for layer in (*explainer.explain(image, starts, method).recorded_layers, INPUT):
+    for layer in (*explainer.prepare(method).recorded_layers, INPUT):
         found = explainer.explain(image, starts, replace(method, layer=layer))
         values = found.relevances[0]
         has_space = values.ndim == 4

@@ -5,15 +5,19 @@ from __future__ import annotations
 import copy
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from torch import Tensor, fx, nn
+from torch import Tensor, nn
 
 from service.errors import DeadlineExceeded, OptionError, join_names
-from service.lrp.attribution.gradient import AttributionResult, LayerGradient
+from service.lrp.attribution.gradient import (
+    AttributionResult,
+    GradientOptions,
+    TwinGradient,
+)
 from service.lrp.attribution.output_relevance import OutputRelevance
 from service.lrp.attribution.sampling import (
     AttributeFn,
@@ -26,7 +30,7 @@ from service.lrp.network.network import Network, names_of
 from service.lrp.rules.assignment import Rules, assign_rules, layers_without_rule
 from service.lrp.rules.modified_weights import ModifiedWeights
 from service.lrp.twin import Box, NoTwinError, make_twin, with_recorded_layers
-from service.lrp.zennit_reference import in_call_order, make_oracle, zennit_composite
+from service.lrp.zennit_reference import ZennitGradient, make_zennit_gradient
 from service.methods import COMPOSITES, INPUT, PLAIN, Method
 
 IsCancelled = Callable[[], bool]
@@ -38,72 +42,35 @@ UNTRACED = "(code that cannot be traced)"
 
 @dataclass(frozen=True, eq=False)
 class PreparedMethod:
-    """How a method is computed on a network: an attributor, and what is known about it.
+    """What computes a method on a network.
 
     Attributes
     ----------
-    gradient : LayerGradient
-        Of the twin, or of zennit.
+    gradient : TwinGradient or ZennitGradient
+        Computes relevance.
     engine : {"twin", "zennit"}
         Which of them it is.
     recorded_layers : tuple of str
-        Names of the layers at which relevance is counted.
+        Names of the layers whose relevance is summed.
     layers_without_rule : tuple of str
         Layers and functions that pass a plain gradient though the method has rules.
+    is_batch_first : bool
+        Whether each image of a batch can have stabilizers of its own.
     weights : dict of int to int
         Sizes in bytes of the modified weights, by their addresses.
     """
 
-    gradient: LayerGradient
+    gradient: TwinGradient | ZennitGradient
     engine: EngineName
     recorded_layers: tuple[str, ...]
     layers_without_rule: tuple[str, ...]
+    is_batch_first: bool
     weights: dict[int, int]
-
-
-@dataclass(frozen=True, eq=False)
-class Attributions:
-    """What was found for a batch, and how; see `AttributionResult` for the tensors."""
-
-    found: AttributionResult
-    engine: EngineName
-    recorded_layers: tuple[str, ...]
-    layers_without_rule: tuple[str, ...]
-
-    @property
-    def logits(self) -> Tensor:
-        """Shape (N, num_classes)."""
-        return self.found.logits
-
-    @property
-    def relevances(self) -> list[Tensor]:
-        """One of shape (N, ...) for each start."""
-        return self.found.relevances
 
 
 def never_cancelled() -> bool:
     """Return False: the result is needed, however long it takes."""
     return False
-
-
-def _unless_cancelled(
-    find: AttributeFn, predict: PredictFn, is_cancelled: IsCancelled
-) -> tuple[AttributeFn, PredictFn]:
-    def check() -> None:
-        if is_cancelled():
-            raise DeadlineExceeded("the deadline has passed, or the caller has left")
-
-    def find_unless_cancelled(
-        images: Tensor, starts: Sequence[OutputRelevance]
-    ) -> AttributionResult:
-        check()
-        return find(images, starts)
-
-    def predict_unless_cancelled(images: Tensor) -> Tensor:
-        check()
-        return predict(images)
-
-    return find_unless_cancelled, predict_unless_cancelled
 
 
 class Explainer:
@@ -130,7 +97,7 @@ class Explainer:
             "white": self._box[1],
         }
         self._weights = ModifiedWeights()
-        self._prepared: OrderedDict[tuple[object, ...], PreparedMethod] = OrderedDict()
+        self._prepared: OrderedDict[Hashable, PreparedMethod] = OrderedDict()
         self._lock = threading.Lock()
 
     def predict(self, images: Tensor) -> Tensor:
@@ -145,17 +112,36 @@ class Explainer:
         starts: Sequence[OutputRelevance],
         method: Method,
         is_cancelled: IsCancelled = never_cancelled,
-    ) -> Attributions:
+    ) -> AttributionResult:
+        """Prepare a method, and explain a batch with it; see `explain_prepared`."""
+        stabilizers = images.new_tensor([method.stabilizers])
+        prepared = self.prepare(method)
+        return self.explain_prepared(prepared, images, starts, method, stabilizers, is_cancelled)
+
+    def explain_prepared(
+        self,
+        prepared: PreparedMethod,
+        images: Tensor,
+        starts: Sequence[OutputRelevance],
+        method: Method,
+        stabilizers: Tensor,
+        is_cancelled: IsCancelled = never_cancelled,
+    ) -> AttributionResult:
         """Propagate relevance from the logits to the input, or to a layer.
 
         Parameters
         ----------
+        prepared : PreparedMethod
+            Of the method.
         images : Tensor
             Normalized images, shape (N, C, H, W).
         starts : sequence of OutputRelevance
             Rounds of targets: one for each image in each.
         method : Method
-            The attributor, the rules and the layer.
+            The attributor and its parameters.
+        stabilizers : Tensor
+            `Method.stabilizers` of each image, shape (N, rules); or of shape (1, rules), which
+            are those of all images. Only a twin that is batch first takes those of each image.
         is_cancelled : callable
             Called before each pass of an attributor that takes several.
 
@@ -166,37 +152,54 @@ class Explainer:
         DeadlineExceeded
             `is_cancelled` returned True.
         """
-        prepared = self.prepare(method)
-        find, predict = _unless_cancelled(prepared.gradient.attribute, self.predict, is_cancelled)
-        found = self._attribute(find, predict, images, starts, method)
-        return Attributions(
-            found, prepared.engine, prepared.recorded_layers, prepared.layers_without_rule
-        )
+
+        def check() -> None:
+            if is_cancelled():
+                raise DeadlineExceeded("the deadline has passed, or the caller has left")
+
+        def attribute(images: Tensor, starts: Sequence[OutputRelevance]) -> AttributionResult:
+            check()
+            n_copies = len(images) // len(stabilizers) if len(stabilizers) > 1 else 1
+            return prepared.gradient.attribute(images, starts, stabilizers.repeat(n_copies, 1))
+
+        def predict(images: Tensor) -> Tensor:
+            check()
+            return self.predict(images)
+
+        return self._attribute(attribute, predict, images, starts, method)
 
     def _attribute(
         self,
-        find: AttributeFn,
+        attribute: AttributeFn,
         predict: PredictFn,
         images: Tensor,
         starts: Sequence[OutputRelevance],
         method: Method,
     ) -> AttributionResult:
         if method.attributor == "smooth_grad":
-            return smooth_grad(find, images, starts, method)
+            return smooth_grad(attribute, images, starts, method)
         if method.attributor == "integrated_gradients":
             baseline = self._baselines[str(method["baseline"])].expand_as(images[:1])
-            return integrated_gradients(find, predict, images, baseline, starts, method)
+            return integrated_gradients(attribute, predict, images, baseline, starts, method)
         if method.attributor == "occlusion":
             hidden = self._baselines["mean"].expand_as(images[:1])
             return occlusion(predict, images, hidden, starts, method)
-        return find(images, starts)
+        return attribute(images, starts)
 
     def prepare(self, method: Method) -> PreparedMethod:
-        """Find how a method is computed, and make its twin if it is new."""
-        key = (method.composite, method.rules, method.layer, method.conserves)
+        """Look up what computes a method, and make its twin if it is new.
+
+        A twin serves all values of `epsilon` and `stabilizer`; zennit's hooks have those of one
+        method.
+        """
+        of_twin = method.prepared_key
+        of_zennit = (of_twin, method.stabilizers)
         with self._lock:
+            key = of_twin if of_twin in self._prepared else of_zennit
             if key not in self._prepared:
-                self._prepared[key] = self._prepare(method)
+                prepared = self._prepare(method)
+                key = of_twin if prepared.engine == "twin" else of_zennit
+                self._prepared[key] = prepared
             self._prepared.move_to_end(key)
             self._evict()
             return self._prepared[key]
@@ -210,10 +213,11 @@ class Explainer:
             is_traced=self.network.graph is not None,
         )
 
-    def oracle(self, method: Method) -> PreparedMethod:
+    def oracle(self, method: Method) -> ZennitGradient:
         """Make what the twin of a method has to equal. Not thread-safe: zennit swaps parameters."""
         graph = self.network.graph
-        return self._prepare_zennit(method, None if graph is None else assign_rules(graph, method))
+        rules = None if graph is None else assign_rules(graph, method)
+        return self._make_oracle(method, rules)
 
     @property
     def twin_bytes(self) -> int:
@@ -224,7 +228,7 @@ class Explainer:
         return sum(sizes.values())
 
     def _evict(self) -> None:
-        """Forget the least recently used, but never the last one."""
+        """Forget the least recently used methods, but never the last one."""
         while len(self._prepared) > 1 and (
             len(self._prepared) > MAX_TWINS or self.twin_bytes > MAX_TWIN_BYTES
         ):
@@ -238,15 +242,15 @@ class Explainer:
             return self._prepare_zennit(method, None)
         rules = assign_rules(graph, method)
         try:
-            twin = make_twin(graph, rules, self._weights, self._box)
+            twin = make_twin(graph, rules, method.rules, self._weights, self._box)
         except NoTwinError:
             return self._prepare_zennit(method, rules)
-        options = {"is_at_layer": method.layer != INPUT, "counts": method.conserves}
         return PreparedMethod(
-            LayerGradient(with_recorded_layers(twin, recorded_layers), None, **options),
+            TwinGradient(with_recorded_layers(twin, recorded_layers), _options(method)),
             "twin",
             names_of(recorded_layers),
             layers_without_rule(graph, rules, method),
+            self.network.is_batch_first,
             weights_of(twin),
         )
 
@@ -266,34 +270,25 @@ class Explainer:
             )
 
     def _prepare_zennit(self, method: Method, rules: Rules | None) -> PreparedMethod:
-        recorded_layers = self.network.recorded_layers(method.layer)
-        composite = zennit_composite(method, rules, self._box)
-        oracle = make_oracle(self.network.module)
-        if composite is not None and isinstance(oracle, fx.GraphModule):
-            composite = in_call_order(composite, oracle)
-        recording = (
-            with_recorded_layers(oracle, recorded_layers)
-            if isinstance(oracle, fx.GraphModule)
-            else Unrecorded(oracle)
-        )
-        gradient = LayerGradient(
-            recording, composite, is_at_layer=method.layer != INPUT, counts=method.conserves
-        )
         graph = self.network.graph
-        names = (UNTRACED,) if graph is None else layers_without_rule(graph, rules or {}, method)
-        return PreparedMethod(gradient, "zennit", names_of(recorded_layers), names, {})
+        return PreparedMethod(
+            self._make_oracle(method, rules),
+            "zennit",
+            names_of(self.network.recorded_layers(method.layer)),
+            (UNTRACED,) if graph is None else layers_without_rule(graph, rules or {}, method),
+            is_batch_first=False,
+            weights={},
+        )
+
+    def _make_oracle(self, method: Method, rules: Rules | None) -> ZennitGradient:
+        recorded_layers = self.network.recorded_layers(method.layer)
+        return make_zennit_gradient(
+            self.network.module, recorded_layers, method, rules, self._box, _options(method)
+        )
 
 
-class Unrecorded(nn.Module):
-    """A network that cannot be traced, with no recorded layers."""
-
-    def __init__(self, model: nn.Module) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(self, images: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """Compute logits."""
-        return self.model(images), ()
+def _options(method: Method) -> GradientOptions:
+    return GradientOptions(is_at_layer=method.layer != INPUT, sums_layers=method.conserves)
 
 
 def weights_of(twin: nn.Module) -> dict[int, int]:

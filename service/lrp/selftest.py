@@ -57,11 +57,13 @@ def check(explainer: Explainer, images: Tensor, method: Method) -> Check:
         The method does not fit the network.
     """
     starts = [OutputRelevance.predicted(len(images), images.device)]
-    found = explainer.explain(images, starts, method)
-    wanted = explainer.oracle(method).gradient.attribute(images, starts)
+    stabilizers = images.new_tensor([method.stabilizers])
+    prepared = explainer.prepare(method)
+    found = prepared.gradient.attribute(images, starts, stabilizers)
+    wanted = explainer.oracle(method).attribute(images, starts)
     dtype = str(images.dtype).removeprefix("torch.")
     apart = difference(found.relevances[0], wanted.relevances[0])
-    return Check(method.composite, dtype, found.engine, apart, LIMITS[images.dtype])
+    return Check(method.composite, dtype, prepared.engine, apart, LIMITS[images.dtype])
 
 
 def difference(found: Tensor, wanted: Tensor) -> float:

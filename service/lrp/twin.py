@@ -15,6 +15,7 @@ from service.lrp.rules.elementwise_rules import ELEMENTWISE_RULES, NormPool, Nor
 from service.lrp.rules.linear_map import LinearMap, make_linear_map
 from service.lrp.rules.linear_rules import LINEAR_RULES
 from service.lrp.rules.modified_weights import ModifiedWeights
+from service.methods import Assignment
 
 Box = tuple[Tensor, Tensor]
 
@@ -24,9 +25,16 @@ class NoTwinError(Exception):
 
 
 def make_twin(
-    network: fx.GraphModule, rules: Rules, weights: ModifiedWeights, box: Box
+    network: fx.GraphModule,
+    rules: Rules,
+    entries: Sequence[Assignment],
+    weights: ModifiedWeights,
+    box: Box,
 ) -> fx.GraphModule:
     """Replace each layer that has a rule; everything else is shared with the network.
+
+    The twin takes images, and the stabilizers of all rule entries: of shape (N, entries), or
+    (1, entries) where all images have the same.
 
     Parameters
     ----------
@@ -34,6 +42,8 @@ def make_twin(
         Canonized.
     rules : mapping of str to Assignment
         By names of layers.
+    entries : sequence of Assignment
+        Those that the rules are from, in the order of the stabilizers.
     weights : ModifiedWeights
         Of the network.
     box : tuple of 2 Tensor
@@ -49,6 +59,7 @@ def make_twin(
     _, below_zero = vanishing(network, names)
     rectified = _rectified(network, names)
     modules: dict[str, Any] = {}
+    stabilized: list[fx.Node] = []
     for node in network.graph.nodes:
         name = str(node.target)
         if node.op == "get_attr":
@@ -62,14 +73,31 @@ def make_twin(
         elif isinstance(layer, Linear):
             context = LayerContext(
                 _map_of(layer), weights, node.args[0] in at_least_zero, node in below_zero,
-                node in rectified, box,
+                node in rectified, entries.index(rules[name]), box,
             )  # fmt: skip
             modules[name] = LINEAR_RULES[names[name]](layer, context, dict(rules[name].values))
+            stabilized.append(node)
         else:
-            modules[name] = _make_other(layer, names[name], dict(rules[name].values))
-    twin = fx.GraphModule(modules, network.graph).eval()
-    network.graph.owning_module = network  # or the graph would keep the last twin alive
+            modules[name] = _make_other(layer, rules[name], entries.index(rules[name]))
+            if names[name] == "norm":
+                stabilized.append(node)
+    graph = _with_stabilizers(network.graph, stabilized)
+    twin = fx.GraphModule(modules, graph).eval()
+    graph.owning_module = None  # a circle would keep it alive when it is not needed any more
     return twin
+
+
+def _with_stabilizers(graph: fx.Graph, nodes: Sequence[fx.Node]) -> fx.Graph:
+    """Copy a graph; the copies of some nodes take a second input of the graph as well."""
+    copies: dict[fx.Node, fx.Node] = {}
+    copied = fx.Graph()
+    copied.output(copied.graph_copy(graph, copies))
+    images = next(node for node in copied.nodes if node.op == "placeholder")
+    with copied.inserting_after(images):
+        stabilizers = copied.placeholder("stabilizers")
+    for node in nodes:
+        copies[node].args = (*copies[node].args, stabilizers)
+    return copied
 
 
 def _rectified(network: fx.GraphModule, rules: Mapping[str, str]) -> set[fx.Node]:
@@ -103,14 +131,15 @@ def _map_of(layer: nn.Module) -> LinearMap:
     return linear_map
 
 
-def _make_other(layer: nn.Module, rule: str, values: Mapping[str, Any]) -> nn.Module:
+def _make_other(layer: nn.Module, assignment: Assignment, column: int) -> nn.Module:
+    rule = assignment.rule
     if is_altered(layer):
         raise NoTwinError(f"a {type(layer).__name__} with hooks has no twin rule")
     if rule == "norm" and isinstance(layer, Sum):
-        return NormSum(layer, values)
+        return NormSum(column)
     if rule == "norm" and isinstance(layer, AvgPool):
-        return NormPool(layer, values)
-    return ELEMENTWISE_RULES[rule](layer, values)
+        return NormPool(layer, column)
+    return ELEMENTWISE_RULES[rule](layer, dict(assignment.values))
 
 
 def with_recorded_layers(

@@ -6,7 +6,8 @@ is wrong where a module is used twice or a ReLU works in context.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -16,12 +17,75 @@ from zennit import rules as zennit_rules
 from zennit.core import Composite, Hook
 from zennit.layer import Sum as ZennitSum
 
+from service.lrp.attribution.gradient import AttributionResult, GradientOptions
+from service.lrp.attribution.output_relevance import OutputRelevance
 from service.lrp.network.analysis import module_of
 from service.lrp.network.canonize import share
 from service.lrp.network.layers import Sum
 from service.lrp.rules.assignment import Rules
-from service.lrp.twin import Box
+from service.lrp.twin import Box, with_recorded_layers
 from service.methods import COMPOSITES, PLAIN, Assignment, Method
+
+
+@dataclass(frozen=True, eq=False)
+class ZennitGradient:
+    """The gradient of a network with zennit's hooks.
+
+    Attributes
+    ----------
+    model : nn.Module
+        Takes images, returns logits and the outputs of the recorded layers.
+    composite : Composite or None
+        With the method's own stabilizers; None for the plain gradient.
+    options : GradientOptions
+        Which gradients are wanted.
+    """
+
+    model: nn.Module
+    composite: Composite | None
+    options: GradientOptions
+
+    def attribute(
+        self,
+        images: Tensor,
+        starts: Sequence[OutputRelevance],
+        stabilizers: Tensor | None = None,
+    ) -> AttributionResult:
+        """Propagate relevance from each start, with the composite's hooks in effect."""
+        if self.composite is None:
+            return self.options.attribute(self.model, images, starts)
+        with self.composite.context(self.model) as model:
+            return self.options.attribute(model, images, starts)
+
+
+def make_zennit_gradient(
+    network: nn.Module,
+    recorded_layers: Sequence[fx.Node],
+    method: Method,
+    rules: Rules | None,
+    box: Box,
+    options: GradientOptions,
+) -> ZennitGradient:
+    """Make the gradient that zennit modifies for a method on a network; see `zennit_composite`."""
+    composite = zennit_composite(method, rules, box)
+    oracle = make_oracle(network)
+    if not isinstance(oracle, fx.GraphModule):
+        return ZennitGradient(Unrecorded(oracle), composite, options)
+    if composite is not None:
+        composite = in_call_order(composite, oracle)
+    return ZennitGradient(with_recorded_layers(oracle, recorded_layers), composite, options)
+
+
+class Unrecorded(nn.Module):
+    """A network that cannot be traced, with no recorded layers."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, images: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """Compute logits."""
+        return self.model(images), ()
 
 
 class StackedSum(nn.Module):

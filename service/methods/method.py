@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cache, lru_cache
+from functools import cache, cached_property, lru_cache
 from typing import Any
 
 from service.errors import OptionError, join_names
 from service.methods.attributors import ATTRIBUTORS, DEFAULT_ATTRIBUTOR, occlusion_grid
 from service.methods.composites import COMPOSITES, DEFAULT_COMPOSITE, PLAIN
-from service.methods.parameters import Parameter, Value, check_names, with_defaults
+from service.methods.parameters import (
+    EPSILON,
+    STABILIZER,
+    Parameter,
+    Value,
+    check_names,
+    with_defaults,
+)
 from service.methods.rules import RULES, Assignment
 
 INPUT = "input"
 CUSTOM = "custom"
 Rules = tuple[Assignment, ...]
 Values = tuple[tuple[str, Value], ...]
+_STABILIZERS = (EPSILON.name, STABILIZER.name)  # arguments of a call: see Method.stabilizers
 
 
 def _resolve(composite: str, values: Values) -> Rules:
@@ -64,6 +72,25 @@ class Method:
             return COMPOSITES[self.composite].conserves
         return all(RULES[assignment.rule].conserves for assignment in self.rules)
 
+    @cached_property
+    def stabilizers(self) -> tuple[float, ...]:
+        """What each of the rules adds to its denominators: `epsilon` or `stabilizer`, else 0."""
+        return tuple(
+            next((float(value) for name, value in entry.values if name in _STABILIZERS), 0.0)
+            for entry in self.rules
+        )
+
+    @cached_property
+    def batch_key(self) -> Hashable:
+        """Methods with the same key differ in stabilizers only, and can share a batch."""
+        return self.attributor, _without_stabilizers(self.parameters), self.prepared_key
+
+    @cached_property
+    def prepared_key(self) -> Hashable:
+        """Methods with the same key share a twin."""
+        rules = tuple(replace(e, values=_without_stabilizers(e.values)) for e in self.rules)
+        return self.composite, rules, self.layer, self.conserves
+
     def __getitem__(self, name: str) -> Value:
         return dict(self.parameters)[name]
 
@@ -76,6 +103,10 @@ class Method:
             **dict(self.parameters),
             **dict(rules),
         }
+
+
+def _without_stabilizers(values: Values) -> Values:
+    return tuple((name, value) for name, value in values if name not in _STABILIZERS)
 
 
 @cache

@@ -1,4 +1,4 @@
-"""A batch of jobs as tensors, and what was found for it as explanations."""
+"""A batch of jobs as arrays for the device, and its result as an explanation for each job."""
 
 from __future__ import annotations
 
@@ -9,16 +9,27 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from service.errors import OptionError, RelevanceError, ServiceError
+from service.lrp.attribution.gradient import AttributionResult
 from service.lrp.attribution.output_relevance import OutputRelevance
-from service.lrp.explainer import Attributions, PreparedMethod
+from service.lrp.explainer import PreparedMethod
 from service.runtime.jobs import Attribution, ExplainJob, Explanation, Floats, LayerRelevance
 from service.runtime.transfer import to_host
 
 
-def collate(jobs: Sequence[ExplainJob]) -> NDArray[np.int64]:
-    """Contrasts, whether to start from logits, and each round of targets, one column for a job.
+def collate(
+    jobs: Sequence[ExplainJob],
+) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.uint8]]:
+    """Collect what differs between the jobs of a batch.
 
-    A job with fewer targets repeats its last.
+    Returns
+    -------
+    rows : NDArray[int64]
+        Contrasts, whether to start from logits, and each round of targets, shape (2 + rounds, N).
+        A job with fewer targets repeats its last.
+    stabilizers : NDArray[float64]
+        Shape (N, rules), or (1, rules) where all jobs have the same.
+    pixels : NDArray[uint8]
+        Shape (N, H, W, 3).
     """
     n_rounds = max(len(job.targets) for job in jobs)
     rows = [
@@ -26,11 +37,15 @@ def collate(jobs: Sequence[ExplainJob]) -> NDArray[np.int64]:
         + [_index(job.targets[min(n, len(job.targets) - 1)]) for n in range(n_rounds)]
         for job in jobs
     ]
-    return np.array(rows, dtype=np.int64).T
+    stabilizers = [job.method.stabilizers for job in jobs]
+    if len(set(stabilizers)) == 1:
+        stabilizers = stabilizers[:1]
+    pixels = np.stack([job.pixels for job in jobs])
+    return np.array(rows, dtype=np.int64).T, np.array(stabilizers, dtype=np.float64), pixels
 
 
 def make_starts(rows: Tensor) -> list[OutputRelevance]:
-    """One start for each round of targets."""
+    """One output relevance for each round of targets."""
     contrasts, is_logit, *targets = rows
     return [OutputRelevance(chosen, contrasts, is_logit.bool()) for chosen in targets]
 
@@ -39,17 +54,16 @@ def _index(target: int | None) -> int:
     return -1 if target is None else target
 
 
-def flatten_result(answer: Attributions) -> tuple[Tensor, ...]:
-    """Logits, then for each start its targets, totals, sums and relevance; images are the rows."""
-    found = answer.found
-    targets = [start.targets for start in found.starts]
-    return (found.logits, *targets, *found.totals, *found.sums, *found.relevances)
+def flatten_result(result: AttributionResult) -> tuple[Tensor, ...]:
+    """Logits, then targets, totals, layer sums and relevance of each start; the batch is first."""
+    targets = [start.targets for start in result.starts]
+    return (result.logits, *targets, *result.totals, *result.layer_sums, *result.relevances)
 
 
 def split_result(
     jobs: Sequence[ExplainJob], columns: Sequence[Tensor], prepared: PreparedMethod
 ) -> list[Explanation | ServiceError]:
-    """Turn a batch's columns into explanations or errors of one, with one copy from the device."""
+    """Make an explanation, or an error, of each job, with one copy from the device."""
     logits, *host = to_host(*columns)
     n_starts = len(host) // 4
     of_round = [host[index::n_starts] for index in range(n_starts)]
@@ -62,7 +76,7 @@ def split_result(
                 )
                 for index in range(len(job.targets))
             )
-        except ServiceError as error:  # of this one alone
+        except ServiceError as error:  # of this job alone
             return error
         return Explanation(logits[row], attributions, prepared.engine, prepared.layers_without_rule)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
@@ -13,7 +14,7 @@ from torch import Tensor
 
 from service.errors import BundleError, OptionError, OutOfMemory, ServiceError
 from service.lrp import selftest
-from service.lrp.explainer import Explainer, IsCancelled, never_cancelled
+from service.lrp.explainer import Explainer, IsCancelled, PreparedMethod, never_cancelled
 from service.lrp.network.canonize import difference
 from service.lrp.selftest import Check
 from service.methods import DEFAULT_ATTRIBUTOR, PLAIN, Method, Rules, make_method, parse_rules
@@ -175,7 +176,7 @@ class Engine:
     def explain(
         self, jobs: Sequence[ExplainJob], is_cancelled: IsCancelled = never_cancelled
     ) -> list[Explanation]:
-        """Explain a batch of images, all with the same method; targets may differ.
+        """Explain a batch of images; their targets and the stabilizers of their methods may differ.
 
         Raises
         ------
@@ -183,7 +184,7 @@ class Engine:
             As `run` does, or as one of the jobs has it: the contrast is the class that is
             explained (`OptionError`), or relevance is not finite (`RelevanceError`).
         ValueError
-            The methods differ.
+            The methods differ in more than stabilizers.
         """
         found = []
         for outcome in self._explain(jobs, is_cancelled):
@@ -196,14 +197,30 @@ class Engine:
         self, jobs: Sequence[ExplainJob], is_cancelled: IsCancelled
     ) -> list[Explanation | ServiceError]:
         method = jobs[0].method
-        if any(job.method != method for job in jobs):
+        if any(job.method.batch_key != method.batch_key for job in jobs):
             raise ValueError("a batch has one method: explain the others in another batch")
-        rows, pixels = to_device_at_once(
-            [collate(jobs), np.stack([job.pixels for job in jobs])], self.device
-        )
+        prepared = self.explainer.prepare(method)
+        groups: defaultdict[object, list[int]] = defaultdict(list)
+        for index, job in enumerate(jobs):
+            groups[None if prepared.is_batch_first else job.method.stabilizers].append(index)
+        outcomes: dict[int, Explanation | ServiceError] = {}
+        for indices in groups.values():
+            group = [jobs[index] for index in indices]
+            if len(groups) > 1:  # zennit's hooks have the stabilizers of one method
+                prepared = self.explainer.prepare(group[0].method)
+            found = self._explain_together(group, prepared, is_cancelled)
+            outcomes |= zip(indices, found, strict=True)
+        return [outcomes[index] for index in range(len(jobs))]
+
+    def _explain_together(
+        self, jobs: Sequence[ExplainJob], prepared: PreparedMethod, is_cancelled: IsCancelled
+    ) -> list[Explanation | ServiceError]:
+        rows, stabilizers, pixels = to_device_at_once(collate(jobs), self.device)
         images, starts = self._normalize(pixels), make_starts(rows)
-        found = self.explainer.explain(images, starts, method, is_cancelled)
-        return split_result(jobs, flatten_result(found), self.explainer.prepare(method))
+        result = self.explainer.explain_prepared(
+            prepared, images, starts, jobs[0].method, stabilizers.to(images), is_cancelled
+        )
+        return split_result(jobs, flatten_result(result), prepared)
 
     def _normalize(self, pixels: Tensor) -> Tensor:
         scaled = (pixels.permute(0, 3, 1, 2).float() / 255 - self._mean) / self._std

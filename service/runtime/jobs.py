@@ -67,8 +67,8 @@ class ExplainJob:
 
     @property
     def key(self) -> Hashable:
-        """Jobs with the same key can be done as one batch; their targets differ freely."""
-        return self.model, "explain", self.method, len(self.targets)
+        """Jobs with the same key can share a batch: targets and stabilizers differ freely."""
+        return self.model, "explain", self.method.batch_key, len(self.targets)
 
     @property
     def memory_class(self) -> Hashable:

@@ -150,7 +150,7 @@ def test_16_threads_on_one_twin_equal_one_thread(shipped: Explainer, batch: Tens
     def explain(ask: tuple[int, Method]) -> Tensor:
         row, method = ask
         found = shipped.explain(batch[row : row + 1], [mixed_start(1)], method)
-        assert found.engine == "twin"
+        assert shipped.prepare(method).engine == "twin"
         return found.relevances[0]
 
     alone = [explain(ask) for ask in asks]
@@ -199,7 +199,7 @@ def test_without_biases_and_stabilizers_all_relevance_arrives_at_every_layer(
     arrived = found.relevances[0].flatten(1).sum(1)
     torch.testing.assert_close(arrived, torch.ones_like(arrived), rtol=0, atol=1e-9)
     torch.testing.assert_close(
-        found.found.sums[0], torch.ones_like(found.found.sums[0]), rtol=0, atol=1e-9
+        found.layer_sums[0], torch.ones_like(found.layer_sums[0]), rtol=0, atol=1e-9
     )
 
 
@@ -251,7 +251,7 @@ def test_weights_and_images_stay_as_they_are_bit_for_bit(tiny: nn.Module) -> Non
     explainer = Explainer(tiny, (torch.full((1, 3, 1, 1), LOW), torch.ones(1, 3, 1, 1)))
     for method in CORNERS:
         explainer.explain(images, PREDICTED, method)
-        explainer.oracle(method).gradient.attribute(images, PREDICTED)
+        explainer.oracle(method).attribute(images, PREDICTED)
     assert all(torch.equal(value, before[name]) for name, value in tiny.state_dict().items())
     assert torch.equal(images, TINY_IMAGES)
     assert not images.requires_grad
@@ -265,10 +265,10 @@ def hooks_of(model: nn.Module) -> list[object]:
 @pytest.mark.parametrize("engine_name", ["twin", "zennit"])
 def test_no_hook_stays_after_a_call(tiny: nn.Module, engine_name: str) -> None:
     explainer = Explainer(tiny)
-    prepared = explainer.prepare(Method()) if engine_name == "twin" else explainer.oracle(Method())
-    assert prepared.engine == engine_name
-    prepared.gradient.attribute(TINY_IMAGES, PREDICTED)
-    assert hooks_of(prepared.gradient.model) == hooks_of(explainer.network.module) == []
+    oracle = explainer.oracle(Method())
+    gradient = explainer.prepare(Method()).gradient if engine_name == "twin" else oracle
+    gradient.attribute(TINY_IMAGES, PREDICTED, TINY_IMAGES.new_tensor([Method().stabilizers]))
+    assert hooks_of(gradient.model) == hooks_of(explainer.network.module) == []
 
 
 def test_modified_weights_are_shared_and_counted_once(tiny: nn.Module) -> None:
@@ -280,13 +280,13 @@ def test_modified_weights_are_shared_and_counted_once(tiny: nn.Module) -> None:
     weight, bias = tiny.get_parameter("2.weight").nbytes, tiny.get_parameter("2.bias").nbytes
     positive = weight + bias  # of the middle layer: the first one is flat, the last one epsilon
     assert explainer.twin_bytes == positive
-    explainer.prepare(make_method("epsilon_plus_flat", "gradient", {"stabilizer": 0.1}))
-    assert explainer.twin_bytes == positive + bias  # which has the stabilizer in it
+    explainer.prepare(make_method("epsilon_plus", "gradient", {}))
+    first = tiny.get_parameter("0.weight").nbytes + tiny.get_parameter("0.bias").nbytes
+    first += tiny.get_parameter("0.weight").nbytes  # an image has negative values too
+    assert explainer.twin_bytes == positive + first
     explainer.prepare(make_method("epsilon_alpha2_beta1_flat", "gradient", {}))
-    negative = weight + 2 * bias  # the negative bias, and the positive one without a stabilizer
-    assert explainer.twin_bytes == positive + bias + negative
-    explainer.prepare(make_method("epsilon_alpha2_beta1_flat", "gradient", {"epsilon": 0.1}))
-    assert explainer.twin_bytes == positive + bias + negative
+    negative = weight + bias
+    assert explainer.twin_bytes == positive + first + negative
     for prepared in explainer._prepared.values():
         assert {p.data_ptr() for p in prepared.gradient.model.parameters()} <= own
 
@@ -296,11 +296,12 @@ def test_twins_are_bounded_and_come_back_the_same(
 ) -> None:
     monkeypatch.setattr(explainer_module, "MAX_TWINS", 3)
     explainer = Explainer(tiny)
-    methods = [make_method("epsilon_plus", "gradient", {"epsilon": 10.0**-n}) for n in range(6)]
+    gammas = [parse_rules([{"layers": "2", "rule": "gamma", "gamma": 0.1 * n}]) for n in range(6)]
+    methods = [make_method(rules, "gradient", {}) for rules in gammas]
     first = [explainer.explain(TINY_IMAGES, PREDICTED, method).relevances[0] for method in methods]
     explainer.explain(TINY_IMAGES, PREDICTED, methods[3])
     explainer.explain(TINY_IMAGES, PREDICTED, methods[0])
-    assert [key[1] for key in explainer._prepared] == [methods[n].rules for n in (5, 3, 0)]
+    assert list(explainer._prepared) == [methods[n].prepared_key for n in (5, 3, 0)]
     again = [explainer.explain(TINY_IMAGES, PREDICTED, method).relevances[0] for method in methods]
     assert all(torch.equal(one, other) for one, other in zip(first, again, strict=True))
 
@@ -313,7 +314,7 @@ def test_twins_are_bounded_in_bytes_too(tiny: nn.Module, monkeypatch: pytest.Mon
     monkeypatch.setattr(explainer_module, "MAX_TWIN_BYTES", int(1.5 * explainer.twin_bytes))
     for method in gammas:
         explainer.prepare(method)
-    assert [key[1] for key in explainer._prepared] == [gammas[2].rules]
+    assert list(explainer._prepared) == [gammas[2].prepared_key]
     gc.collect()
     assert explainer.twin_bytes <= explainer_module.MAX_TWIN_BYTES
 
@@ -353,18 +354,20 @@ def test_a_layer_without_a_twin_rule_makes_zennit_run(method: Method) -> None:
     explainer = Explainer(Transposed())
     found = explainer.explain(TINY_IMAGES, PREDICTED, method)
     has_rule = any(rule.layers in ("type:convolution", "type:linear") for rule in method.rules)
-    assert found.engine == ("zennit" if has_rule else "twin")
-    wanted = explainer.oracle(method).gradient.attribute(TINY_IMAGES, PREDICTED)
+    prepared = explainer.prepare(method)
+    assert prepared.engine == ("zennit" if has_rule else "twin")
+    wanted = explainer.oracle(method).attribute(TINY_IMAGES, PREDICTED)
     torch.testing.assert_close(found.relevances[0], wanted.relevances[0])
-    assert found.recorded_layers[0] == "last"
+    assert prepared.recorded_layers[0] == "last"
 
 
 def test_a_custom_composite_runs_on_zennit_too() -> None:
     explainer = Explainer(Transposed())
     method = make_method(CONVOLUTION_LIKE, "gradient", {})
     found = explainer.explain(TINY_IMAGES, PREDICTED, method)
-    assert found.engine == "zennit"
-    assert found.layers_without_rule == ("last",)
+    prepared = explainer.prepare(method)
+    assert prepared.engine == "zennit"
+    assert prepared.layers_without_rule == ("last",)
     plain = explainer.explain(TINY_IMAGES, PREDICTED, make_method("none", "gradient", {}))
     assert not torch.equal(found.relevances[0], plain.relevances[0])
 
@@ -374,11 +377,9 @@ def test_a_network_that_cannot_be_traced_is_explained_by_zennit() -> None:
     explainer, traced = Explainer(Deciding()), Explainer(Transposed())
     traced.network.module.load_state_dict(explainer.network.module.state_dict())
     found = explainer.explain(TINY_IMAGES, PREDICTED, Method())
-    assert (found.engine, found.recorded_layers, found.layers_without_rule) == (
-        "zennit",
-        (),
-        (UNTRACED,),
-    )
+    prepared = explainer.prepare(Method())
+    assert (prepared.engine, prepared.recorded_layers) == ("zennit", ())
+    assert prepared.layers_without_rule == (UNTRACED,)
     wanted = traced.explain(TINY_IMAGES, PREDICTED, Method())
     torch.testing.assert_close(found.relevances[0], wanted.relevances[0])
     with pytest.raises(OptionError, match="cannot be traced"):
@@ -403,12 +404,12 @@ class Attention(nn.Module):
 
 def test_what_passes_a_plain_gradient_is_named() -> None:
     explainer = Explainer(Attention())
-    found = explainer.explain(TINY_IMAGES, PREDICTED, Method())
+    found = explainer.prepare(Method())
     assert found.layers_without_rule == ("norm", "mean", "sigmoid", "mul")
-    plain = explainer.explain(TINY_IMAGES, PREDICTED, make_method("none", "gradient", {}))
+    plain = explainer.prepare(make_method("none", "gradient", {}))
     assert plain.layers_without_rule == ()
 
 
-def test_every_layer_has_a_rule_in_the_shipped_network(shipped: Explainer, batch: Tensor) -> None:
+def test_every_layer_has_a_rule_in_the_shipped_network(shipped: Explainer) -> None:
     for method in NAMED:
-        assert shipped.explain(batch[:1], [mixed_start(1)], method).layers_without_rule == ()
+        assert shipped.prepare(method).layers_without_rule == ()

@@ -71,8 +71,8 @@ def break_rule(monkeypatch: pytest.MonkeyPatch, rule: type[RuleModule], factor: 
     """Make a rule hand on too much."""
     right = rule.relevance
 
-    def wrong(self: RuleModule, arrived: Tensor, x: Tensor, *outputs: Tensor) -> Tensor:
-        return right(self, arrived, x, *outputs) * factor
+    def wrong(self: RuleModule, relevance_out: Tensor, x: Tensor, *saved: Tensor) -> Tensor:
+        return right(self, relevance_out, x, *saved) * factor
 
     monkeypatch.setattr(rule, "relevance", wrong)
 

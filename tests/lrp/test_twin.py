@@ -86,8 +86,8 @@ def one_start() -> list[OutputRelevance]:
 def apart(explainer: Explainer, images: Tensor, method: Method) -> float:
     """The largest difference from zennit, relative to the largest relevance of an image."""
     found = explainer.explain(images, one_start(), method)
-    assert found.engine == "twin"
-    wanted = explainer.oracle(method).gradient.attribute(images, one_start())
+    assert explainer.prepare(method).engine == "twin"
+    wanted = explainer.oracle(method).attribute(images, one_start())
     torch.testing.assert_close(found.logits, wanted.logits)
     pairs = zip(found.relevances, wanted.relevances, strict=True)
     return max(difference(one, other) for one, other in pairs)

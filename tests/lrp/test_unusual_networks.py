@@ -57,7 +57,7 @@ def test_relevance_equals_zennit(explainer: Explainer, name: str, composite: str
     is_by_zennit = name in BY_ZENNIT and has_rules_for_it
     if name == "a hook of a relu":
         is_by_zennit = composite not in ("none", "excitation_backprop")  # no rules for it
-    assert found.engine == ("zennit" if is_by_zennit else "twin")
+    assert explainer.prepare(method).engine == ("zennit" if is_by_zennit else "twin")
 
 
 def test_every_layer_that_is_listed_has_relevance(explainer: Explainer) -> None:

@@ -220,7 +220,7 @@ def test_a_batch_that_does_not_fit_into_memory_says_so(
     def explain(*_: object) -> None:
         raise error
 
-    monkeypatch.setattr(engine.explainer, "explain", explain)
+    monkeypatch.setattr(engine.explainer, "explain_prepared", explain)
     with pytest.raises(OutOfMemory, match="more memory than the device has"):
         engine.run([ExplainJob(images[0], MODEL, Method())])
 

@@ -1,24 +1,25 @@
-"""zennit's `Gradient` attributor, for several starts from one forward pass, at any layer."""
+"""The gradient attributor: several output relevances from one forward pass, at any layer.
+
+Simonyan et al. 2014, arXiv:1312.6034. With a twin's rules in place of gradients it is
+Layer-wise Relevance Propagation (Bach et al. 2015, PLOS ONE 10(7):e0130140).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
-from zennit.attribution import Gradient
-from zennit.core import Composite
 
 from service.lrp.attribution.output_relevance import OutputRelevance
 
-Tapped = Callable[[Tensor], tuple[Tensor, tuple[Tensor, ...]]]
+RecordingFn = Callable[[Tensor], tuple[Tensor, tuple[Tensor, ...]]]
 
 
 @dataclass(frozen=True, eq=False)
 class AttributionResult:
-    """What an attributor found for a batch.
+    """The relevance of a batch.
 
     Attributes
     ----------
@@ -29,98 +30,115 @@ class AttributionResult:
     relevances : list of Tensor
         One of shape (N, ...) for each start.
     totals : list of Tensor
-        The relevance that was there to be handed on, shape (N,), for each start.
-    sums : list of Tensor
-        Relevance that arrived at each recorded layer, shape (N, recorded layers), for each start.
+        Sum of the output relevance, shape (N,), for each start.
+    layer_sums : list of Tensor
+        Sum of the relevance of each recorded layer, shape (N, recorded layers), for each start.
     """
 
     logits: Tensor
     starts: list[OutputRelevance]
     relevances: list[Tensor]
     totals: list[Tensor]
-    sums: list[Tensor]
+    layer_sums: list[Tensor]
 
 
-class LayerGradient(Gradient):  # type: ignore[misc]  # zennit has no types
-    """The gradient, modified by the rules of a twin or by zennit's hooks.
+@dataclass(frozen=True, eq=False)
+class GradientOptions:
+    """Which gradients are wanted.
 
-    Parameters
+    Attributes
     ----------
-    model : callable
-        Takes a batch, returns logits and the values of its recorded layers.
-    composite : Composite or None
-        zennit's, for a model that is no twin.
     is_at_layer : bool
         Whether the relevance is that of the last recorded layer, instead of that of the input.
-    counts : bool
-        Whether to sum the relevance that arrives at the recorded layers.
+    sums_layers : bool
+        Whether to sum the relevance of the recorded layers.
     """
 
-    def __init__(
-        self, model: nn.Module, composite: Composite | None, *, is_at_layer: bool, counts: bool
-    ) -> None:
-        super().__init__(model, composite)
-        self.is_at_layer, self.counts = is_at_layer, counts
+    is_at_layer: bool
+    sums_layers: bool
 
-    def attribute(self, images: Tensor, starts: Sequence[OutputRelevance]) -> AttributionResult:
-        """Propagate relevance from each start; images of shape (N, C, H, W)."""
-        found: AttributionResult = self(images, starts_function(starts))
-        return found
+    def attribute(
+        self, forward: RecordingFn, images: Tensor, starts: Sequence[OutputRelevance]
+    ) -> AttributionResult:
+        """Propagate relevance back from each start.
 
-    def forward(self, input: Tensor, attr_output_fn: Any) -> AttributionResult:  # noqa: A002  zennit's name
-        """Do what `find` says; zennit calls this with the composite in effect."""
-        leaf = input.detach().requires_grad_()
+        Parameters
+        ----------
+        forward : callable
+            Takes a batch, returns logits and the outputs of the recorded layers.
+        images : Tensor
+            Normalized, shape (N, C, H, W).
+        starts : sequence of OutputRelevance
+            Rounds of targets.
+        """
+        leaf = images.detach().requires_grad_()
         with torch.enable_grad():
-            logits, recorded_layers = self.model(leaf)
-        source = recorded_layers[-1] if self.is_at_layer else leaf
-        starts: list[OutputRelevance] = attr_output_fn(logits.detach())
-        outcomes = [
-            self._propagate(logits, source, recorded_layers if self.counts else (), start, is_last)
-            for start, is_last in zip(starts, _last(len(starts)), strict=True)
+            logits, layers = forward(leaf)
+        source = layers[-1] if self.is_at_layer else leaf
+        resolved = [start.resolve_targets(logits.detach()) for start in starts]
+        summed = layers if self.sums_layers else ()
+        rounds = [
+            _propagate(logits, source, summed, start, is_last=index == len(resolved) - 1)
+            for index, start in enumerate(resolved)
         ]
-        relevances, totals, sums = (list(column) for column in zip(*outcomes, strict=True))
-        return AttributionResult(logits.detach(), starts, relevances, totals, sums)
-
-    def _propagate(
-        self,
-        logits: Tensor,
-        source: Tensor,
-        recorded_layers: Sequence[Tensor],
-        start: OutputRelevance,
-        is_last: bool,
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        relevance = start.relevance(logits.detach())
-        if not source.requires_grad:  # the image has no part in it
-            nothing = logits.new_zeros(len(logits), len(recorded_layers))
-            return torch.zeros_like(source), relevance.sum(1), nothing
-        arrived: list[Tensor] = [logits.new_zeros(len(logits))] * len(recorded_layers)
-
-        def count(index: int) -> Callable[[Tensor], None]:
-            def hook(gradient: Tensor) -> None:
-                arrived[index] = gradient.sum(tuple(range(1, gradient.ndim)))
-
-            return hook
-
-        # hooks of this call's own tensors: nothing that another call could see
-        handles = [
-            layer.register_hook(count(index))
-            for index, layer in enumerate(recorded_layers)
-            if layer.requires_grad
-        ]
-        (gradient,) = torch.autograd.grad(
-            (logits,), (source,), grad_outputs=(relevance,), retain_graph=not is_last,
-            materialize_grads=True,
-        )  # fmt: skip
-        for handle in handles:
-            handle.remove()
-        sums = torch.stack(arrived, 1) if arrived else logits.new_zeros(len(logits), 0)
-        return gradient.detach(), relevance.sum(1), sums.detach()
+        relevances, totals, sums = (list(column) for column in zip(*rounds, strict=True))
+        return AttributionResult(logits.detach(), resolved, relevances, totals, sums)
 
 
-def starts_function(starts: Sequence[OutputRelevance]) -> Callable[[Tensor], list[OutputRelevance]]:
-    """Put the predicted classes in once the logits are known."""
-    return lambda logits: [start.resolve_targets(logits) for start in starts]
+@dataclass(frozen=True, eq=False)
+class TwinGradient:
+    """The gradient of a twin: its rules stand in place of gradients.
+
+    Attributes
+    ----------
+    model : nn.Module
+        Takes images and stabilizers, returns logits and the outputs of the recorded layers.
+    options : GradientOptions
+        Which gradients are wanted.
+    """
+
+    model: nn.Module
+    options: GradientOptions
+
+    def attribute(
+        self, images: Tensor, starts: Sequence[OutputRelevance], stabilizers: Tensor
+    ) -> AttributionResult:
+        """Propagate relevance from each start; stabilizers of shape (N or 1, rule entries)."""
+        return self.options.attribute(lambda leaf: self.model(leaf, stabilizers), images, starts)
 
 
-def _last(n: int) -> list[bool]:
-    return [index == n - 1 for index in range(n)]
+def _propagate(
+    logits: Tensor,
+    source: Tensor,
+    layers: Sequence[Tensor],
+    start: OutputRelevance,
+    *,
+    is_last: bool,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Relevance of `source`, the sum of the output relevance, and the sums of `layers`."""
+    relevance = start.relevance(logits.detach())
+    if not source.requires_grad:  # the logits do not depend on the image
+        no_sums = logits.new_zeros(len(logits), len(layers))
+        return torch.zeros_like(source), relevance.sum(1), no_sums
+    sums: list[Tensor] = [logits.new_zeros(len(logits))] * len(layers)
+
+    def record(index: int) -> Callable[[Tensor], None]:
+        def hook(gradient: Tensor) -> None:
+            sums[index] = gradient.sum(tuple(range(1, gradient.ndim)))
+
+        return hook
+
+    # hooks of tensors that belong to this call: no other call can see them
+    handles = [
+        layer.register_hook(record(index))
+        for index, layer in enumerate(layers)
+        if layer.requires_grad
+    ]
+    (gradient,) = torch.autograd.grad(
+        (logits,), (source,), grad_outputs=(relevance,), retain_graph=not is_last,
+        materialize_grads=True,
+    )  # fmt: skip
+    for handle in handles:
+        handle.remove()
+    stacked = torch.stack(sums, 1) if sums else logits.new_zeros(len(logits), 0)
+    return gradient.detach(), relevance.sum(1), stacked.detach()

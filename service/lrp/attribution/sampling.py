@@ -1,7 +1,7 @@
 """The attributors besides the gradient: SmoothGrad, integrated gradients, occlusion.
 
 All are batched over samples as well as images. The target is fixed once, on the clean image, and
-nothing of one image depends on the others of its batch.
+no image depends on the others of its batch.
 """
 
 from __future__ import annotations
@@ -25,13 +25,15 @@ _VALUES_ON_GPU = 64 * 3 * 224 * 224
 
 
 def smooth_grad(
-    find: AttributeFn, images: Tensor, starts: Sequence[OutputRelevance], method: Method
+    attribute: AttributeFn, images: Tensor, starts: Sequence[OutputRelevance], method: Method
 ) -> AttributionResult:
-    """The mean over noisy copies of each image, and the image itself (Smilkov et al. 2017).
+    """The mean over noisy copies of each image, and the image itself.
+
+    SmoothGrad, Smilkov et al. 2017, arXiv:1706.03825, equation 1.
 
     Parameters
     ----------
-    find : callable
+    attribute : callable
         The gradient attributor, modified by rules or not.
     images : Tensor
         Normalized, shape (N, C, H, W).
@@ -40,62 +42,63 @@ def smooth_grad(
     method : Method
         With `n_samples`, `noise_level` and `seed`.
     """
-    clean = find(images, starts)
+    clean = attribute(images, starts)
     n_samples = int(method["n_samples"])
     low, high = images.flatten(1).amin(1), images.flatten(1).amax(1)
     scale = (float(method["noise_level"]) * (high - low)).view(-1, 1, 1, 1)
-    relevances, sums = list(clean.relevances), list(clean.sums)
+    relevances, layer_sums = list(clean.relevances), list(clean.layer_sums)
     for noise in _noise(images, n_samples - 1, int(method["seed"])):
         n = len(noise)
         noisy = (images + noise[:, None] * scale).flatten(0, 1)
-        found = find(noisy, [start.repeat(n) for start in clean.starts])
+        found = attribute(noisy, [start.repeat(n) for start in clean.starts])
         relevances = _add(relevances, found.relevances, n)
-        sums = _add(sums, found.sums, n)
+        layer_sums = _add(layer_sums, found.layer_sums, n)
     return replace(
         clean,
         relevances=[relevance / n_samples for relevance in relevances],
-        sums=[one / n_samples for one in sums],
+        layer_sums=[one / n_samples for one in layer_sums],
     )
 
 
 def integrated_gradients(
-    find: AttributeFn,
+    attribute: AttributeFn,
     predict: PredictFn,
     images: Tensor,
     baseline: Tensor,
     starts: Sequence[OutputRelevance],
     method: Method,
 ) -> AttributionResult:
-    """The mean gradient on the way from a baseline, times the way (Sundararajan et al. 2017).
+    """The mean gradient between a baseline and the image, times their difference.
 
+    Integrated gradients, Sundararajan et al. 2017, arXiv:1703.01365, equation 3.
     The sum of the relevance comes close to the difference of the logits as `n_steps` grows.
 
     Parameters
     ----------
-    find, images, starts
-        As in `smooth_grad`; `find` is the plain gradient.
+    attribute, images, starts
+        As in `smooth_grad`; `attribute` is the plain gradient.
     predict : callable
         Gives the logits of a batch.
     baseline : Tensor
-        The image that stands for nothing, shape (1, C, H, W).
+        The image without any evidence, shape (1, C, H, W).
     method : Method
         With `n_steps`.
     """
     n_steps = int(method["n_steps"])
     logits = predict(images)
     fixed = [start.resolve_targets(logits) for start in starts]
-    way = images - baseline
+    difference = images - baseline
     alphas = torch.linspace(1 / n_steps, 1.0, n_steps, device=images.device).to(images)
     means = [torch.zeros_like(images) for _ in fixed]
     for part in alphas.split(_samples_at_once(images)):
         n = len(part)
-        steps = (baseline + part.view(-1, 1, 1, 1, 1) * way).flatten(0, 1)
-        found = find(steps, [start.repeat(n) for start in fixed])
+        steps = (baseline + part.view(-1, 1, 1, 1, 1) * difference).flatten(0, 1)
+        found = attribute(steps, [start.repeat(n) for start in fixed])
         means = _add(means, [relevance / n_steps for relevance in found.relevances], n)
     from_baseline = predict(baseline.expand_as(images[:1])).expand_as(logits)
     totals = [start.target_logit(logits) - start.target_logit(from_baseline) for start in fixed]
     nothing = [logits.new_zeros(len(logits), 0) for _ in fixed]
-    return AttributionResult(logits, fixed, [mean * way for mean in means], totals, nothing)
+    return AttributionResult(logits, fixed, [mean * difference for mean in means], totals, nothing)
 
 
 def occlusion(
@@ -105,8 +108,9 @@ def occlusion(
     starts: Sequence[OutputRelevance],
     method: Method,
 ) -> AttributionResult:
-    """How far the score falls when a square is hidden (Zeiler and Fergus 2014).
+    """How far the target's logit falls when a square of the image is hidden.
 
+    Zeiler and Fergus 2014, arXiv:1311.2901, section 4.2.
     Squares that reach beyond the edge are cut there. A pixel gets the mean over the squares that
     hide it, divided evenly among its channels.
 

@@ -50,6 +50,9 @@ class Network:
         The canonized network; None if it cannot be traced.
     why_untraceable : str
         What stood in the way.
+    is_batch_first : bool
+        Whether the first dimension of every layer's output is known to be that of the batch; known
+        when its layers have been described with two images.
     reused : tuple of str
         If it cannot be traced: modules that rules are for, but that it uses more than once; known
         when its layers have been described.
@@ -59,6 +62,7 @@ class Network:
         self.graph: fx.GraphModule | None = None
         self.why_untraceable = "its graph does not compute what it does"
         self.reused: tuple[str, ...] = ()
+        self.is_batch_first = False
         try:
             self.graph = canonize(model) if is_traced else None
         except UntraceableError as error:
@@ -87,11 +91,14 @@ class Network:
         if self.graph is None:
             self.reused = used_more_than_once(self.module, images)
         else:
-            shapes: dict[str, tuple[int, ...]] = {}
-            _ShapeRecorder(self.graph, shapes).run(images)
+            shapes, of_one = (_record_shapes(self.graph, batch) for batch in (images, images[:1]))
+            self.is_batch_first = len(images) > 1 and all(
+                shape[:1] == (len(images),) and of_one[name][:1] == (1,)
+                for name, shape in shapes.items()
+            )
             for name in self.layers:
                 kind = kind_of(self.graph.get_submodule(name))
-                found.append(Layer(name, kind, shapes[name]))
+                found.append(Layer(name, kind, shapes[name][1:]))
         return found[::-1]
 
     def recorded_layers(self, layer: str) -> list[fx.Node]:
@@ -136,6 +143,13 @@ class Network:
         return join_names([INPUT, *self.layers])
 
 
+def _record_shapes(network: fx.GraphModule, images: Tensor) -> dict[str, tuple[int, ...]]:
+    """Shapes of the outputs of all modules, with the batch, by their names."""
+    shapes: dict[str, tuple[int, ...]] = {}
+    _ShapeRecorder(network, shapes).run(images)
+    return shapes
+
+
 class _ShapeRecorder(fx.Interpreter):
     def __init__(self, network: fx.GraphModule, shapes: dict[str, tuple[int, ...]]) -> None:
         super().__init__(network)
@@ -150,7 +164,7 @@ class _ShapeRecorder(fx.Interpreter):
         """Call a module, and keep the shape of what it returns."""
         output = super().call_module(target, args, kwargs)
         if isinstance(output, Tensor):
-            self._shapes[str(target)] = tuple(output.shape[1:])
+            self._shapes[str(target)] = tuple(output.shape)
         return output
 
 

@@ -15,60 +15,77 @@ from service.lrp.rules.modified_weights import ModifiedWeights
 
 
 class RuleModule(nn.Module):
-    """A layer with a rule. It keeps nothing between calls, so any number of threads can use it."""
+    """A layer with a rule. It keeps no state between calls, so any number of threads can use it."""
 
     saves_output = False  # whether `relevance` is also given what `output` returned
     is_rectified = False  # whether a ReLU that hands relevance on unchanged belongs to it
 
     def output(self, x: Tensor) -> Tensor:
-        """Compute what the layer computes."""
+        """Output of the layer itself."""
         raise NotImplementedError
 
-    def relevance(self, arrived: Tensor, x: Tensor, *outputs: Tensor) -> Tensor:
-        """Hand relevance on.
+    def relevance(self, relevance_out: Tensor, x: Tensor, *saved: Tensor) -> Tensor:
+        """Relevance of the input, in the shape of `x`.
 
         Parameters
         ----------
-        arrived : Tensor
+        relevance_out : Tensor
             Relevance of the layer's output.
         x : Tensor
             The layer's input.
-        outputs : Tensor
-            The layer's output, where `saves_output` is true.
-
-        Returns
-        -------
-        Tensor
-            Relevance of the layer's input, in its shape.
+        saved : Tensor
+            The stabilizer of a rule that has one, then the layer's output where `saves_output` is
+            true.
         """
         raise NotImplementedError
 
-    def forward(self, x: Tensor) -> Tensor:
+    def propagate(self, x: Tensor, *stabilizer: Tensor) -> Tensor:
         """Compute the layer's output, rectified or not, whose gradient is replaced by the rule."""
-        output: Tensor = _Propagate.apply(x, self)
+        output: Tensor = _Propagate.apply(self, x, *stabilizer)
         return output
 
 
 class _Propagate(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, rule: RuleModule) -> Tensor:
+    def forward(ctx: Any, rule: RuleModule, x: Tensor, *stabilizer: Tensor) -> Tensor:
         output = rule.output(x)
-        ctx.rule = rule
-        ctx.save_for_backward(*((x, output) if rule.saves_output else (x,)))
+        ctx.rule, ctx.n_others = rule, len(stabilizer)
+        outputs = (output,) if rule.saves_output else ()
+        ctx.save_for_backward(x, *stabilizer, *outputs)
         if not rule.is_rectified:
             return output
         return output.relu() if rule.saves_output else output.relu_()
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, arrived: Tensor) -> tuple[Tensor, None]:
-        return ctx.rule.relevance(arrived, *ctx.saved_tensors), None
+    def backward(ctx: Any, relevance_out: Tensor) -> tuple[Tensor | None, ...]:
+        relevance = ctx.rule.relevance(relevance_out, *ctx.saved_tensors)
+        return None, relevance, *[None] * ctx.n_others
 
 
-def stabilize(z: Tensor, epsilon: float) -> Tensor:
-    """Move a denominator away from zero: `z + epsilon * sign(z)`, where the sign of 0 is +1."""
-    # not `z + torch.where(z < 0, -epsilon, epsilon)`: that rounds epsilon to float32
-    return torch.where(z < 0, z - epsilon, z + epsilon)
+def stabilize(z: Tensor, stabilizer: Tensor) -> Tensor:
+    """Move a denominator away from zero: `z + stabilizer * sign(z)`, where the sign of 0 is +1."""
+    return torch.where(z < 0, z - stabilizer, z + stabilizer)
+
+
+def stabilizer_of(stabilizers: Tensor, column: int, n_dims: int) -> Tensor:
+    """The stabilizer of one rule entry, to be added to a layer's outputs.
+
+    Parameters
+    ----------
+    stabilizers : Tensor
+        Of all rule entries, shape (N, entries), or (1, entries) if all items have the same.
+    column : int
+        Number of the entry.
+    n_dims : int
+        Dimensions of the layer's outputs.
+
+    Returns
+    -------
+    Tensor
+        Shape (N or 1, 1, ...).
+    """
+    return stabilizers[:, column].view(-1, *[1] * (n_dims - 1))
 
 
 @dataclass(frozen=True)
@@ -88,6 +105,8 @@ class LayerContext:
     is_rectified : bool
         Whether the layer is to do the work of the ReLU after it, which hands relevance on
         unchanged.
+    column : int
+        Of the rule entry, in the table of stabilizers.
     box : tuple of 2 Tensor
         The lowest and the highest value of the network's input, shape (1, C, 1, 1).
     """
@@ -97,6 +116,7 @@ class LayerContext:
     is_non_negative: bool
     vanishes_below_zero: bool
     is_rectified: bool
+    column: int
     box: tuple[Tensor, Tensor]
 
 
@@ -117,8 +137,11 @@ class LinearRule(RuleModule):
         super().__init__()
         self._layer, self.context, self.linear_map = layer, context, context.linear_map
         self.is_rectified = context.is_rectified
-        self.stabilizer = float(values.get("stabilizer", 0.0))
         self.has_zero_bias = bool(values.get("zero_bias", False))
+
+    def forward(self, x: Tensor, stabilizers: Tensor) -> Tensor:
+        """Compute the layer's output; the stabilizers have the shape (N or 1, rule entries)."""
+        return self.propagate(x, stabilizer_of(stabilizers, self.context.column, x.ndim))
 
     @property
     def weight(self) -> Tensor:

@@ -36,7 +36,7 @@ class LinearMap(Protocol):
         """Map something of the outputs' shape back to the inputs."""
 
     def spread_uniformly(
-        self, s: Tensor, weight: Tensor, like: Tensor, stabilizer: float
+        self, s: Tensor, weight: Tensor, like: Tensor, stabilizer: Tensor
     ) -> Tensor:
         """Divide something of the outputs' shape evenly among the inputs of each output."""
 
@@ -56,7 +56,7 @@ class DenseMap:
         return s @ weight
 
     def spread_uniformly(
-        self, s: Tensor, weight: Tensor, like: Tensor, stabilizer: float
+        self, s: Tensor, weight: Tensor, like: Tensor, stabilizer: Tensor
     ) -> Tensor:
         """Give each of the inputs the same."""
         return (s.sum(-1, keepdim=True) / (weight.shape[1] + stabilizer)).expand_as(like)
@@ -108,7 +108,7 @@ class ConvolutionMap:
         return found[_corner(like)] if any(self.extra) else found
 
     def spread_uniformly(
-        self, s: Tensor, weight: Tensor, like: Tensor, stabilizer: float
+        self, s: Tensor, weight: Tensor, like: Tensor, stabilizer: Tensor
     ) -> Tensor:
         """Give each input that an output sees the same: a box filter, as all channels are equal."""
         n, channels = like.shape[:2]

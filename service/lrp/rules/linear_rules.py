@@ -22,25 +22,28 @@ _LOST = 64
 
 
 class Epsilon(LinearRule):
-    """`R_x = x w^T(R / (z + epsilon sign z))` with `z = w x + b`, which the forward pass has."""
+    """`R_x = x w^T(R / (z + epsilon sign z))` with `z = w x + b`, which the forward pass has.
+
+    Bach et al. 2015, PLOS ONE 10(7):e0130140, equation 58. `norm`, equation 56, is the same with
+    its stabilizer.
+    """
 
     saves_output = True
 
-    def __init__(self, layer: nn.Module, context: LayerContext, values: Mapping[str, Any]) -> None:
-        super().__init__(layer, context, values)
-        self.epsilon = float(values.get("epsilon", self.stabilizer))  # `norm` has a stabilizer
-
-    def relevance(self, arrived: Tensor, x: Tensor, *outputs: Tensor) -> Tensor:
-        """Hand relevance on."""
-        z = self.linear_map.forward(x, self.weight, None) if self.has_zero_bias else outputs[0]
-        s = arrived / stabilize(z, self.epsilon)
+    def relevance(self, relevance_out: Tensor, x: Tensor, *saved: Tensor) -> Tensor:
+        """Relevance of the input, in the shape of `x`."""
+        epsilon, z = saved
+        if self.has_zero_bias:
+            z = self.linear_map.forward(x, self.weight, None)
+        s = relevance_out / stabilize(z, epsilon)
         return self.linear_map.transpose(s, self.weight, x).mul_(x)
 
 
 class ZPlus(LinearRule):
-    """`R_x = x+ w+^T s + x- w-^T s` with `z = w+ x+ + w- x- + b+`.
+    """`R_x = x+ w+^T s + x- w-^T s` with `z = w+ x+ + w- x- + b+`, which cannot be negative.
 
-    `z` cannot be negative, so that the stabilizer can be added with the bias.
+    Montavon et al. 2017, Pattern Recognition 65:211, arXiv:1512.02479; for inputs of any sign, Bach
+    et al. 2015, PLOS ONE 10(7):e0130140, equation 60 with `alpha = 1`.
     """
 
     def __init__(self, layer: nn.Module, context: LayerContext, values: Mapping[str, Any]) -> None:
@@ -48,34 +51,27 @@ class ZPlus(LinearRule):
         self.positive = self.modified("positive", positive)
         if not context.is_non_negative:
             self.negative = self.modified("negative", negative)
-        self.stabilized_bias = self._stabilized_bias()
+        self.positive_bias = self.modified_bias("positive", positive)
 
-    def relevance(self, arrived: Tensor, x: Tensor, *outputs: Tensor) -> Tensor:
-        """Hand relevance on."""
-        if self.context.is_non_negative:
-            z = self.linear_map.forward(x, self.positive, self.stabilized_bias)
-            s = torch.div(arrived, z, out=z)
-            return self.linear_map.transpose(s, self.positive, x).mul_(x)
-        above, below = self.parts(x)
-        z = self.linear_map.forward(above, self.positive, self.stabilized_bias)
-        z += self.linear_map.forward(below, self.negative, None)
-        s = torch.div(arrived, z, out=z)
-        found = self.linear_map.transpose(s, self.positive, x).mul_(above)
-        return found.addcmul_(self.linear_map.transpose(s, self.negative, x), below)
-
-    def _stabilized_bias(self) -> Tensor:
-        name, stabilizer = f"positive + {self.stabilizer}", self.stabilizer
-        found = self.modified_bias(name, lambda bias: positive(bias) + stabilizer)
-        if found is not None:
-            return found
-        return self.modified(
-            f"only {stabilizer}", lambda weight: weight.new_full((len(weight),), stabilizer)
-        )
+    def relevance(self, relevance_out: Tensor, x: Tensor, *saved: Tensor) -> Tensor:
+        """Relevance of the input, in the shape of `x`."""
+        (stabilizer,) = saved
+        x_pos, x_neg = (x, None) if self.context.is_non_negative else self.parts(x)
+        z = self.linear_map.forward(x_pos, self.positive, self.positive_bias)
+        if x_neg is not None:
+            z += self.linear_map.forward(x_neg, self.negative, None)
+        z += stabilizer
+        s = torch.div(relevance_out, z, out=z)
+        found = self.linear_map.transpose(s, self.positive, x).mul_(x_pos)
+        if x_neg is not None:
+            found.addcmul_(self.linear_map.transpose(s, self.negative, x), x_neg)
+        return found
 
 
 class AlphaBeta(LinearRule):
     """`alpha` times the share of positive contributions, less `beta` times that of negative ones.
 
+    Bach et al. 2015, PLOS ONE 10(7):e0130140, equation 60.
     `R_x = x+ (alpha w+^T s+ - beta w-^T s-) + x- (alpha w-^T s+ - beta w+^T s-)` with
     `z+ = w+ x+ + w- x- + b+` and `z- = w- x+ + w+ x- + b-`. `z+ + z-` is the output, which the
     forward pass has, so that `z-` alone is computed: `z+` is the output less `z-`, and where the
@@ -95,55 +91,60 @@ class AlphaBeta(LinearRule):
         # without its bias, an output that is positive need not be so any more
         self.is_above_zero = context.vanishes_below_zero and not self.has_zero_bias
 
-    def relevance(self, arrived: Tensor, x: Tensor, *outputs: Tensor) -> Tensor:
-        """Hand relevance on; the signs of `z+` and `z-` are known."""
-        above, below = (x, None) if self.context.is_non_negative else self.parts(x)
-        plus, minus = self._shares(arrived, above, below, outputs[0])
-        plus.clamp_(min=0).add_(self.stabilizer)  # rounding may have left it below zero
-        s_plus = torch.div(arrived, plus, out=plus).mul_(self.alpha)
-        s_minus = torch.div(arrived, minus.sub_(self.stabilizer), out=minus).mul_(-self.beta)
-        found = self.linear_map.transpose(s_plus, self.positive, x)
-        found.add_(self.linear_map.transpose(s_minus, self.negative, x)).mul_(above)
-        if below is not None:
-            to_below = self.linear_map.transpose(s_plus, self.negative, x)
-            to_below.add_(self.linear_map.transpose(s_minus, self.positive, x))
-            found.addcmul_(to_below, below)
+    def relevance(self, relevance_out: Tensor, x: Tensor, *saved: Tensor) -> Tensor:
+        """Relevance of the input, in the shape of `x`; the signs of `z+` and `z-` are known."""
+        stabilizer, output = saved
+        x_pos, x_neg = (x, None) if self.context.is_non_negative else self.parts(x)
+        z_pos, z_neg = self._denominators(relevance_out, x_pos, x_neg, output)
+        z_pos.clamp_(min=0).add_(stabilizer)  # rounding may have left it below zero
+        s_pos = torch.div(relevance_out, z_pos, out=z_pos).mul_(self.alpha)
+        s_neg = torch.div(relevance_out, z_neg.sub_(stabilizer), out=z_neg).mul_(-self.beta)
+        found = self.linear_map.transpose(s_pos, self.positive, x)
+        found.add_(self.linear_map.transpose(s_neg, self.negative, x)).mul_(x_pos)
+        if x_neg is not None:
+            of_negative = self.linear_map.transpose(s_pos, self.negative, x)
+            of_negative.add_(self.linear_map.transpose(s_neg, self.positive, x))
+            found.addcmul_(of_negative, x_neg)
         return found
 
-    def _shares(
-        self, arrived: Tensor, above: Tensor, below: Tensor | None, output: Tensor
+    def _denominators(
+        self, relevance_out: Tensor, x_pos: Tensor, x_neg: Tensor | None, output: Tensor
     ) -> tuple[Tensor, Tensor]:
         """`z+` and `z-`."""
-        minus = self._push(above, below, self.negative, self.positive, self.negative_bias)
-        plus = output - minus
+        z_neg = self._contributions(x_pos, x_neg, self.negative, self.positive, self.negative_bias)
+        z_pos = output - z_neg
         if self.has_zero_bias and self.bias is not None:
-            plus -= self.linear_map.reshape_bias(self.bias)
+            z_pos -= self.linear_map.reshape_bias(self.bias)
         if self.is_above_zero:
-            return plus, minus
-        is_lost = (plus * _LOST < -minus).logical_and_(arrived != 0)
+            return z_pos, z_neg
+        is_lost = (z_pos * _LOST < -z_neg).logical_and_(relevance_out != 0)
         # to ask whether there are any is free on a CPU; elsewhere it would wait for the device
         if is_lost.device.type != "cpu" or is_lost.any():
-            exact = self._push(above, below, self.positive, self.negative, self.positive_bias)
-            plus = torch.where(is_lost, exact, plus)
-        return plus, minus
+            weights = (self.positive, self.negative, self.positive_bias)
+            exact = self._contributions(x_pos, x_neg, *weights)
+            z_pos = torch.where(is_lost, exact, z_pos)
+        return z_pos, z_neg
 
-    def _push(
+    def _contributions(
         self,
-        above: Tensor,
-        below: Tensor | None,
-        to_above: Tensor,
-        to_below: Tensor,
+        x_pos: Tensor,
+        x_neg: Tensor | None,
+        w_pos: Tensor,
+        w_neg: Tensor,
         bias: Tensor | None,
     ) -> Tensor:
-        z = self.linear_map.forward(above, to_above, bias)
-        return z if below is None else z.add_(self.linear_map.forward(below, to_below, None))
+        """`w_pos x+ + w_neg x- + bias`."""
+        z = self.linear_map.forward(x_pos, w_pos, bias)
+        return z if x_neg is None else z.add_(self.linear_map.forward(x_neg, w_neg, None))
 
 
 class Gamma(LinearRule):
     """As epsilon, with positive weights favoured.
 
+    Montavon et al. 2019, LNCS 11700:193; for inputs of any sign, Andéol et al. 2021,
+    arXiv:2106.12465.
     Where the output is positive, `w' = w + gamma w+` goes with `x+` and `w" = w + gamma w-` with
-    `x-`; where it is negative, the other way round; where it is zero, nothing is handed on.
+    `x-`; where it is negative, the other way round; where it is zero, the input gets none.
     Outputs that are not positive get no relevance where only a ReLU follows: that half vanishes.
     """
 
@@ -168,30 +169,38 @@ class Gamma(LinearRule):
             sign: self.modified_bias(names[sign], favours[sign]) for sign in self._halves
         }
 
-    def relevance(self, arrived: Tensor, x: Tensor, *outputs: Tensor) -> Tensor:
-        """Hand relevance on."""
-        above, below = (x, None) if self.context.is_non_negative else self.parts(x)
-        halves = [self._half(sign, arrived, above, below, outputs[0]) for sign in self._halves]
+    def relevance(self, relevance_out: Tensor, x: Tensor, *saved: Tensor) -> Tensor:
+        """Relevance of the input, in the shape of `x`."""
+        x_pos, x_neg = (x, None) if self.context.is_non_negative else self.parts(x)
+        halves = [self._half(sign, relevance_out, x_pos, x_neg, *saved) for sign in self._halves]
         return halves[0] if len(halves) == 1 else halves[0].add_(halves[1])
 
     def _half(
-        self, sign: int, arrived: Tensor, above: Tensor, below: Tensor | None, output: Tensor
+        self,
+        sign: int,
+        relevance_out: Tensor,
+        x_pos: Tensor,
+        x_neg: Tensor | None,
+        stabilizer: Tensor,
+        output: Tensor,
     ) -> Tensor:
-        to_above, to_below = self._favours[sign], self._favours[-sign]
-        z = self.linear_map.forward(above, to_above, self._biases[sign])
-        if below is not None:
-            z += self.linear_map.forward(below, to_below, None)
+        """Relevance that outputs of one sign give to the input."""
+        w_pos, w_neg = self._favours[sign], self._favours[-sign]
+        z = self.linear_map.forward(x_pos, w_pos, self._biases[sign])
+        if x_neg is not None:
+            z += self.linear_map.forward(x_neg, w_neg, None)
         is_half = output > 0 if sign > 0 else output < 0
-        s = torch.where(is_half, arrived / stabilize(z, self.stabilizer), 0.0)
-        found = self.linear_map.transpose(s, to_above, above).mul_(above)
-        if below is not None:
-            found.addcmul_(self.linear_map.transpose(s, to_below, below), below)
+        s = torch.where(is_half, relevance_out / stabilize(z, stabilizer), 0.0)
+        found = self.linear_map.transpose(s, w_pos, x_pos).mul_(x_pos)
+        if x_neg is not None:
+            found.addcmul_(self.linear_map.transpose(s, w_neg, x_neg), x_neg)
         return found
 
 
 class ZBox(LinearRule):
     """`R_x = x w^T s - low w+^T s - high w-^T s` with `z = w x - w+ low - w- high`.
 
+    Montavon et al. 2017, Pattern Recognition 65:211, arXiv:1512.02479, equation 15.
     The biases cancel: `b - b+ - b- = 0`. So the forward pass has the first term of `z`, and the
     others are the same for all images.
     """
@@ -204,12 +213,13 @@ class ZBox(LinearRule):
         self.negative = self.modified("negative", negative)
         self.low, self.high = context.box
 
-    def relevance(self, arrived: Tensor, x: Tensor, *outputs: Tensor) -> Tensor:
-        """Hand relevance on."""
+    def relevance(self, relevance_out: Tensor, x: Tensor, *saved: Tensor) -> Tensor:
+        """Relevance of the input, in the shape of `x`."""
+        stabilizer, output = saved
         low, high = (side.expand(1, *x.shape[1:]) for side in (self.low, self.high))
         offset = self.linear_map.forward(low, self.positive, self.bias)
         offset += self.linear_map.forward(high, self.negative, None)
-        s = arrived / stabilize(outputs[0] - offset, self.stabilizer)
+        s = relevance_out / stabilize(output - offset, stabilizer)
         found = self.linear_map.transpose(s, self.weight, x).mul_(x)
         found -= self.linear_map.transpose(s, self.positive, x) * self.low
         found -= self.linear_map.transpose(s, self.negative, x) * self.high
@@ -217,26 +227,33 @@ class ZBox(LinearRule):
 
 
 class WSquare(LinearRule):
-    """`R_x = (w^2)^T s` with `z = w^2 1 + b^2`, the same for all images."""
+    """`R_x = (w^2)^T s` with `z = w^2 1 + b^2`, the same for all images.
+
+    Montavon et al. 2017, Pattern Recognition 65:211, arXiv:1512.02479, equation 12.
+    """
 
     def __init__(self, layer: nn.Module, context: LayerContext, values: Mapping[str, Any]) -> None:
         super().__init__(layer, context, values)
         self.squared = self.modified("squared", torch.square)
         self.squared_bias = self.modified_bias("squared", torch.square)
 
-    def relevance(self, arrived: Tensor, x: Tensor, *outputs: Tensor) -> Tensor:
-        """Hand relevance on."""
+    def relevance(self, relevance_out: Tensor, x: Tensor, *saved: Tensor) -> Tensor:
+        """Relevance of the input, in the shape of `x`."""
+        (stabilizer,) = saved
         ones = torch.ones_like(x[:1])
-        z = self.linear_map.forward(ones, self.squared, self.squared_bias) + self.stabilizer
-        return self.linear_map.transpose(arrived / z, self.squared, x)
+        z = self.linear_map.forward(ones, self.squared, self.squared_bias) + stabilizer
+        return self.linear_map.transpose(relevance_out / z, self.squared, x)
 
 
 class Flat(LinearRule):
-    """`R_x = 1^T (R / n)`, where `n` counts the inputs that an output is connected to."""
+    """`R_x = 1^T (R / n)`, where `n` counts the inputs that an output is connected to.
 
-    def relevance(self, arrived: Tensor, x: Tensor, *outputs: Tensor) -> Tensor:
-        """Hand relevance on."""
-        return self.linear_map.spread_uniformly(arrived, self.weight, x, self.stabilizer)
+    Lapuschkin et al. 2019, Nature Communications 10:1096, equation 8.
+    """
+
+    def relevance(self, relevance_out: Tensor, x: Tensor, *saved: Tensor) -> Tensor:
+        """Relevance of the input, in the shape of `x`."""
+        return self.linear_map.spread_uniformly(relevance_out, self.weight, x, *saved)
 
 
 LINEAR_RULES: Mapping[str, type[LinearRule]] = {

@@ -8,7 +8,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from service.lrp.attribution.gradient import starts_function
 from service.lrp.attribution.output_relevance import OutputRelevance
 
 LOGITS = torch.tensor([[0.5, 2.0, -1.0], [3.0, -2.0, 1.0], [-4.0, -3.0, -5.0], [0.0, 1.0, 7.0]])
@@ -101,7 +100,7 @@ def test_a_fixed_start_stays_at_its_target_when_other_logits_win() -> None:
 
 def test_each_round_of_targets_is_fixed_by_itself() -> None:
     given_starts = [make([-1, 2, -1, 0]), make([0, -1, 1, -1])]
-    found = starts_function(given_starts)(LOGITS)
+    found = [start.resolve_targets(LOGITS) for start in given_starts]
     assert [start.targets.tolist() for start in found] == [[1, 2, 1, 0], [0, 0, 1, 2]]
 
 

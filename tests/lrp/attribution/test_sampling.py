@@ -138,7 +138,7 @@ def test_integrated_gradients_are_complete_as_steps_grow(
         method = make_method(
             None, "integrated_gradients", {"n_steps": n_steps, "baseline": baseline}
         )
-        found = explainer.explain(images[:2], [OutputRelevance.predicted(2)], method).found
+        found = explainer.explain(images[:2], [OutputRelevance.predicted(2)], method)
         arrived, total = found.relevances[0].flatten(1).sum(1), found.totals[0]
         gaps.append(float((arrived - total).abs().mean() / total.abs().mean()))
     assert gaps[0] > gaps[1] > gaps[2]
@@ -149,7 +149,7 @@ def test_integrated_gradients_are_complete_as_steps_grow(
 def test_the_total_is_the_difference_of_the_logits_or_the_start(
     explainer: Explainer, images: Tensor, name: str
 ) -> None:
-    found = explainer.explain(images[:1], [fixed(4, 7)], make_method(None, name, OURS[name])).found
+    found = explainer.explain(images[:1], [fixed(4, 7)], make_method(None, name, OURS[name]))
     logits = found.logits[0]
     wanted = {"smooth_grad": torch.tensor(0.0), "occlusion": logits[4] - logits[7]}
     if name in wanted:
@@ -211,9 +211,10 @@ def test_smooth_grad_has_layers_and_conserves_as_its_composite_does(
     )
     found = explainer.explain(images[:2], [OutputRelevance.predicted(2)], method)
     assert found.relevances[0].shape == (2, 128, 16, 16)
-    assert found.recorded_layers[-1] == "features.6"
+    recorded = explainer.prepare(method).recorded_layers
+    assert recorded[-1] == "features.6"
     torch.testing.assert_close(
-        found.found.sums[0], torch.ones(2, len(found.recorded_layers)).double(), rtol=0, atol=1e-5
+        found.layer_sums[0], torch.ones(2, len(recorded)).double(), rtol=0, atol=1e-5
     )
 
 

@@ -169,15 +169,21 @@ def network_of(*layers: nn.Module) -> fx.GraphModule:
     return canonize(settle(nn.Sequential(nn.Conv2d(3, 3, 3), *layers)).double())
 
 
+def tiny(n: int) -> Tensor:
+    """Stabilizers of `n` rule entries."""
+    return torch.full((1, n), 1e-6, dtype=torch.float64)
+
+
 def gets_none(
     network: fx.GraphModule, rules: dict[str, str], layer: str, *, below: bool
 ) -> tuple[bool, bool]:
     """Whether a layer gets no relevance where it is zero, or not above: as said, and in numbers."""
     (node,) = (node for node in network.graph.nodes if node.target == layer)
     given = {name: Assignment(name, rule).resolve({}) for name, rule in rules.items()}
-    twin = make_twin(network, given, ModifiedWeights(), box(torch.float64))
+    entries = list(given.values())
+    twin = make_twin(network, given, entries, ModifiedWeights(), box(torch.float64))
     images = make_images(2, 8, torch.float64).requires_grad_()
-    logits, tapped = with_recorded_layers(twin, [node])(images)
+    logits, tapped = with_recorded_layers(twin, [node])(images, tiny(len(entries)))
     (relevance,) = torch.autograd.grad(logits, tapped, logits.detach())
     is_there = tapped[0] <= 0 if below else tapped[0] == 0
     assert is_there.any()
@@ -235,15 +241,17 @@ def test_what_gets_no_relevance_at_zero_or_below_gets_none(
     network: nn.Module, name: str, seed: int
 ) -> None:
     graph = canonize(network)
-    rules = assign_rules(graph, make_method(name, "gradient", {}))
+    method = make_method(name, "gradient", {})
+    rules = assign_rules(graph, method)
     sets = vanishing(graph, {layer: one.rule for layer, one in rules.items()})
     recorded_layers = [node for node in graph.graph.nodes if node in sets[0] | sets[1]]
     recorded_layers = [node for node in recorded_layers if node.op != "placeholder"]
-    twin = make_twin(graph, rules, ModifiedWeights(), box(torch.float64))
+    twin = make_twin(graph, rules, method.rules, ModifiedWeights(), box(torch.float64))
     images = make_images(2, SIDE, torch.float64, seed).requires_grad_()
     values = Values(graph)
     values.run(images.detach())
-    logits, tapped = with_recorded_layers(twin, recorded_layers)(images)
+    stabilizers = tiny(len(method.rules))
+    logits, tapped = with_recorded_layers(twin, recorded_layers)(images, stabilizers)
     start = OutputRelevance.predicted(2).relevance(logits.detach())
     arrived = torch.autograd.grad(logits, tapped, start, materialize_grads=True)
     for node, relevance in zip(recorded_layers, arrived, strict=True):

@@ -15,7 +15,7 @@ from service.lrp.cpu.conv2d import BatchInvariantConv2d
 from service.lrp.rules.linear_map import LinearMap, make_linear_map
 
 LIMIT = 1e-12
-STABILIZER = 1e-3
+STABILIZER = torch.tensor(1e-3, dtype=torch.float64)
 CONVOLUTIONS: dict[int, type[nn.Module]] = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
 EVEN_SAME = "ignore:Using padding=.same. with even kernel lengths"  # it copies its input
 any_layer = settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow])
@@ -87,7 +87,7 @@ def assert_same(found: Tensor, wanted: Tensor) -> None:
     torch.testing.assert_close(found, wanted, rtol=LIMIT, atol=LIMIT)
 
 
-def pull_by_autograd(layer: nn.Module, x: Tensor, s: Tensor) -> Tensor:
+def transpose_by_autograd(layer: nn.Module, x: Tensor, s: Tensor) -> Tensor:
     leaf = x.clone().requires_grad_()
     (found,) = torch.autograd.grad(layer(leaf), leaf, s)
     return found
@@ -104,10 +104,10 @@ def test_push_computes_what_the_layer_computes(case: Case) -> None:
 @pytest.mark.filterwarnings(EVEN_SAME)
 @any_layer
 @given(case=layers())
-def test_pull_is_autograds_vector_jacobian_product(case: Case) -> None:
+def test_the_transpose_is_autograds_vector_jacobian_product(case: Case) -> None:
     layer, x = case.make()
     s = torch.randn_like(layer(x))
-    assert_same(map_of(layer).transpose(s, layer.weight, x), pull_by_autograd(layer, x, s))
+    assert_same(map_of(layer).transpose(s, layer.weight, x), transpose_by_autograd(layer, x, s))
 
 
 @pytest.mark.filterwarnings(EVEN_SAME)
@@ -120,32 +120,34 @@ def test_any_weight_of_the_same_shape_can_be_mapped_with(case: Case, scale: floa
     layer.bias = None
     s = torch.randn_like(layer(x))
     assert_same(linear_map.forward(x, other, None), layer(x))
-    assert_same(linear_map.transpose(s, other, x), pull_by_autograd(layer, x, s))
+    assert_same(linear_map.transpose(s, other, x), transpose_by_autograd(layer, x, s))
 
 
 @pytest.mark.filterwarnings(EVEN_SAME)
 @any_layer
 @given(case=layers())
-def test_spread_divides_evenly_among_the_inputs_that_an_output_sees(case: Case) -> None:
+def test_spreading_divides_evenly_among_the_inputs_that_an_output_sees(
+    case: Case,
+) -> None:
     layer, x = case.make()
     linear_map, weight = map_of(layer), layer.weight.clone()
     layer.weight.fill_(1.0)
     layer.bias = None
     n_seen = layer(torch.ones_like(x))  # zeros beyond the edge are no inputs
     s = torch.randn_like(n_seen)
-    wanted = pull_by_autograd(layer, x, s / (n_seen + STABILIZER))
+    wanted = transpose_by_autograd(layer, x, s / (n_seen + STABILIZER))
     assert_same(linear_map.spread_uniformly(s, weight, x, STABILIZER), wanted)
 
 
 @pytest.mark.filterwarnings(EVEN_SAME)
 @any_layer
 @given(case=layers())
-def test_spread_conserves_where_each_output_sees_an_input(case: Case) -> None:
+def test_spreading_uniformly_conserves_where_each_output_sees_an_input(case: Case) -> None:
     layer, x = case.make()
     linear_map = map_of(layer)
     n_seen = linear_map.forward(torch.ones_like(x), torch.ones_like(layer.weight), None)
     s = torch.randn_like(n_seen) * (n_seen > 0)
-    found = linear_map.spread_uniformly(s, layer.weight, x, 1e-100)
+    found = linear_map.spread_uniformly(s, layer.weight, x, STABILIZER * 1e-97)
     torch.testing.assert_close(found.sum(), s.sum(), rtol=1e-10, atol=1e-10)
 
 
@@ -171,7 +173,7 @@ def test_inputs_beyond_the_last_stride_get_their_part_or_nothing(
     s = torch.randn_like(layer(x)).detach()
     found = map_of(layer).transpose(s, layer.weight.detach(), x)
     assert found.shape == x.shape
-    assert_same(found, pull_by_autograd(layer, x, s))
+    assert_same(found, transpose_by_autograd(layer, x, s))
 
 
 @pytest.mark.parametrize("kernel", [2, 3, 4, 5])
@@ -182,7 +184,7 @@ def test_a_steady_convolution_has_the_same_map(kernel: int) -> None:
     x = torch.randn(1, 2, 7, 6, dtype=torch.float64)
     s = torch.randn_like(layer(x))
     assert_same(map_of(layer).forward(x, layer.weight, layer.bias), layer(x))
-    assert_same(map_of(layer).transpose(s, layer.weight, x), pull_by_autograd(layer, x, s))
+    assert_same(map_of(layer).transpose(s, layer.weight, x), transpose_by_autograd(layer, x, s))
 
 
 class Doubled(nn.Conv2d):
