@@ -69,7 +69,7 @@ def test_the_confusion_matrix_is_the_bundles(
         assert told == [label, *(str(n) if n else "·" for n in counts)]
     share = card.confusion["test"][3][5] / sum(card.confusion["test"][3])
     cell = rows.nth(3).locator("td").nth(5)
-    expect(cell).to_have_attribute("title", f"cat taken for dog: {share:.0%}")
+    expect(cell).to_have_attribute("title", f"cat classified as dog: {share:.0%}")
 
 
 def test_right_and_wrong_classes_have_different_colours(server: RunningServer, page: Page) -> None:

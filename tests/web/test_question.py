@@ -52,7 +52,7 @@ def test_a_class_is_never_contrasted_with_itself(server: RunningServer, page: Pa
     options = page.get_by_label("… rather than").locator("option")
     assert "cat" not in options.all_inner_texts()
     select(page, "Why", "dog")
-    expect(page.locator("#view h2").first).to_have_text("The relevance of “dog”, layer by layer")
+    expect(page.locator("#view h2").first).to_have_text("Relevance of “dog” by layer")
     assert "contrast" not in page.url
 
 

@@ -70,7 +70,7 @@ function clearWhenStale(isOther) {
 function requestCard() {
   const hasClass = state.get("target") || state.get("contrast");
   if (viewName() === "model" || !hasClass) return null;
-  return make("div", { class: "card" }, make("h2", {}, "What was asked"), makeQuestion());
+  return make("div", { class: "card" }, make("h2", {}, "Request"), makeQuestion());
 }
 
 function markLink() {
@@ -115,7 +115,7 @@ async function start() {
 
 addEventListener("unhandledrejection", (event) => {
   if (isCancelled(event.reason)) event.preventDefault();
-  else showProblem("page", `The page has failed: ${event.reason?.message}`);
+  else showProblem("page", `The page failed: ${event.reason?.message}`);
 });
 
 start();

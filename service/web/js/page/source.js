@@ -85,7 +85,7 @@ function drawChosen() {
 
 /** @param {ChosenImage | null} chosen */
 function noteOf(chosen) {
-  if (!chosen) return "The image of this link is not part of it: choose one to explain.";
+  if (!chosen) return "This link was made for an image that is not part of it: choose one.";
   if (chosen.sample) return "Samples are from the CIFAR-10 test set.";
   return `${chosen.name}: your own image is not part of the link.`;
 }

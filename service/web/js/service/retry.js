@@ -1,6 +1,6 @@
 // When a request is repeated: where the service is busy, starting or away.
 
-export const MAX_TRIES = 30;
+export const MAX_TRIES = 120; // two minutes of a service that starts and asks for a second
 const MAX_WAIT_S = 30;
 const FIRST_WAIT_S = 0.25;
 const RETRIED = [429, 503];

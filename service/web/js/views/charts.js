@@ -152,7 +152,7 @@ function confusionRow(row, truth, labels) {
  * @param {string} predicted
  */
 function confusionCell(count, share, truth, predicted) {
-  const title = `${truth} taken for ${predicted}: ${formatPercent(share)}`;
+  const title = `${truth} classified as ${predicted}: ${formatPercent(share)}`;
   const cell = make("td", { title }, count ? String(count) : "·");
   const color = truth === predicted ? "against" : "for";
   const shade = Math.round(MAX_SHADE * Math.sqrt(share));

@@ -22,7 +22,7 @@ export function conservationText({ start, arrived, ratio }, label) {
   }
   const share = `${formatPercent(ratio)} of the relevance reached the pixels`;
   if (Math.abs(ratio - 1) < ROUNDING) return `${share}: nothing was lost on the way.`;
-  const verb = ratio < 1 ? "the rest stayed with" : "the surplus came from";
+  const verb = ratio < 1 ? "the rest was absorbed by" : "the surplus came from";
   return `${share}; ${verb} the network's biases and stabilizers.`;
 }
 

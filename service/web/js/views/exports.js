@@ -63,7 +63,7 @@ export function makeExports() {
   return make(
     "div",
     {},
-    make("h2", {}, "Take it with you"),
+    make("h2", {}, "Download"),
     make("div", { class: "row", id: "downloads" }, ...downloads),
     make("p", { id: "download-problem", role: "alert", hidden: true }),
     make("p", { class: "quiet" }, "The same request as code:"),

@@ -55,7 +55,7 @@ function drawWithoutLayers() {
     make(
       "div",
       { class: "card" },
-      make("h2", {}, "Relevance, layer by layer"),
+      make("h2", {}, "Relevance by layer"),
       make(
         "p",
         {},
@@ -113,14 +113,14 @@ function draw(columns, input) {
   const sums = make(
     "div",
     { class: "card" },
-    make("h2", {}, `The relevance of “${target.label}”${contrastText(input)}, layer by layer`),
+    make("h2", {}, `Relevance of “${target.label}”${contrastText(input)} by layer`),
     makeQuestion({ predicted: predictions[0].label }),
     flow(conservation),
   );
   const maps = make(
     "div",
     { class: "card" },
-    make("h2", {}, "The map of each layer"),
+    make("h2", {}, "Relevance maps"),
     make("p", { class: "quiet" }, "Summed over channels; each layer on its own scale."),
     make("div", { class: "columns small", id: "layers" }, ...columns),
   );

@@ -27,8 +27,8 @@ export async function show(signal) {
   const cards = [
     card(model().name, makeTable(factsOf(model()))),
     confusion.test ? confusionCard(labels, confusion.test) : null,
-    history.length ? card("How it was trained", trainingCurves(history)) : null,
-    card("Where it is from", makeTable(flatten(provenance))),
+    history.length ? card("Training", trainingCurves(history)) : null,
+    card("Provenance", makeTable(flatten(provenance))),
     card("Layers", makeTable(layerRows)),
   ];
   replaceContent(find("#view"), make("div", { class: "pages" }, ...cards));
@@ -59,9 +59,9 @@ const card = (title, ...children) =>
  */
 function confusionCard(labels, counts) {
   const text =
-    "A row for each true class: how many of its test images were classified as which class.";
+    "Each row has the test images of one true class, each column those of one predicted class.";
   return card(
-    "What is taken for what",
+    "Confusion matrix",
     make("p", { class: "quiet" }, text),
     confusionMatrix(labels, counts),
   );

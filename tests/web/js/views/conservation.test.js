@@ -12,7 +12,7 @@ test("relevance that arrives is all of it", () => {
 });
 
 test("less or more of it is owed to biases and stabilizers", () => {
-  assert.match(textOf(0.82), /^82% .*; the rest stayed with/);
+  assert.match(textOf(0.82), /^82% .*; the rest was absorbed by/);
   assert.match(textOf(1.5), /^150% .*; the surplus came from/);
 });
 
