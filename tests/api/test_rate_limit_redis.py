@@ -11,12 +11,14 @@ from pathlib import Path
 
 import pytest
 import redis
+from limits.errors import StorageError
 
-from service.api import rate_limit
-from service.api.rate_limit import RateLimit
+from service.api import rate_limit_storage
+from service.api.rate_limit import RateLimit, make_rate_limit
+from service.api.rate_limit_storage import CounterStorage, StorageUnavailable
 from service.api_keys import hash_key, name_of
 from service.errors import RateLimitUnavailable
-from service.settings import RateLimitFail, load_settings
+from service.settings import RateLimitFail, SettingsError, load_settings
 from tests.api.in_process import FakeEngine, connect
 from tests.api.rate_limits import count_allowed, is_allowed, wait_s
 from tests.api.sending import problem_of
@@ -35,7 +37,7 @@ def server(tmp_path: Path) -> Iterator[RedisServer]:
 @pytest.fixture(autouse=True)
 def attempts_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each request during an outage tries to reach the storage."""
-    monkeypatch.setattr(rate_limit, "_RETRY_S", 1e-9)
+    monkeypatch.setattr(rate_limit_storage, "RETRY_S", 0.0)
 
 
 @asynccontextmanager
@@ -57,7 +59,7 @@ def logged(caplog: pytest.LogCaptureFixture) -> list[str]:
 def test_two_processes_share_a_limit_and_another_key_has_its_own(
     server: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rate_limit, "TIMEOUT_S", LIMIT_S)  # 200 requests, on a busy machine
+    monkeypatch.setattr(rate_limit_storage, "TIMEOUT_S", LIMIT_S)  # 200 requests, on a busy machine
 
     async def send() -> None:
         async with opened("20/month", server.url) as one, opened("20/month", server.url) as other:
@@ -104,30 +106,46 @@ def test_keys_have_a_prefix_and_no_api_key(server: RedisServer) -> None:
 def test_a_password_is_sent_and_a_wrong_one_is_not_logged(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, uri: str
 ) -> None:
-    async def count(password: str) -> int:
-        settings = load_settings(rate_limit_storage=uri.format(password, server.port))
+    async def count(port: int, password: str) -> int:
+        settings = load_settings(rate_limit_storage=uri.format(password, port))
         assert settings.rate_limit_storage
         async with opened("2/day", settings.rate_limit_storage.get_secret_value()) as limit:
             return await count_allowed(limit, 5)
 
-    with running_redis(tmp_path, PASSWORD) as server:
-        assert asyncio.run(count(PASSWORD)) == 2
+    with running_redis(tmp_path, PASSWORD) as guarded:
+        assert asyncio.run(count(guarded.port, PASSWORD)) == 2
         assert logged(caplog) == []
-        assert asyncio.run(count("a-wrong-password")) == 5
+        assert asyncio.run(count(guarded.port, "a-wrong-password")) == 5
     (line,) = logged(caplog)
     assert "AuthenticationError" in line
     assert "a-wrong-password" not in line
 
 
-def test_a_reply_that_repeats_the_password_is_masked(caplog: pytest.LogCaptureFixture) -> None:
-    outage = rate_limit.Outage("redis://:p%40ss-word@host:1/0", "it is open")
-    refusal = redis.ResponseError("unknown command 'HELLO', with args beginning with: 'p@ss-word'")
+@pytest.mark.parametrize(
+    "uri", ["redis://:p%40ss-word@host:1/0", "redis://host:1/0?password=p%40ss-word"]
+)
+def test_an_error_that_repeats_the_password_is_masked(
+    caplog: pytest.LogCaptureFixture, uri: str
+) -> None:
+    async def fail() -> None:
+        repeated = "unknown command 'HELLO', with args beginning with: 'p@ss-word'"
+        raise StorageError(redis.ResponseError(repeated))
 
-    outage.begin(rate_limit.StorageError(refusal))
+    with pytest.raises(StorageUnavailable):
+        asyncio.run(CounterStorage(uri, "requests are served").run(fail()))
 
     (line,) = logged(caplog)
     assert "unknown command" in line
     assert "word" not in line
+
+
+@pytest.mark.parametrize("query", ["colour=red", "socket_timeout=soon", "db=first"])
+def test_options_that_redis_does_not_have_are_an_error_at_start_up(query: str) -> None:
+    uri = f"redis://:secret@host:6379?{query}"
+    settings = load_settings(api_keys=KEY, rate_limit="5/day", rate_limit_storage=uri)
+    with pytest.raises(SettingsError, match="LRPSERVE_RATE_LIMIT_STORAGE is wrong") as refused:
+        make_rate_limit(settings)
+    assert "secret" not in refused.value.detail
 
 
 # --- while it cannot
@@ -159,7 +177,7 @@ def test_closed_refuses_with_a_503(
     given = {"rate_limit_storage": server.url, "rate_limit_fail": "closed"}
     settings = load_settings(api_keys=KEY, rate_limit="9/month", **given)
     headers = {"X-API-Key": KEY, "Content-Type": "image/jpeg"}
-    caplog.set_level(logging.WARNING, rate_limit.__name__)
+    caplog.set_level(logging.WARNING, rate_limit_storage.__name__)
 
     with connect(settings, FakeEngine()) as service:
         getattr(server, failure)()
@@ -195,7 +213,7 @@ def test_replies_that_come_too_late_are_no_replies_to_others(server: RedisServer
 def test_a_frozen_redis_holds_up_one_request_each_second(
     server: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rate_limit, "_RETRY_S", LIMIT_S)
+    monkeypatch.setattr(rate_limit_storage, "RETRY_S", LIMIT_S)
 
     async def send() -> tuple[float, float]:
         async with opened("5/month", server.url) as limit:
