@@ -20,7 +20,8 @@ ENV UV_BUILD_CONSTRAINT=constraints.txt UV_COMPILE_BYTECODE=1 UV_NO_CACHE=1 UV_S
 RUN python3 -m venv /opt/uv \
     && /opt/uv/bin/pip install --no-cache-dir -c constraints.txt uv \
     && /opt/uv/bin/uv venv --python /usr/bin/python3 /opt/venv \
-    && /opt/uv/bin/uv pip install --python /opt/venv/bin/python -c constraints.txt -r pyproject.toml
+    && /opt/uv/bin/uv pip install --python /opt/venv/bin/python -c constraints.txt \
+        -r pyproject.toml --extra redis
 
 # 2. our own code and the weights
 FROM dependencies AS project
