@@ -75,7 +75,8 @@ class Shares:
 
     def relevance(self, arrived: Floats) -> Floats:
         """The relevance of the inputs, given that of the outputs."""
-        return self.contributions.T @ (self.weight * arrived / self._denominator())
+        shared: Floats = self.contributions.T @ (self.weight * arrived / self._denominator())
+        return shared
 
     def condition(self, arrived: Floats) -> float:
         """The largest condition number of a denominator of an output with relevance.

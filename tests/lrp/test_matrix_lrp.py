@@ -124,7 +124,9 @@ def cases() -> Iterator[Case]:
     """Each composite with each pair of values, networks and engines."""
     for name, composite in COMPOSITES.items():
         names = [parameter.name for parameter in composite.parameters]
-        every = itertools.product(*(CHOICES[name] for name in names), NETWORKS, ENGINES)
+        every: Iterator[tuple[Any, ...]] = itertools.product(
+            *(CHOICES[name] for name in names), NETWORKS, ENGINES
+        )
         for *values, network, engine in covering(every):
             given = dict(zip(names, values, strict=True))
             yield Case(make_method(name, "gradient", given), network, engine)

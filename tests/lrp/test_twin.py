@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import lru_cache
 from itertools import product
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 import torch
@@ -47,7 +47,9 @@ def cases() -> Iterator[Case]:
     """Each composite with each pair of corners of its parameters, architectures and precisions."""
     for name, composite in COMPOSITES.items():
         names = [parameter.name for parameter in composite.parameters]
-        every = product(SIDES, LIMITS, *map(corners, composite.parameters))
+        every: Iterator[tuple[Any, ...]] = product(
+            SIDES, LIMITS, *map(corners, composite.parameters)
+        )
         for architecture_, dtype, *values in covering(every):
             method = make_method(name, "gradient", dict(zip(names, values, strict=True)))
             yield Case(architecture_, dtype, method)

@@ -88,8 +88,9 @@ def cases() -> Iterator[Case]:
             for chosen in itertools.product(*(CHOICES[parameter] for parameter in rule.parameters))
             if rule.name != "alpha_beta" or chosen[0] - chosen[1] == 1  # type: ignore[operator]
         ]
-        every = itertools.product(values, kinds, inputs, ENGINES)
-        for *chosen, kind, given, engine in covering((*first, *rest) for first, *rest in every):
+        product = itertools.product(values, kinds, inputs, ENGINES)
+        every: Iterator[tuple[Any, ...]] = ((*first, *rest) for first, *rest in product)
+        for *chosen, kind, given, engine in covering(every):
             yield Case(rule.name, dict(zip(names, chosen, strict=True)), kind, given, engine)
 
 
