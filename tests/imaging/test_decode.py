@@ -1,21 +1,14 @@
-from __future__ import annotations
+"""Every colour mode becomes RGB, with values that are known without decoding."""
 
-import struct
-import time
-import zlib
-from collections.abc import Callable
-from typing import Any
+from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
-from service.errors import NotAnImage, RequestError, TooLarge, UnsupportedMediaType
-from service.imaging.decode import FORMATS, EncodedImage, decode
-from service.imaging.fit import Fit, fit_image
+from service.errors import UnsupportedMediaType
+from service.imaging.decode import decode
 from tests.helpers.pictures import (
     PNG_GREY,
     PNG_GREY_ALPHA,
@@ -28,31 +21,15 @@ from tests.helpers.pictures import (
     noise,
     raw_png,
     smooth_photo,
-    with_orientation,
     words,
 )
-
-LIMIT = 1_000_000
-LOSSLESS: dict[str, dict[str, Any]] = {"PNG": {}, "BMP": {}, "TIFF": {}, "WEBP": {"lossless": True}}
-
-
-def pixels(content: bytes, max_pixels: int = LIMIT) -> Array:
-    picture = decode(content, max_pixels)
-    assert picture.mode == "RGB"
-    return np.asarray(picture)
-
-
-def grey_rgb(grey: Any) -> Array:
-    return np.repeat(np.asarray(grey, np.uint8)[..., None], 3, axis=-1)
+from tests.imaging.decoded import LOSSLESS, MAX_PIXELS, grey_rgb, pixels
 
 
 def on_white(color: Array, alpha: Array) -> NDArray[np.float64]:
     share = alpha.astype(np.float64)[..., None] / 255
     blended: NDArray[np.float64] = color * share + 255 * (1 - share)
     return blended
-
-
-# --- every mode, against values that are known without decoding
 
 
 @pytest.mark.parametrize("file_format", LOSSLESS)
@@ -287,289 +264,4 @@ def test_a_phones_two_pictures_in_one_jpeg() -> None:
 def test_32_bits_per_channel_are_refused_with_a_way_out() -> None:
     for mode in ("I", "F"):
         with pytest.raises(UnsupportedMediaType, match="convert it to 8 or 16 bits"):
-            decode(encode(Image.new(mode, (4, 4)), "TIFF"), LIMIT)
-
-
-# --- orientation
-
-# how the stored pixels become upright, as EXIF defines the values
-UPRIGHT: dict[int, Callable[[Array], Array]] = {
-    1: lambda stored: stored,
-    2: lambda stored: stored[:, ::-1],
-    3: lambda stored: stored[::-1, ::-1],
-    4: lambda stored: stored[::-1],
-    5: lambda stored: stored.transpose(1, 0, 2),
-    6: lambda stored: np.rot90(stored, -1),  # clockwise
-    7: lambda stored: stored[::-1, ::-1].transpose(1, 0, 2),
-    8: lambda stored: np.rot90(stored, 1),
-}
-
-
-@pytest.mark.parametrize("orientation", UPRIGHT)
-@pytest.mark.parametrize("file_format", ["PNG", "TIFF", "WEBP"])
-def test_orientation_is_applied_once(file_format: str, orientation: int) -> None:
-    stored = noise(6, 10, 3)
-    options = LOSSLESS[file_format]
-
-    content = encode(
-        Image.fromarray(stored), file_format, exif=with_orientation(orientation), **options
-    )
-
-    assert np.array_equal(pixels(content), UPRIGHT[orientation](stored))
-
-
-@pytest.mark.parametrize("orientation", UPRIGHT)
-def test_orientation_of_a_jpeg(orientation: int) -> None:
-    corners = np.array([[[255, 0, 0], [0, 255, 0]], [[0, 0, 255], [255, 255, 255]]], np.uint8)
-    stored = corners.repeat(16, axis=0).repeat(24, axis=1)
-
-    content = encode(Image.fromarray(stored), "JPEG", exif=with_orientation(orientation))
-
-    found = pixels(content)
-    expected = UPRIGHT[orientation](stored)
-    assert found.shape == expected.shape
-    assert (
-        np.abs(
-            found[[4, 4, -4, -4], [4, -4, 4, -4]].astype(int)
-            - expected[[4, 4, -4, -4], [4, -4, 4, -4]]
-        ).max()
-        < 40
-    )
-
-
-def test_orientation_of_other_modes() -> None:
-    grey = np.random.default_rng(0).integers(0, 2**16, (6, 10), dtype=np.uint16)
-
-    content = encode(Image.fromarray(grey), "PNG", exif=with_orientation(6))
-
-    assert np.array_equal(pixels(content), np.rot90(grey_rgb(grey // 256), -1))
-
-
-@pytest.mark.filterwarnings("ignore")  # Pillow warns of what it cannot read
-@pytest.mark.parametrize(
-    "exif",
-    [
-        pytest.param(b"Exif\0\0" + b"garbage!!!", id="garbage"),
-        pytest.param(b"Exif\0\0II*\0\xff\xff\xff\xff junk", id="offset beyond the end"),
-        pytest.param(b"Exif\0\0MM\0*\0\0\0\x08\xff\xff", id="more entries than bytes"),
-        pytest.param(b"Exif\0\0", id="empty"),
-        pytest.param(with_orientation(99).tobytes(), id="no such orientation"),
-    ],
-)
-def test_a_damaged_exif_block_is_ignored(exif: bytes) -> None:
-    picture = smooth_photo(16, 24)
-
-    found = pixels(encode(picture, "JPEG", exif=exif))
-
-    assert np.array_equal(found, pixels(encode(picture, "JPEG")))
-
-
-# --- limits
-
-
-def test_the_limit_of_pixels_is_inclusive() -> None:
-    content = encode(Image.new("RGB", (20, 10)), "PNG")
-
-    assert decode(content, 200).size == (20, 10)
-    with pytest.raises(TooLarge, match="20 x 10 = 200 pixels; at most 199"):
-        decode(content, 199)
-
-
-@pytest.mark.parametrize("file_format", FORMATS)
-def test_the_limit_holds_for_each_format(file_format: str) -> None:
-    with pytest.raises(TooLarge):
-        decode(encode(Image.new("RGB", (20, 10)), file_format), 199)
-
-
-def test_pixels_are_counted_before_they_are_decoded() -> None:
-    rows = zlib.compress(bytes(1 + 3 * 4000) * 4000, 1)  # 48 MB of black
-    header = chunk(b"IHDR", struct.pack(">IIBBBBB", 4000, 4000, 8, PNG_RGB, 0, 0, 0))
-    bomb = b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
-    started_at = time.perf_counter()
-
-    with pytest.raises(TooLarge):
-        decode(bomb, LIMIT)
-    refused_at = time.perf_counter()
-    decode(bomb, 4000 * 4000)
-
-    assert refused_at - started_at < 0.2 * (time.perf_counter() - refused_at)
-
-
-def test_a_text_that_expands_is_not_expanded() -> None:
-    text = chunk(b"zTXt", b"Comment\0\0" + zlib.compress(bytes(20_000_000), 1))
-    content = raw_png((1, 1), 8, PNG_GREY, [b"\0"], text)
-
-    with pytest.raises(NotAnImage):
-        decode(content, LIMIT)
-
-
-# --- what is refused
-
-NOT_READ = {
-    "ICO": b"\0\0\1\0\1\0" + bytes(64),
-    "PPM": b"P6 1 1 255 abc",
-    "PDF": b"%PDF-1.7\n",
-    "EPS": b"%!PS-Adobe-3.0 EPSF-3.0\n",
-    "SVG": b'<?xml version="1.0"?>\n<svg xmlns="http://www.w3.org/2000/svg"/>',
-    "ICNS": b"icns\0\0\0\x10",
-    "HEIC": b"\0\0\0\x18ftypheic\0\0\0\0",
-    "AVIF": b"\0\0\0\x20ftypavif\0\0\0\0",
-    "PSD": b"8BPS\0\1",
-    "JPEG 2000": b"\0\0\0\x0cjP  \r\n\x87\n",
-    "JPEG XL": b"\xff\x0a\0\0",
-}
-
-
-@pytest.mark.parametrize("name", NOT_READ)
-def test_other_formats_are_named(name: str) -> None:
-    with pytest.raises(UnsupportedMediaType, match=f"{name} is not read; convert the image to PNG"):
-        decode(NOT_READ[name], LIMIT)
-
-
-@pytest.mark.parametrize("file_format", ["ICO", "PPM", "PDF", "EPS", "ICNS", "AVIF", "JPEG2000"])
-def test_real_files_of_other_formats_are_refused(file_format: str) -> None:
-    picture = Image.new("RGB", (16, 16))  # Pillow could decode all but PDF; it must not try
-    with pytest.raises(UnsupportedMediaType):
-        decode(encode(picture, file_format), LIMIT)
-
-
-@pytest.mark.parametrize("file_format", ["TGA", "PCX", "SGI", "DDS", "DIB"])
-def test_rare_formats_are_no_images_here(file_format: str) -> None:
-    with pytest.raises(NotAnImage, match="not a PNG, JPEG, WebP, GIF, BMP or TIFF"):
-        decode(encode(Image.new("RGB", (16, 16)), file_format), LIMIT)
-
-
-@pytest.mark.parametrize(
-    "content",
-    [
-        pytest.param(b"", id="nothing"),
-        pytest.param(b"hello", id="text"),
-        pytest.param(b"PK\x03\x04" + bytes(30), id="zip"),
-        pytest.param(b"\x89PNG\r\n\x1a\n", id="a signature alone"),
-        pytest.param(raw_png((0, 1), 8, PNG_RGB, [b""]), id="zero width"),
-    ],
-)
-def test_what_is_not_an_image_says_what_to_do(content: bytes) -> None:
-    with pytest.raises(NotAnImage, match="send"):
-        decode(content, LIMIT)
-
-
-@pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("share", [0.1, 0.5, 0.8])
-@pytest.mark.parametrize("file_format", FORMATS)
-def test_truncated_files_are_broken(file_format: str, share: float) -> None:
-    content = encode(Image.fromarray(noise(40, 40, 3)), file_format)
-
-    with pytest.raises(NotAnImage):
-        decode(content[: int(len(content) * share)], LIMIT)
-
-
-def test_a_png_whose_pixels_do_not_fit_their_checksum() -> None:
-    content = bytearray(encode(Image.fromarray(noise(8, 8, 3)), "PNG"))
-    at = content.index(b"IEND") - 8
-    content[at] ^= 1  # of the checksum: the pixels themselves could still be decoded
-
-    with pytest.raises(NotAnImage, match="damaged"):
-        decode(bytes(content), LIMIT)
-
-
-@pytest.mark.filterwarnings("ignore")
-@given(
-    st.sampled_from(FORMATS),
-    st.lists(st.tuples(st.integers(0, 10_000), st.integers(0, 255)), max_size=6),
-    st.integers(0, 10_000),
-)
-def test_damage_gives_a_picture_or_an_error_of_ours(
-    file_format: str, changes: list[tuple[int, int]], cut: int
-) -> None:
-    content = bytearray(encode(Image.fromarray(noise(9, 7, 3)), file_format))
-    for at, value in changes:
-        content[at % len(content)] = value
-    try:
-        picture = decode(bytes(content[: max(cut, 1)]), 10_000)
-    except RequestError:
-        return
-    assert picture.mode == "RGB"
-    assert picture.width * picture.height <= 10_000
-
-
-@given(st.binary(max_size=200))
-def test_arbitrary_bytes_are_refused(content: bytes) -> None:
-    with pytest.raises(RequestError):
-        decode(content, LIMIT)
-
-
-# --- JPEGs that are much larger than needed are decoded at a part of their size
-
-
-def jpeg(width: int, height: int, **options: Any) -> bytes:
-    return encode(smooth_photo(height, width), "JPEG", quality=90, **options)
-
-
-@pytest.mark.parametrize(
-    ("size", "side", "expected"),
-    [
-        ((1920, 1080), 32, (240, 135)),  # an eighth
-        ((1920, 1080), 224, (960, 540)),
-        ((1920, 1080), 300, (1920, 1080)),  # a half would be less than twice as many
-        ((640, 300), 32, (160, 75)),
-        ((64, 64), 32, (64, 64)),
-        ((130, 129), 32, (65, 65)),
-    ],
-)
-def test_a_large_jpeg_is_reduced_to_no_less_than_twice_what_is_needed(
-    size: tuple[int, int], side: int, expected: tuple[int, int]
-) -> None:
-    decoded = EncodedImage(jpeg(*size)).decode(10_000_000, side)
-    assert decoded.image.size == expected
-    assert decoded.original == (size[1], size[0])
-
-
-@pytest.mark.parametrize("orientation", [1, 3, 6, 8])
-@pytest.mark.parametrize("size", [(640, 480), (480, 640), (130, 129)])
-def test_the_original_of_a_reduced_jpeg_is_upright(size: tuple[int, int], orientation: int) -> None:
-    content = jpeg(*size, exif=with_orientation(orientation))
-    decoded = EncodedImage(content).decode(10_000_000, 32)
-    full = decode(content, 10_000_000)
-    assert decoded.original == (full.height, full.width)
-    assert decoded.image.width < full.width
-    assert decoded.image.height < full.height
-
-
-@pytest.mark.parametrize("size", [(1920, 1080), (333, 1003), (130, 129)])
-@pytest.mark.parametrize("fit", ["crop", "stretch", "pad"])
-def test_the_network_sees_the_same_of_a_reduced_jpeg(size: tuple[int, int], fit: Fit) -> None:
-    plain = np.asarray(smooth_photo(size[1], size[0])).astype(int)
-    grain = noise(size[1], size[0], 3).astype(int) // 4 - 32
-    photo = Image.fromarray((plain + grain).clip(0, 255).astype(np.uint8))
-    content = encode(photo, "JPEG", quality=90)
-    reduced = EncodedImage(content).decode(10_000_000, 32)
-    fill, target = (9, 99, 199), (32, 32)
-    seen = fit_image(reduced.image, target, fit, fill, original=reduced.original)
-    full = fit_image(decode(content, 10_000_000), target, fit, fill)
-    assert (seen.width, seen.height, seen.box) == (full.width, full.height, full.box)
-    distance = np.abs(seen.pixels.astype(int) - full.pixels.astype(int))
-    assert distance.mean() < 1
-    assert np.percentile(distance, 99) <= 4
-
-
-@pytest.mark.parametrize("file_format", ["PNG", "WEBP"])
-def test_other_formats_are_decoded_whole(file_format: str) -> None:
-    content = encode(smooth_photo(300, 400), file_format)
-    assert EncodedImage(content).decode(10_000_000, 32).image.size == (400, 300)
-
-
-def test_a_reduced_jpeg_that_is_truncated_is_broken() -> None:
-    content = jpeg(1920, 1080)
-    with pytest.raises(NotAnImage, match="truncated"):
-        EncodedImage(content[: len(content) // 2]).decode(10_000_000, 32)
-
-
-@pytest.mark.parametrize("file_format", ["PNG", "JPEG"])
-def test_a_picture_that_cannot_be_turned_has_its_own_size(file_format: str) -> None:
-    # to turn it Pillow writes the block anew, and a negative width it cannot write
-    turned, width = struct.pack("<HHIHH", 0x112, 3, 1, 6, 0), struct.pack("<HHIi", 0x100, 9, 1, -5)
-    exif = b"Exif\0\0II*\0" + struct.pack("<IH", 8, 2) + turned + width + bytes(4)
-    content = encode(smooth_photo(50, 100), file_format, exif=exif)
-    decoded = EncodedImage(content).decode(10_000)
-    assert decoded.original == (decoded.image.height, decoded.image.width) == (50, 100)
+            decode(encode(Image.new(mode, (4, 4)), "TIFF"), MAX_PIXELS)
