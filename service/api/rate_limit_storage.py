@@ -137,7 +137,8 @@ def _connection_pool(uri: str) -> BlockingConnectionPool:
             timeout=TIMEOUT_S,
             retry=Retry(NoBackoff(), 1),  # Redis may have closed an idle connection
         )
-        pool.make_connection()  # checks the options; it does not connect
+        # checks the options; it does not connect
+        pool.make_connection()  # type: ignore[no-untyped-call]
     except (TypeError, ValueError):
         raise SettingsError(
             f"{PREFIX}RATE_LIMIT_STORAGE is wrong: what follows ? must be options of redis-py's "

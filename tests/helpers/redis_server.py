@@ -18,15 +18,7 @@ LIMIT_S = 30.0
 
 
 class RedisServer:
-    """A `redis-server` process, which keeps nothing on disk.
-
-    Parameters
-    ----------
-    folder : Path
-        Where it runs.
-    password : str, optional
-        That clients have to send.
-    """
+    """A `redis-server` process that keeps nothing on disk; with a password, clients need it."""
 
     def __init__(self, folder: Path, password: str = "") -> None:
         self._folder, self._password = folder, password
@@ -36,41 +28,41 @@ class RedisServer:
         self.url = f"redis://{credentials}127.0.0.1:{self.port}/0"
 
     def start(self) -> None:
-        """Start it, and wait until it answers."""
+        """Start the process, and wait until it replies."""
         command = [find_tool("redis-server"), "--bind", "127.0.0.1", "--port", str(self.port)]
         command += ["--save", "", "--requirepass", self._password]
         self._process = subprocess.Popen(command, cwd=self._folder, stdout=subprocess.DEVNULL)
         limit = time.monotonic() + LIMIT_S
-        while not self._answers():
+        while not self._replies():
             if time.monotonic() > limit or self._process.poll() is not None:
                 raise RuntimeError("redis-server did not start")
             time.sleep(0.02)
 
     def stop(self) -> None:
-        """Kill it; all that was counted is lost."""
+        """Kill the process; its counters are lost."""
         if self._process:
             self._process.kill()
             self._process.wait(LIMIT_S)
 
     def freeze(self) -> None:
-        """Let it take connections and never reply."""
+        """Suspend the process: it accepts connections and never replies."""
         self._signal(signal.SIGSTOP)
 
     def thaw(self) -> None:
-        """Let it go on."""
+        """Resume the process."""
         self._signal(signal.SIGCONT)
 
     def keys(self) -> list[str]:
-        """The keys that it holds."""
+        """All keys in the database."""
         with redis.Redis.from_url(self.url) as client:
             return sorted(key.decode() for key in client.scan_iter())
 
     def _signal(self, number: signal.Signals) -> None:
         if self._process is None:
-            raise RuntimeError("it was not started")
+            raise RuntimeError("redis-server was not started")
         self._process.send_signal(number)
 
-    def _answers(self) -> bool:
+    def _replies(self) -> bool:
         try:
             with redis.Redis.from_url(self.url) as client:
                 return bool(client.ping())
