@@ -25,10 +25,10 @@ WRITTEN_URL = "http://localhost:8000"
 IS_LOADED = "image => image.complete && image.naturalWidth > 0"
 
 
-def block(language: str, word: str = "") -> str:
+def code_of(language: str, word: str = "") -> str:
     found = re.findall(rf"```{language}\n(.*?)```", TEXT, re.DOTALL)
-    (one,) = [text for text in found if word in text]
-    return str(one)
+    (block,) = [text for text in found if word in text]
+    return str(block)
 
 
 @pytest.fixture(scope="module")
@@ -57,8 +57,8 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def said(page: Page) -> list[str]:
-    """What the console shows."""
+def console(page: Page) -> list[str]:
+    """The messages of the browser's console."""
     found: list[str] = []
 
     def note(message: ConsoleMessage) -> None:
@@ -78,8 +78,8 @@ def page(browser: Browser) -> Iterator[Page]:
 
 def choose(page: Page, site: Site, url: str, *files: Path) -> None:
     """Open the page of the documentation on a site, and choose files one after another."""
-    assert WRITTEN_URL in block("html")
-    site.page = block("html").replace(WRITTEN_URL, url)
+    assert WRITTEN_URL in code_of("html")
+    site.page = code_of("html").replace(WRITTEN_URL, url)
     page.goto(f"{site.origin}/")
     for file in files:
         page.set_input_files("input[type=file]", file)
@@ -94,11 +94,11 @@ def has_loaded(page: Page, selector: str) -> bool:
 
 
 def test_the_page_is_short() -> None:
-    assert len(block("html").splitlines()) <= 40
+    assert len(code_of("html").splitlines()) <= 40
 
 
 def test_it_shows_the_classes_and_the_heatmap(
-    service: RunningServer, listed: Site, page: Page, said: list[str]
+    service: RunningServer, listed: Site, page: Page, console: list[str]
 ) -> None:
     choose(page, listed, service.url, HORSE)
 
@@ -109,7 +109,7 @@ def test_it_shows_the_classes_and_the_heatmap(
         expect(page.locator(selector)).to_be_visible()
         page.wait_for_function(f"({IS_LOADED})(document.querySelector('{selector}'))")
     assert page.locator("#heatmap").bounding_box() == page.locator("#image").bounding_box()
-    assert said == []
+    assert console == []
 
 
 @pytest.mark.parametrize(
@@ -144,7 +144,7 @@ def test_the_heatmap_lies_on_what_the_network_saw(
     [(b"not an image", "image"), (b"", "the body is empty"), (bytes(10_000_001), "10000000 bytes")],
     ids=["text", "nothing", "too large"],
 )
-def test_it_shows_what_is_wrong_with_a_file_and_takes_another(
+def test_it_shows_the_problem_of_a_file_and_accepts_another(
     service: RunningServer, listed: Site, page: Page, tmp_path: Path, content: bytes, detail: str
 ) -> None:
     file = tmp_path / "wrong.jpg"
@@ -152,15 +152,17 @@ def test_it_shows_what_is_wrong_with_a_file_and_takes_another(
     choose(page, listed, service.url, HORSE, file)
 
     headers = {"Content-Type": "application/octet-stream"}
-    told = httpx.post(f"{service.url}/explain", content=content, headers=headers).json()["detail"]
-    assert detail in told
-    expect(page.get_by_role("status")).to_have_text(told)
+    problem = httpx.post(f"{service.url}/explain", content=content, headers=headers).json()[
+        "detail"
+    ]
+    assert detail in problem
+    expect(page.get_by_role("status")).to_have_text(problem)
     expect(page.locator("#figure")).to_be_hidden()
     choose(page, listed, service.url, HORSE)
     expect(page.get_by_role("status")).to_contain_text("horse 9")
 
 
-def test_on_an_origin_that_is_not_listed_it_says_so(
+def test_an_origin_that_is_not_listed_gets_a_message(
     service: RunningServer, foreign: Site, page: Page
 ) -> None:
     choose(page, foreign, service.url, HORSE)
@@ -186,13 +188,13 @@ def functions(service: RunningServer, listed: Site, page: Page) -> Page:
     return page
 
 
-def test_options_go_with_the_image(functions: Page, service: RunningServer) -> None:
+def test_options_are_sent_with_the_image(functions: Page, service: RunningServer) -> None:
     code = "url => explain(url, horse, { target: 'dog', composite: 'epsilon_plus', top_k: 2 })"
-    answer: dict[str, Any] = functions.evaluate(code, service.url)
+    response: dict[str, Any] = functions.evaluate(code, service.url)
 
-    assert answer["target"]["label"] == "dog"
-    assert answer["method"]["composite"] == "epsilon_plus"
-    assert len(answer["predictions"]) == 2
+    assert response["target"]["label"] == "dog"
+    assert response["method"]["composite"] == "epsilon_plus"
+    assert len(response["predictions"]) == 2
 
 
 def test_an_error_says_what_to_do(functions: Page, service: RunningServer) -> None:
@@ -202,9 +204,9 @@ def test_an_error_says_what_to_do(functions: Page, service: RunningServer) -> No
 
 def test_relevance_is_read_as_numbers(functions: Page, service: RunningServer) -> None:
     code = """async url => {
-      const answer = await explain(url, horse, { output: "relevance" });
-      const { shape, values } = relevanceOf(answer);
-      return [shape, [...values], answer.conservation.arrived];
+      const response = await explain(url, horse, { output: "relevance" });
+      const { shape, values } = relevanceOf(response);
+      return [shape, [...values], response.conservation.arrived];
     }"""
     shape, found, arrived = functions.evaluate(code, service.url)
 
@@ -222,9 +224,7 @@ def test_relevance_is_read_as_numbers(functions: Page, service: RunningServer) -
     ("statuses", "last"),
     [([200], 200), ([429, 503, 200], 200), ([400, 200], 400), ([429] * 9, 429)],
 )
-def test_it_tries_again_as_long_as_it_helps(
-    functions: Page, statuses: list[int], last: int
-) -> None:
+def test_it_retries_what_may_succeed_later(functions: Page, statuses: list[int], last: int) -> None:
     code = """async statuses => {
       const waits = [], original = setTimeout;
       window.setTimeout = (go, ms) => { waits.push(ms); original(go, 0); };
@@ -239,7 +239,7 @@ def test_it_tries_again_as_long_as_it_helps(
     assert all(3000 <= ms <= 6000 for ms in waits)
 
 
-def test_an_element_is_laid_over(functions: Page) -> None:
+def test_an_element_is_laid_over_the_box(functions: Page) -> None:
     code = """image => {
       const heatmap = document.createElement("img");
       layOver(heatmap, image);
@@ -253,7 +253,7 @@ def test_an_element_is_laid_over(functions: Page) -> None:
 # --- the text
 
 
-def test_every_header_that_a_page_may_use_is_named(service: RunningServer, listed: Site) -> None:
+def test_every_header_of_cors_is_documented(service: RunningServer, listed: Site) -> None:
     asked = {"Origin": listed.origin, "Access-Control-Request-Method": "POST"}
     allowed = httpx.options(f"{service.url}/explain", headers=asked).headers
     exposed = httpx.get(f"{service.url}/healthz", headers={"Origin": listed.origin}).headers
