@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from service.models.normalization import normalize
 from training.config import Recipe
 
 
@@ -39,13 +42,9 @@ def augment(images: Tensor, recipe: Recipe, generator: torch.Generator) -> Tenso
     return images[item, :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
 
 
-def normalize(images: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> Tensor:
-    """Turn uint8 images into what a network takes: float32, channels last in memory."""
-    shape = (1, 3, 1, 1)
-    centre = torch.tensor(mean, device=images.device).view(shape)
-    spread = torch.tensor(std, device=images.device).view(shape)
-    scaled = (images.float() / 255 - centre) / spread
-    return scaled.contiguous(memory_format=torch.channels_last)
+def network_input(images: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
+    """Normalize uint8 images of shape (N, 3, H, W) as the service does."""
+    return normalize(images.permute(0, 2, 3, 1), mean, std)
 
 
 def _reflect(images: Tensor, border: int) -> Tensor:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from training.augment import normalize
+from training.augment import network_input
 from training.data import Split
 
 BATCH_SIZE = 500  # divides the usual sizes of splits; 20 MB of activations on MiniVGG
@@ -20,7 +20,7 @@ def predict_logits(
     was_training = model.training
     model.eval()
     batches = split.images.split(BATCH_SIZE)
-    logits = torch.cat([model(normalize(images, mean, std)) for images in batches])
+    logits = torch.cat([model(network_input(images, mean, std)) for images in batches])
     model.train(was_training)
     return logits
 

@@ -15,7 +15,7 @@ from service.models.bundles import Bundle
 from service.models.card import ModelCard
 from service.runtime.engine import Engine
 from service.runtime.jobs import ExplainJob, Explanation
-from training.augment import normalize
+from training.augment import network_input
 from training.data import DataError, DataSet, Split
 from training.evaluate import checked_test
 from training.layers import relevance_by_layer
@@ -120,7 +120,7 @@ def _write_layers(bundle: Bundle, split: Split, choices: list[Choice], out: Path
     card, pages = bundle.card, []
     for choice in [choice for choice in choices if choice.right][:LAYER_IMAGES]:
         index = choice.right[0]
-        image = normalize(split.images[index : index + 1], card.mean, card.std)
+        image = network_input(split.images[index : index + 1], card.mean, card.std)
         layers = relevance_by_layer(bundle.model, image, Method())
         path = out / f"layers-{choice.label}.png"
         draw_layers(choice.label, index, _pixels(split, index), layers, path)

@@ -19,7 +19,7 @@ from service.models.architectures import build
 from service.models.bundles import write_bundle
 from service.models.card import ModelCard, Provenance
 from service.models.measures import MAX_CONFUSED, Confusion, Epoch, accuracy_of
-from training.augment import augment, normalize
+from training.augment import augment, network_input
 from training.checkpoints import (
     Checkpoint,
     CheckpointError,
@@ -161,7 +161,7 @@ class Trainer:
         return float(total) / self.steps_per_epoch
 
     def _train_step(self, batch: Split, generator: torch.Generator) -> Tensor:
-        images = normalize(augment(batch.images, self.recipe, generator), self.mean, self.std)
+        images = network_input(augment(batch.images, self.recipe, generator), self.mean, self.std)
         enabled = self.dtype != torch.float32
         with torch.autocast(self.device.type, dtype=self.dtype, enabled=enabled):
             logits = self.model(images)

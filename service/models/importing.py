@@ -31,11 +31,12 @@ from service.models.card import (
     read_card,
 )
 from service.models.labels import number_repeated, read_labels
+from service.models.normalization import normalize
 from service.models.registry import SHIPPED, bundles_in
 from service.models.weights import fit_weights, parse_weights
 
 Channel = tuple[float, float, float]
-GREY = 0.5
+GREY = 128  # pixel value
 
 
 @dataclass(frozen=True)
@@ -238,8 +239,8 @@ def _versions() -> dict[str, str]:
 def _check_forward(bundle: Bundle) -> None:
     """Ask the network about a grey image, as a request would."""
     card = bundle.card
-    mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (card.mean, card.std))
-    grey = ((GREY - mean) / std).expand(1, 3, *card.input_size)
+    pixels = torch.full((1, *card.input_size, 3), GREY, dtype=torch.uint8)
+    grey = normalize(pixels, card.mean, card.std)
     shown = f"{card.architecture}, shown a grey image of {card.input_size},"
     try:
         with torch.inference_mode():

@@ -19,6 +19,7 @@ from service.lrp.network.canonize import difference
 from service.lrp.selftest import Check
 from service.methods import DEFAULT_ATTRIBUTOR, PLAIN, Method, Rules, make_method, parse_rules
 from service.models.bundles import Bundle
+from service.models.normalization import normalize
 from service.runtime.batch_size import best_batch_size
 from service.runtime.collate import collate, flatten_result, make_starts, split_result
 from service.runtime.device import describe_device, memory_bytes
@@ -62,8 +63,8 @@ class Engine:
             name: parse_rules(entries) for name, entries in self.card.composites.items()
         }
         self._batch_size = 1  # until it is found
-        self._mean = torch.tensor(self.card.mean, device=device).view(1, 3, 1, 1)
-        self._std = torch.tensor(self.card.std, device=device).view(1, 3, 1, 1)
+        self._mean = torch.tensor(self.card.mean, device=device)
+        self._std = torch.tensor(self.card.std, device=device)
         self._samples = selftest.sample_images(self.card.input_size, 2).numpy()
         images = self._normalize(to_device(self._samples, device))
         with _wrap_model_errors(self.card.name):
@@ -73,7 +74,8 @@ class Engine:
 
     def _make_explainer(self, bundle: Bundle, images: Tensor) -> Explainer:
         model = bundle.model.to(self.device)
-        box = ((0 - self._mean) / self._std, (1 - self._mean) / self._std)
+        low, high = ((value - self._mean) / self._std for value in (0, 1))
+        box = (low.view(1, 3, 1, 1), high.view(1, 3, 1, 1))
         explainer = Explainer(model, box)
         if difference(model, explainer.network.module, images) <= MAX_CANONIZED_DIFFERENCE:
             return explainer
@@ -223,10 +225,8 @@ class Engine:
         return split_result(jobs, flatten_result(result), prepared)
 
     def _normalize(self, pixels: Tensor) -> Tensor:
-        scaled = (pixels.permute(0, 3, 1, 2).float() / 255 - self._mean) / self._std
-        is_on_cpu = self.device.type == "cpu"
-        layout = torch.channels_last if is_on_cpu else torch.contiguous_format
-        return scaled.contiguous(memory_format=layout)
+        images = normalize(pixels, self._mean, self._std)
+        return images if self.device.type == "cpu" else images.contiguous()
 
 
 @contextmanager

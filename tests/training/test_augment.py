@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from training.augment import augment, normalize
+from training.augment import augment
 from training.config import TUTORIAL, Recipe
 
 NOTHING = replace(TUTORIAL, flip=False, crop_border=0)
@@ -70,11 +70,3 @@ def test_the_generator_decides(images: Tensor, recipe: Recipe) -> None:
     assert not torch.equal(augmented(images, recipe, 1), augmented(images, recipe, 2))
     assert augmented(images, recipe).dtype == torch.uint8
     assert augmented(images, recipe).shape == images.shape
-
-
-def test_normalized_images_are_what_the_service_feeds_the_network(images: Tensor) -> None:
-    mean, std = (0.1, 0.2, 0.3), (0.5, 0.6, 0.7)
-    result = normalize(images, mean, std).double().numpy()
-    pixels = images.permute(0, 2, 3, 1).numpy()
-    expected = ((pixels / 255 - np.array(mean)) / np.array(std)).transpose(0, 3, 1, 2)
-    np.testing.assert_allclose(result, expected, atol=1e-6)

@@ -10,7 +10,7 @@ from service.methods import Method, make_method
 from service.models.bundles import Bundle
 from service.runtime.engine import Engine
 from service.runtime.jobs import ExplainJob
-from training.augment import normalize
+from training.augment import network_input
 from training.layers import LayerRelevance, relevance_by_layer
 
 NAMES = [
@@ -34,7 +34,7 @@ def pixels() -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
 
 def layers_of(bundle: Bundle, pixels: np.ndarray, method: Method) -> list[LayerRelevance]:
     image = torch.from_numpy(pixels).permute(2, 0, 1)[None]
-    image = normalize(image, bundle.card.mean, bundle.card.std)
+    image = network_input(image, bundle.card.mean, bundle.card.std)
     return relevance_by_layer(bundle.model, image, method)
 
 
