@@ -1,4 +1,4 @@
-"""Assemble the application: routers, error handlers, the device queue's life."""
+"""The FastAPI application: its state, routes, middleware stack and lifespan."""
 
 from __future__ import annotations
 
@@ -53,73 +53,86 @@ def create_app(
     settings : Settings
         Of this application.
     on_loaded : callable, optional
-        Called, on a device thread, when loading the models has ended, well or not.
+        Called on a device thread when the models are loaded, or cannot be.
     slot : WorkerSlot, optional
-        Its place among the worker processes; by default it is alone.
+        This process among the worker processes; by default it is the only one.
 
     Raises
     ------
     BundleError
-        A model is not there, or its card is wrong. What is wrong with its weights shows later:
-        they are loaded while the port is open already.
+        A model does not exist, or its card is wrong. Errors in its weights are found later: they
+        are loaded when the port is open already.
     """
-    folders, default = served_models(settings.model, settings.models)
-    metrics, has_loaded = Metrics(), threading.Event()
+    has_loaded = threading.Event()
 
-    def tell() -> None:
+    def tell_loaded() -> None:
         has_loaded.set()
         on_loaded(app_state)
 
-    queue = DeviceQueue(
-        [partial(_load_engines, folders, settings, device) for device in settings.devices],
-        size=settings.queue_size,
-        on_loaded=tell,
-        metrics=metrics,
-    )
-    cards = {name: read_card(folder) for name, folder in folders.items()}
-    app_state = AppState(
-        settings,
-        cards,
-        default,
-        queue,
-        metrics,
-        slot or WorkerSlot(),
-        make_rate_limit(settings),
-        Cache(settings.cache_bytes, cards),
-    )
+    app_state = _make_state(settings, slot or WorkerSlot(), tell_loaded)
     app = FastAPI(
         title="lrpserve",
         version=__version__,
         description=DESCRIPTION,
-        lifespan=_make_lifespan(app_state, has_loaded if app_state.slot.is_replacement else None),
+        lifespan=_make_lifespan(app_state, has_loaded),
         docs_url=None,  # its scripts would come from elsewhere; see add_docs
         redoc_url=None,
         swagger_ui_oauth2_redirect_url=None,
     )
     app.state.lrpserve = app_state
-    for module in (predict, explain, models, health):
-        app.include_router(module.make_router(app_state))
-    app.add_exception_handler(ServiceError, handle_service_error)
-    app.add_exception_handler(HTTPException, handle_http_exception)
-    # the last one that is added is the first that a request meets
-    app.add_middleware(Compression)
-    if not app_state.cache.is_on:  # which may have the answer
-        app.add_middleware(LoadShedding, queue=queue)
-    if settings.api_keys:
-        app.add_middleware(APIKeyAuth, keys=settings.api_keys)
-    app.add_middleware(Failsafe)  # of those too
-    if settings.cors_origins:
-        add_cors(app, settings.cors_origins)
-    app.add_middleware(RequestContext, metrics=metrics, deadline_s=settings.deadline_s)
-    app.add_middleware(CancelOnDisconnect)
-    add_docs(app)
-    add_page(app)
+    _add_routes(app, app_state)
+    _add_middleware(app, app_state)
     complete_document(app, settings)
     return app
 
 
+def _make_state(settings: Settings, slot: WorkerSlot, on_loaded: Callable[[], None]) -> AppState:
+    folders, default = served_models(settings.model, settings.models)
+    cards, metrics = {name: read_card(folder) for name, folder in folders.items()}, Metrics()
+    queue = DeviceQueue(
+        [partial(_load_engines, folders, settings, device) for device in settings.devices],
+        size=settings.queue_size,
+        on_loaded=on_loaded,
+        metrics=metrics,
+    )
+    return AppState(
+        settings,
+        cards,
+        default,
+        queue,
+        metrics,
+        slot,
+        make_rate_limit(settings),
+        Cache(settings.cache_bytes, cards),
+    )
+
+
+def _add_routes(app: FastAPI, app_state: AppState) -> None:
+    for module in (predict, explain, models, health):
+        app.include_router(module.make_router(app_state))
+    add_docs(app)
+    add_page(app)
+    app.add_exception_handler(ServiceError, handle_service_error)
+    app.add_exception_handler(HTTPException, handle_http_exception)
+
+
+def _add_middleware(app: FastAPI, app_state: AppState) -> None:
+    """Add the middleware stack from the inside out: the last one gets a request first."""
+    settings = app_state.settings
+    app.add_middleware(Compression)
+    if not app_state.cache.is_on:  # a cached response needs no place in the queue
+        app.add_middleware(LoadShedding, queue=app_state.queue)
+    if settings.api_keys:
+        app.add_middleware(APIKeyAuth, keys=settings.api_keys)
+    app.add_middleware(Failsafe)  # outside of the above: it responds to their errors, too
+    if settings.cors_origins:
+        add_cors(app, settings.cors_origins)
+    app.add_middleware(RequestContext, metrics=app_state.metrics, deadline_s=settings.deadline_s)
+    app.add_middleware(CancelOnDisconnect)
+
+
 def _load_engines(folders: Mapping[str, Path], settings: Settings, device: str) -> Engines:
-    # imports torch, on the device thread: the port is open meanwhile
+    # imports torch, on the device thread, while the port is open already
     from service.runtime.engines import load_engines
 
     n_sharing = settings.workers * len(settings.devices)
@@ -131,13 +144,13 @@ def _load_engines(folders: Mapping[str, Path], settings: Settings, device: str) 
 
 
 def _make_lifespan(
-    app_state: AppState, has_to_load_first: threading.Event | None
+    app_state: AppState, has_loaded: threading.Event
 ) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         app_state.queue.start()
-        if has_to_load_first:  # the port takes connections after this
-            await asyncio.to_thread(has_to_load_first.wait)
+        if app_state.slot.is_replacement:  # it accepts connections after this
+            await asyncio.to_thread(has_loaded.wait)
         yield
         app_state.queue.close()
         if app_state.rate_limit:

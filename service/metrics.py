@@ -1,7 +1,7 @@
-"""What is counted and measured, for Prometheus.
+"""Metrics of the service, for Prometheus.
 
-With worker processes each keeps its numbers in files of a folder (`PROMETHEUS_MULTIPROC_DIR`, which
-the supervisor sets before it starts them), and whichever is asked gives those of all.
+Worker processes keep their values in files of a folder (`PROMETHEUS_MULTIPROC_DIR`, which the
+supervisor sets before it starts them): any worker answers `/metrics` for all workers.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ class Metrics:
     Attributes
     ----------
     requests, request_seconds, stage_seconds
-        Of answers: their number by route, model, composite and status; how long they took, and
-        how long each stage did (`decode`, `queue`, `compute`, `render`).
+        Responses by route, model, composite and status; their duration; and the duration of each
+        stage (`decode`, `queue`, `compute`, `render`).
     jobs
-        What became of what was asked of the device: `done`, `failed`, `rejected` by a full queue,
-        `expired` at the deadline, `cancelled` as the client had left.
+        Jobs by outcome: `done`, `failed`, `rejected` by a full queue, `expired` at the deadline,
+        `cancelled` by a disconnect.
     batch_size, queue_depth, device_memory
-        Images in a batch; jobs that wait; bytes in use on a device.
+        Images in a batch; jobs in the queue; bytes in use on a device.
     cache_lookups
         By `hit` and `miss`.
     """
@@ -46,20 +46,20 @@ class Metrics:
         self._registry = registry = CollectorRegistry()
         self.requests = Counter(
             "lrpserve_requests",
-            "Answers, by route, model, composite and status",
+            "Responses, by route, model, composite and status",
             ("route", "model", "composite", "status"),
             registry=registry,
         )
         self.request_seconds = Histogram(
             "lrpserve_request_seconds",
-            "From the head of a request to the end of its answer",
+            "Duration of a request, from its head to the end of its response",
             ("route",),
             buckets=_SECONDS,
             registry=registry,
         )
         self.stage_seconds = Histogram(
             "lrpserve_stage_seconds",
-            "Time in a stage of a request: `queue` is the wait, `compute` that of its whole batch",
+            "Duration of a stage of a request; `compute` is that of its whole batch",
             ("stage",),
             buckets=_SECONDS,
             registry=registry,
@@ -75,7 +75,7 @@ class Metrics:
         )
         self.queue_depth = Gauge(
             "lrpserve_queue_depth",
-            "Jobs that wait for a device",
+            "Jobs in the queue",
             multiprocess_mode="livesum",
             registry=registry,
         )
@@ -93,14 +93,14 @@ class Metrics:
             registry=registry,
         )
         for outcome in ("done", "failed", "rejected", "expired", "cancelled"):
-            self.jobs.labels(outcome)  # shown from the start: a rate needs a zero to begin with
+            self.jobs.labels(outcome)  # exported from the start: a rate needs a zero to begin with
         for result in ("hit", "miss"):
             self.cache_lookups.labels(result)
         ProcessCollector(registry=registry)
 
     @contextmanager
     def outcome_of_job(self) -> Iterator[None]:
-        """Count what becomes of a job."""
+        """Count a job by its outcome."""
         outcome = "failed"
         try:
             yield
@@ -126,14 +126,14 @@ class Metrics:
         model: str = "",
         composite: str = "",
     ) -> None:
-        """Count an answer, and how long it and its stages took."""
+        """Count a response and its durations."""
         self.requests.labels(route, model, composite, str(status)).inc()
         self.request_seconds.labels(route).observe(seconds)
         for stage, ms in stages_ms.items():
             self.stage_seconds.labels(stage).observe(ms / 1e3)
 
     def exposition(self, accept: str) -> tuple[bytes, str]:
-        """All of it as text, and the text's media type, as a scraper accepts it."""
+        """Return all metrics as text, and its media type, by a scraper's `Accept`."""
         encode, media_type = choose_encoder(accept)
         registry = self._registry
         if FOLDER_VARIABLE in os.environ:

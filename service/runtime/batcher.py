@@ -1,16 +1,16 @@
-"""What waits for the device, in batches. Needs no torch and no event loop.
+"""Greedy batching: a bounded queue that gives its items in batches. Needs no torch, no event loop.
 
 The contract:
 
-- A batch holds items of one key, in the order in which they came, and no more than are best; and
-  a power of two of them, or as many as are best: so whoever does them meets few sizes.
-- The item that has waited longest is in the next batch, whatever its key: no key waits for the
-  rush of another one.
-- No item waits to be joined by others: a batch is what is there when the device is free.
-- A full room refuses at once. An item that nobody waits for any more takes no room and no time.
+- A batch holds items of one key, in their order: the best number of them or, if fewer are queued,
+  a power of two, so that few batch sizes occur.
+- The oldest item is in the next batch, whatever its key: no key starves.
+- No item waits for others to join it: a batch is made of what is queued when the device is free.
+- A full queue refuses an item at once. A cancelled item takes no capacity and no time.
 - Each item gets one outcome: a result of its own, or an error of its own.
-- A batch that fails is tried again in halves, until what fails stands alone.
-- One that does not fit into memory too; and later batches of its kind stay as small as what did.
+- A batch that fails is split in halves that are run again, until the failing items are alone.
+- So is a batch that runs out of memory; later batches of its memory class stay at the size that
+  did fit.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ from service.errors import OutOfMemory, ServiceError
 
 
 class Item(Protocol):
-    """What waits."""
+    """An item of the queue."""
 
     @property
     def key(self) -> Hashable:
-        """Items with the same key can be done together."""
+        """Items with the same key can share a batch."""
 
     @property
     def memory_class(self) -> Hashable:
-        """Items of the same kind need much the same memory; there are few kinds."""
+        """Items of the same class need about the same memory; there are few classes."""
 
     def is_cancelled(self) -> bool:
-        """Whether nobody waits for the outcome any more."""
+        """Whether the outcome is not needed any more."""
 
 
 ItemT = TypeVar("ItemT", bound=Item)
@@ -46,24 +46,24 @@ Outcomes = Sequence[ResultT | Exception]
 
 
 class Full(Exception):
-    """No more items may wait."""
+    """The queue is full."""
 
 
 class Batcher(Generic[ItemT, ResultT]):
-    """Items wait in it until a thread takes them, a batch at a time.
+    """A queue of items that threads take a batch at a time.
 
     Parameters
     ----------
     size : int
-        Items that may wait.
+        Capacity, in items.
     best_size : callable
-        How many items like this one are best done at once.
+        The best size of a batch of items like this one.
     """
 
     def __init__(self, size: int, best_size: Callable[[ItemT], int]) -> None:
         self._size, self._best_size = size, best_size
         self._items: deque[ItemT] = deque()
-        self._limits: dict[Hashable, int] = {}  # of kinds that did not fit into memory
+        self._limits: dict[Hashable, int] = {}  # on the batch size, of memory classes that ran out
         self._changed = threading.Condition()
         self._is_closed = False
 
@@ -71,16 +71,16 @@ class Batcher(Generic[ItemT, ResultT]):
         return len(self._items)
 
     def is_full(self) -> bool:
-        """Whether no more may wait."""
+        """Whether another item would be refused."""
         return len(self._items) >= self._size
 
     def put(self, item: ItemT) -> None:
-        """Let an item wait.
+        """Add an item.
 
         Raises
         ------
         Full
-            As many wait already as may.
+            The capacity is reached.
         """
         with self._changed:
             if self.is_full():
@@ -89,12 +89,12 @@ class Batcher(Generic[ItemT, ResultT]):
             self._changed.notify()
 
     def discard(self, item: ItemT) -> None:
-        """Let an item leave that nobody waits for any more, if it still waits."""
+        """Remove a cancelled item, if it is still queued."""
         with self._changed, suppress(ValueError):
             self._items.remove(item)
 
     def next_batch(self) -> list[ItemT]:
-        """Wait for a batch; none means that the batcher is closed and nothing is left."""
+        """Wait for a batch; an empty one means that the batcher is closed and has no items left."""
         with self._changed:
             while True:
                 if batch := self._pop():
@@ -104,7 +104,7 @@ class Batcher(Generic[ItemT, ResultT]):
                 self._changed.wait()
 
     def close(self) -> None:
-        """Let `take` end when nothing is left."""
+        """Let `next_batch` end when no items are left."""
         with self._changed:
             self._is_closed = True
             self._changed.notify_all()
@@ -112,15 +112,15 @@ class Batcher(Generic[ItemT, ResultT]):
     def run_with_bisection(
         self, items: Sequence[ItemT], run: Callable[[Sequence[ItemT]], Outcomes[ResultT]]
     ) -> Iterator[tuple[Sequence[ItemT], Outcomes[ResultT]]]:
-        """Do a batch, in parts if it has to be, and give the outcomes as they come.
+        """Run a batch, in halves where it fails, and yield the outcomes of each part.
 
         Parameters
         ----------
         items : sequence of items
             Of one key.
         run : callable
-            Gives an outcome for each item, in their order. A `ServiceError` that it raises is
-            about what all of them ask for; anything else may be about one of them.
+            Returns an outcome for each item, in their order. A `ServiceError` that it raises
+            concerns all of them; any other exception may concern one of them.
         """
         try:
             yield items, run(items)
@@ -130,7 +130,7 @@ class Batcher(Generic[ItemT, ResultT]):
                 yield items, [error] * len(items)
                 return
             self._limits[items[0].memory_class] = len(items) // 2
-        except Exception as error:  # noqa: BLE001  whatever it is, it is an outcome
+        except Exception as error:  # noqa: BLE001  any of them is an outcome
             if len(items) == 1:
                 yield items, [error]
                 return
@@ -149,7 +149,7 @@ class Batcher(Generic[ItemT, ResultT]):
                 item for item in self._items if item.key == oldest.key and not item.is_cancelled()
             )
             found = list(islice(alike, limit))
-            if not found:  # the oldest was given up just now
+            if not found:  # the oldest was cancelled just now
                 continue
             batch = found if len(found) == limit else found[: 1 << (len(found).bit_length() - 1)]
             taken = set(map(id, batch))

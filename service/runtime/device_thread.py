@@ -1,4 +1,4 @@
-"""The thread that owns an engine, and answers what it takes from the batcher. Needs no torch."""
+"""The thread of a device: it owns the engines, and runs batches on them. Needs no torch."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from service.runtime.jobs import Explanation, Job, LayerInfo, Prediction, Result
 
 logger = logging.getLogger(__name__)
 
-_MEMORY_SETTLED_S = 1.0  # to ask for it takes longer than to count
+_MEMORY_INTERVAL_S = 1.0  # between two measurements: one takes longer than to count a batch
 
 
 class JobRunner(Protocol):
@@ -28,7 +28,7 @@ class JobRunner(Protocol):
     layers: tuple[LayerInfo, ...]
 
     def best_batch_size(self, job: Job) -> int:
-        """The number of jobs like this one that a batch should have at most."""
+        """The largest batch size that jobs like this one gain from."""
 
     def memory_bytes(self) -> int:
         """Memory in use on its device; on a CPU, by the process."""
@@ -46,7 +46,7 @@ ResultT = TypeVar("ResultT", Prediction, Explanation)
 
 @dataclass(frozen=True, eq=False)
 class Done(Generic[ResultT]):
-    """A job's result, how long it waited, how long its batch ran, and how many were in that."""
+    """The result of a job, its time in the queue, and the time and size of its batch."""
 
     result: ResultT
     queue_ms: float
@@ -54,12 +54,12 @@ class Done(Generic[ResultT]):
     batch_size: int
 
 
-Answer = Done[Any] | ServiceError
+Outcome = Done[Any] | ServiceError
 
 
 @dataclass(eq=False)
 class QueuedJob:
-    """A job that waits, and the future that gets its answer on the event loop it came from."""
+    """A job in the queue, with the future of its caller and the event loop of that."""
 
     job: Job
     future: asyncio.Future[Any]
@@ -68,63 +68,63 @@ class QueuedJob:
 
     @property
     def key(self) -> Hashable:
-        """As the job's."""
+        """The batch key of the job."""
         return self.job.key
 
     @property
     def memory_class(self) -> Hashable:
-        """As the job's."""
+        """The memory class of the job."""
         return self.job.memory_class
 
     def is_cancelled(self) -> bool:
         """Whether its caller has left, or has been told that the deadline has passed."""
         return self.future.done()
 
-    def answer(self, answer: Answer) -> None:
-        """Give its caller the answer; on its event loop."""
-        if self.future.done():  # its caller has left, or was told that the deadline has passed
+    def resolve(self, outcome: Outcome) -> None:
+        """Set the result or the exception of the future; called on its event loop."""
+        if self.is_cancelled():
             return
-        if isinstance(answer, Done):
-            self.future.set_result(answer)
+        if isinstance(outcome, Done):
+            self.future.set_result(outcome)
         else:
-            self.future.set_exception(answer)
+            self.future.set_exception(outcome)
 
 
-def answer_all(jobs: Sequence[QueuedJob], answers: Sequence[Answer]) -> None:
-    """Give callers their answers, from any thread; each event loop is woken once."""
-    of_loop: dict[asyncio.AbstractEventLoop, list[tuple[QueuedJob, Answer]]] = {}
-    for queued, answer in zip(jobs, answers, strict=True):
-        of_loop.setdefault(queued.loop, []).append((queued, answer))
-    for loop, pairs in of_loop.items():
+def resolve_all(jobs: Sequence[QueuedJob], outcomes: Sequence[Outcome]) -> None:
+    """Resolve jobs, from any thread; each event loop is woken once."""
+    by_loop: dict[asyncio.AbstractEventLoop, list[tuple[QueuedJob, Outcome]]] = {}
+    for queued, outcome in zip(jobs, outcomes, strict=True):
+        by_loop.setdefault(queued.loop, []).append((queued, outcome))
+    for loop, pairs in by_loop.items():
         try:
-            loop.call_soon_threadsafe(_deliver, pairs)
-        except RuntimeError:  # the loop is closed: nobody waits for any answer
-            logger.debug("answers came after the end of the event loop")
+            loop.call_soon_threadsafe(_resolve_pairs, pairs)
+        except RuntimeError:  # the loop is closed: nobody waits for the results
+            logger.debug("results came after the end of the event loop")
 
 
-def _deliver(pairs: Sequence[tuple[QueuedJob, Answer]]) -> None:
-    for queued, answer in pairs:
-        queued.answer(answer)
+def _resolve_pairs(pairs: Sequence[tuple[QueuedJob, Outcome]]) -> None:
+    for queued, outcome in pairs:
+        queued.resolve(outcome)
 
 
 JobBatcher = Batcher[QueuedJob, Result]
 
 
 class DeviceThread:
-    """Loads an engine, then runs what waits with it.
+    """Loads the engines of a device, then runs batches on them.
 
     Parameters
     ----------
     load : callable
-        Makes the engine; called on the thread.
+        Makes the engines; called on the thread.
     batcher : JobBatcher
-        Where jobs wait; several threads may take from it.
+        Where jobs wait; threads may share it.
     on_loaded : callable
-        Called on the thread when loading has ended, with what was raised, if anything was.
+        Called on the thread after loading, with the exception if it failed.
     on_died : callable
-        Called on the thread when it has died of what no job may raise, with the jobs it had.
+        Called on the thread when it dies of an exception that no job may raise, with its batch.
     metrics : Metrics
-        Where batches are counted.
+        Counts batches.
     """
 
     def __init__(
@@ -138,28 +138,28 @@ class DeviceThread:
         self._load, self._batcher, self._metrics = load, batcher, metrics
         self._on_loaded, self._on_died = on_loaded, on_died
         self._thread = threading.Thread(target=self._work, name="device", daemon=True)
-        self._busy_since = math.inf  # when the batch began that is being done
+        self._busy_since = math.inf  # start of the current batch
         self.engines: Engines = {}  # until they are loaded
-        self.mean_job_s = 0.01  # replaced by what is measured
+        self.mean_job_s = 0.01  # a moving average; this is its start
         self._memory_measured_at = 0.0
 
     def start(self) -> None:
-        """Start the thread, which loads the engine first."""
+        """Start the thread, which loads the engines first."""
         self._thread.start()
 
     def join(self, timeout_s: float) -> None:
-        """Wait for its end."""
+        """Wait for the thread to end."""
         if self._thread.is_alive():
             self._thread.join(timeout_s)
 
     def is_stalled(self, stall_s: float) -> bool:
-        """Whether nothing has come of a batch for `stall_s` seconds, whoever still waits for it."""
+        """Whether the current batch has run longer than `stall_s`, even if it is cancelled."""
         return time.monotonic() - self._busy_since > stall_s
 
     def _work(self) -> None:
         try:
             self.engines = self._load()
-        except Exception as error:  # noqa: BLE001  whatever it is, the service says that it is broken
+        except Exception as error:  # noqa: BLE001  any of them breaks the service
             self._on_loaded(error)
             return
         self._on_loaded(None)
@@ -168,7 +168,7 @@ class DeviceThread:
             self._measure_memory()
             while jobs := self._batcher.next_batch():
                 self._run(jobs)
-        except BaseException as error:  # noqa: BLE001  what no job may raise, such as SystemExit
+        except BaseException as error:  # noqa: BLE001  such as SystemExit
             self._on_died(jobs, error)
 
     def _run(self, jobs: Sequence[QueuedJob]) -> None:
@@ -184,12 +184,12 @@ class DeviceThread:
             self._metrics.batch_size.observe(len(part))
             pairs = zip(part, outcomes, strict=True)
             n = len(part)
-            answer_all(part, [_done(*pair, started_at, compute_s, n) for pair in pairs])
+            resolve_all(part, [_done(*pair, started_at, compute_s, n) for pair in pairs])
             started_at = time.perf_counter()
             self._busy_since = time.monotonic()
         self._busy_since = math.inf
         self._metrics.queue_depth.set(len(self._batcher))
-        if started_at - self._memory_measured_at > _MEMORY_SETTLED_S:
+        if started_at - self._memory_measured_at > _MEMORY_INTERVAL_S:
             self._measure_memory()
 
     def _measure_memory(self) -> None:
@@ -208,7 +208,7 @@ def _done(
     started_at: float,
     compute_s: float,
     batch_size: int,
-) -> Answer:
+) -> Outcome:
     if isinstance(outcome, ServiceError):
         return outcome
     if isinstance(outcome, Exception):  # of one job; the thread lives on for the others

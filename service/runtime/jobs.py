@@ -1,4 +1,4 @@
-"""What the device thread is asked for, and what it answers. Needs no torch."""
+"""Jobs for a device thread, and their results. Needs no torch."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ class PredictJob:
 
     @property
     def key(self) -> Hashable:
-        """Jobs with the same key can be done as one batch."""
+        """Jobs with the same key can share a batch."""
         return self.model, "predict"
 
     @property
     def memory_class(self) -> Hashable:
-        """Jobs of the same kind need much the same memory."""
+        """Jobs of the same class need about the same memory."""
         return self.model, "predict"
 
 
@@ -72,7 +72,7 @@ class ExplainJob:
 
     @property
     def memory_class(self) -> Hashable:
-        """Jobs of the same kind need much the same memory."""
+        """Jobs of the same class need about the same memory."""
         return self.model, "explain", self.method.composite, self.method.attributor
 
 
@@ -85,7 +85,7 @@ class Prediction:
 
 @dataclass(frozen=True)
 class LayerRelevance:
-    """How much relevance arrived at the output of a layer."""
+    """The sum of the relevance at the output of a layer."""
 
     layer: str
     arrived: float
@@ -102,10 +102,9 @@ class Attribution:
     relevance : NDArray[float32]
         Shape (C, H, W); (C,) or another at a layer without space.
     start : float
-        The relevance that was there to be handed on.
+        The relevance at the output, before it is propagated.
     by_layer : tuple of LayerRelevance or None
-        From the output to the layer that was asked for, at those that every path crosses and at
-        that one; None where the method does not conserve.
+        From the output to the requested layer: that one, and those that every path crosses; None where the method does not conserve.
     """
 
     target: int
@@ -116,7 +115,7 @@ class Attribution:
 
 @dataclass(frozen=True, eq=False)
 class Explanation:
-    """The relevance of an image, or of what a layer makes of it.
+    """The relevance of an image, or of the output of a layer.
 
     Attributes
     ----------
@@ -138,7 +137,7 @@ class Explanation:
 
 @dataclass(frozen=True)
 class LayerInfo:
-    """A layer whose relevance can be asked for.
+    """A layer whose relevance can be requested.
 
     Attributes
     ----------
@@ -156,7 +155,7 @@ class LayerInfo:
 
     @property
     def has_space(self) -> bool:
-        """Whether there are rows and columns, so that its relevance can be shown as a picture."""
+        """Whether its output has height and width, so that its relevance can be drawn."""
         return len(self.shape) == 3 and self.kind != "Linear"  # whose channels are the last
 
 

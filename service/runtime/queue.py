@@ -1,14 +1,14 @@
-"""The way from an event loop to the device threads. Needs no torch.
+"""The job queue between the event loop and the device threads. Needs no torch.
 
 The contract, beside that of the `Batcher`:
 
-- One thread for each device owns its engine; nothing else touches it.
-- A full queue refuses at once (`QueueFull`, with `Retry-After` from the measured rate).
-- Whoever waits longer than the deadline, queued or running, gets `DeadlineExceeded`; a job that
-  nobody waits for any more is skipped, or given up between two passes through the network.
-- Every job that was accepted gets exactly one answer; what one job raises, no other sees.
-- Closing refuses new jobs, finishes those that were accepted, and ends the threads.
-- Should a thread die, all that wait are told so, and new jobs are refused.
+- One thread for each device owns its engines; nothing else touches them.
+- A full queue refuses a job at once (`QueueFull`, with `Retry-After` from the measured rate).
+- A job that waits or runs past its deadline fails with `DeadlineExceeded`; a cancelled job is
+  skipped, or ends between two passes through the network.
+- Every accepted job gets one result or one error; an error of one job does not reach another.
+- Closing refuses new jobs, finishes the accepted ones, and ends the threads.
+- When a thread dies, all waiting jobs fail, and new ones are refused.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from service.runtime.device_thread import (
     Engines,
     JobBatcher,
     QueuedJob,
-    answer_all,
+    resolve_all,
 )
 from service.runtime.jobs import (
     ExplainJob,
@@ -53,18 +53,18 @@ logger = logging.getLogger(__name__)
 
 
 class DeviceQueue:
-    """Runs jobs on a thread for each device.
+    """Queues jobs for the threads of the devices.
 
     Parameters
     ----------
     loads : sequence of callable
-        One for each device: makes its engine, on its thread.
+        One for each device: makes its engines, on its thread.
     size : int
         Jobs that may wait.
     on_loaded : callable, optional
-        Called on a device thread when loading has ended, well or not.
+        Called on a device thread after loading, also if it failed.
     metrics : Metrics, optional
-        Where jobs and batches are counted.
+        Counts jobs and batches.
     """
 
     def __init__(
@@ -77,7 +77,9 @@ class DeviceQueue:
         self._on_loaded = on_loaded
         self._metrics = metrics or Metrics()
         self._batcher: JobBatcher = Batcher(size, self._best_batch_size)
-        self._lock = threading.RLock()  # of the state; a signal may come while it is held
+        self._lock = (
+            threading.RLock()
+        )  # of the state; reentrant, as a signal handler may interrupt its holder
         self._threads = [
             DeviceThread(load, self._batcher, self._loaded, self._died, self._metrics)
             for load in loads
@@ -102,12 +104,12 @@ class DeviceQueue:
                 self.state = State.GRACE if is_serving else State.DRAINING
 
     def health(self, stall_s: float) -> State:
-        """The state; or that a device has finished nothing for `stall_s` seconds of its work."""
+        """The state; stalled where the current batch of a device has run longer than `stall_s`."""
         is_stalled = any(thread.is_stalled(stall_s) for thread in self._threads)
         return State.STALLED if is_stalled and self.state is not State.BROKEN else self.state
 
     def close(self, timeout_s: float = 60.0) -> None:
-        """Finish what was accepted, then end the threads."""
+        """Finish the accepted jobs, then end the threads."""
         with self._lock:
             if self.state is not State.BROKEN:
                 self.state = State.DRAINING
@@ -117,12 +119,12 @@ class DeviceQueue:
             thread.join(max(0.0, ends_at - time.monotonic()))
 
     def check_capacity(self) -> None:
-        """Refuse a request before any work is done for it, where its job would be refused anyway.
+        """Refuse a request early, before its body is read, where its job would be refused.
 
         Raises
         ------
         QueueFull
-            Too many jobs wait already.
+            Too many jobs are waiting.
         """
         if self._batcher.is_full():
             self._metrics.jobs.labels("rejected").inc()
@@ -149,11 +151,11 @@ class DeviceQueue:
         NotReady
             Starting, draining or broken.
         QueueFull
-            Too many jobs wait already.
+            Too many jobs are waiting.
         DeadlineExceeded
-            No result came in time.
+            There was no result at the deadline.
         ServiceError
-            Whatever of ours the job itself raised; anything else becomes `InternalError`.
+            An error of the job itself; other exceptions become `InternalError`.
         """
         loop = asyncio.get_running_loop()
         queued = QueuedJob(job, loop.create_future(), loop)
@@ -163,12 +165,12 @@ class DeviceQueue:
                 async with deadline.enforce():
                     return await queued.future
             finally:
-                if queued.future.cancelled():  # it may still wait
+                if queued.future.cancelled():  # it may still be queued
                     self._batcher.discard(queued)
                     self._metrics.queue_depth.set(len(self._batcher))
 
     def _put(self, queued: QueuedJob) -> None:
-        with self._lock:  # what comes in while it is ready is answered, also when it closes
+        with self._lock:  # a job that is accepted before the queue closes is finished
             if self.state not in (State.READY, State.GRACE):
                 raise NotReady(_NOT_READY[self.state], headers={"Retry-After": "1"})
             try:
@@ -203,8 +205,8 @@ class DeviceQueue:
                 return
         try:
             self._on_loaded()
-        except Exception:  # of whoever wants to know; the device serves without it
-            logger.exception("the news that loading has ended could not be told")
+        except Exception:  # the device serves nevertheless
+            logger.exception("the callback after loading failed")
 
     def _open(self, devices: Sequence[Engines]) -> None:
         names = [next(iter(engines.values())).device_name for engines in devices]
@@ -226,9 +228,9 @@ class DeviceQueue:
         with self._lock:
             self.state = State.BROKEN
         self._batcher.close()
-        answer = InternalError("the service is broken and has to be restarted; its log has why")
+        broken = InternalError("the service is broken and has to be restarted; its log has why")
         while jobs:
-            answer_all(jobs, [answer] * len(jobs))
+            resolve_all(jobs, [broken] * len(jobs))
             jobs = self._batcher.next_batch()
 
 
