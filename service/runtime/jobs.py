@@ -104,7 +104,8 @@ class Attribution:
     start : float
         The relevance at the output, before it is propagated.
     by_layer : tuple of LayerRelevance or None
-        From the output to the requested layer: that one, and those that every path crosses; None where the method does not conserve.
+        From the output to the requested layer: that one, and those that every path crosses;
+        None where the method does not conserve.
     """
 
     target: int

@@ -22,7 +22,7 @@ from service.server.protocol import allow_many_connections, check_uvicorn, make_
 from service.settings import Settings
 from service.worker_state import State, WorkerSlot
 
-# how long a busy event loop may keep the device's thread from Python's lock (5 ms by default)
+# how long a busy event loop may hold the GIL while the device thread waits (5 ms by default)
 SWITCH_INTERVAL_S = 0.0002
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 check_uvicorn(
@@ -31,19 +31,19 @@ check_uvicorn(
 
 
 class ListenError(ServiceError):
-    """The address cannot be listened on."""
+    """The service cannot listen on the address."""
 
     type = "listen-error"
     title = "Cannot listen"
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """Open a socket; port 0 is a free one.
+    """Open a listening socket; port 0 means any free port.
 
     Raises
     ------
     ListenError
-        The address is in use, or is none of this machine.
+        The address is in use, or not one of this machine.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
@@ -55,13 +55,13 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def url_of(listener: socket.socket) -> str:
-    """The address of a socket, as people type it."""
+    """The URL of a listening socket."""
     host, port = listener.getsockname()[:2]
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 class Server(uvicorn.Server):
-    """Ends with status 0 after a signal; uvicorn itself raises the signal again at the end.
+    """A uvicorn server that exits with status 0 after a signal; uvicorn would raise it again.
 
     Parameters
     ----------
@@ -70,7 +70,7 @@ class Server(uvicorn.Server):
     app_state : AppState
         Of its application.
     signals : sequence of Signals
-        That end it.
+        Those that shut it down.
     on_tick : callable
         Called ten times a second.
     """
@@ -84,32 +84,32 @@ class Server(uvicorn.Server):
     ) -> None:
         super().__init__(config)
         self._app_state, self._signals, self._on_tick = app_state, signals, on_tick
-        self._leaves_at = math.inf
+        self._grace_ends_at = math.inf
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Leave at the first signal, and end at once at the second."""
-        if self._leaves_at < math.inf:
-            # whatever still runs; not in a worker: the supervisor and a signal to all of its
-            # group mean the same, and the supervisor kills those that have to end at once
+        """Begin the grace period at the first signal, exit at once at the second."""
+        if self._grace_ends_at < math.inf:
+            # a worker ignores the second: a signal to its process group comes twice, from the
+            # supervisor too, and the supervisor kills the workers that have to exit at once
             if signal.SIGINT in self._signals:
                 os._exit(128 + sig)
             return
         grace_s = self._app_state.settings.grace_s
-        self._leaves_at = time.monotonic() + grace_s
+        self._grace_ends_at = time.monotonic() + grace_s
         self._app_state.queue.begin_grace()
         if not self.started or grace_s == 0:
             self.should_exit = True
 
     async def on_tick(self, counter: int) -> bool:
-        """Do what a server does ten times a second; end when the grace period is over."""
-        if time.monotonic() >= self._leaves_at:
+        """Shut down when the grace period is over; uvicorn calls this ten times a second."""
+        if time.monotonic() >= self._grace_ends_at:
             self.should_exit = True
         self._on_tick()
         return await super().on_tick(counter)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Turn SIGINT and SIGTERM into an orderly end."""
+        """Shut down gracefully at SIGINT and SIGTERM."""
         before = {number: signal.signal(number, self.handle_exit) for number in self._signals}
         try:
             yield
@@ -125,20 +125,20 @@ def run_server(
     slot: WorkerSlot | None = None,
     signals: Sequence[signal.Signals] = SIGNALS,
 ) -> None:
-    """Serve in this process until a signal comes.
+    """Run the server in this process until a signal comes.
 
     Parameters
     ----------
     settings : Settings
         Of the service.
     listener : socket.socket
-        Where it listens.
+        The socket that it listens on.
     on_ready : callable
         Called with a greeting when the models are loaded.
     slot : WorkerSlot, optional
-        Its place among the worker processes. A worker that breaks ends.
+        This process among the worker processes. A broken worker exits.
     signals : sequence of Signals
-        That end it.
+        Those that shut it down.
 
     Raises
     ------
@@ -151,7 +151,7 @@ def run_server(
         gc.enable()
         if app_state.queue.state is State.BROKEN:
             server.should_exit = True
-        elif app_state.queue.state is State.READY:  # not where a signal came meanwhile
+        elif app_state.queue.state is State.READY:  # and not draining after a signal
             on_ready(_greeting(app_state, url_of(listener)))
 
     def on_tick() -> None:
@@ -161,8 +161,8 @@ def run_server(
             server.should_exit = True
 
     sys.setswitchinterval(SWITCH_INTERVAL_S)
-    # loading makes a million objects that stay: to look through them again and again takes a tenth
-    # of the start, and later holds up requests
+    # loading makes a million objects that stay: to collect garbage among them takes a tenth of the
+    # start, and would pause requests later; so they are frozen when they are loaded
     gc.disable()
     app = create_app(settings, on_loaded, slot)
     app_state: AppState = app.state.lrpserve

@@ -1,14 +1,14 @@
-"""The parent of several worker processes. It serves nothing itself, and needs no torch.
+"""The parent process of several workers. It handles no requests, and needs no torch.
 
 The contract:
 
-- All workers take connections from one listening socket, which stays open while any of them lives.
-- A worker that dies is replaced. What it had in hand fails at once, as its connections are closed;
-  the one in its place takes connections when its model is loaded, as the others serve meanwhile.
-- A model that cannot be loaded at the start ends all of them, with its error. Later, another worker
-  is tried again and again, with pauses that grow.
-- The first signal ends all workers in an orderly way, the second one at once.
-- Workers do not outlive it.
+- All workers accept connections from one listening socket, open while any of them lives.
+- A worker that dies is replaced. Its requests fail at once, as its connections are closed; its
+  replacement accepts connections when its models are loaded, as the others serve meanwhile.
+- A model that cannot be loaded at the start ends all workers, with its error. Later, a replacement
+  is started again and again, with growing pauses.
+- The first signal shuts all workers down gracefully, the second one kills them.
+- Workers do not outlive the parent.
 """
 
 from __future__ import annotations
@@ -46,55 +46,55 @@ _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 30.0
 _spawning = get_context("spawn")  # a fork would copy the locks of threads
 
 
-class _Greeting(str):
-    """What a worker says when it is ready."""
+class _Ready(str):
+    """The message of a worker that is ready: its greeting."""
 
     __slots__ = ()
 
 
 class _Failure(str):
-    """Why it cannot load its model."""
+    """The message of a worker that cannot load its models: the reason."""
 
     __slots__ = ()
 
 
 @dataclass
 class _Worker:
-    """A process, and the pipe through which it says one or the other."""
+    """A process, and the pipe of its messages."""
 
     process: SpawnProcess
-    news: Connection
+    messages: Connection
 
     def read(self) -> object:
         try:
-            return self.news.recv() if self.news.poll() else None
+            return self.messages.recv() if self.messages.poll() else None
         except EOFError:
             return None
 
 
 class Supervisor:
-    """Starts workers, replaces those that die, and ends them.
+    """Starts workers, replaces those that die, and shuts them down.
 
     Parameters
     ----------
     settings : Settings
-        Of the service; `workers` is how many there are.
+        Of the service; `workers` is their number.
     listener : socket.socket
-        Where they listen.
+        The socket that they listen on.
     """
 
     def __init__(self, settings: Settings, listener: socket.socket) -> None:
         self._settings, self._listener = settings, listener
         self._states = WorkerStates(settings.workers)
         self._workers: dict[int, _Worker] = {}
-        self._starts_at: dict[int, float] = {}  # when the places of the dead are filled
+        self._starts_at: dict[int, float] = {}  # of replacements that wait
         self._pauses_s: dict[int, float] = {}
         self._ready: set[int] = set()
-        self._is_open = False  # whether all have been ready
+        self._is_open = False  # whether all workers have been ready once
         self._is_ending = False
 
     def run(self) -> None:
-        """Serve until a signal comes.
+        """Run the workers until a signal comes.
 
         Raises
         ------
@@ -107,7 +107,7 @@ class Supervisor:
             try:
                 while self._workers or not self._is_ending:
                     time.sleep(_TICK_S)
-                    self._look_after()
+                    self._check_workers()
             finally:
                 for worker in self._workers.values():
                     worker.process.kill()
@@ -121,31 +121,31 @@ class Supervisor:
             process.start()
         writer.close()
         self._workers[slot.worker] = _Worker(process, reader)
-        if self._is_ending:  # a signal came before this one could be told
+        if self._is_ending:  # the signal came before the process was there
             process.terminate()
 
-    def _look_after(self) -> None:
+    def _check_workers(self) -> None:
         for index, worker in list(self._workers.items()):
-            is_alive, news = worker.process.is_alive(), worker.read()
-            if isinstance(news, _Greeting):
-                self._welcome(index, news)
-            if isinstance(news, _Failure):
-                self._hear_of_failure(index, news)
+            is_alive, message = worker.process.is_alive(), worker.read()
+            if isinstance(message, _Ready):
+                self._on_ready(index, message)
+            if isinstance(message, _Failure):
+                self._on_failure(index, message)
             if not is_alive:
-                self._bury(index, worker)
+                self._reap(index, worker)
         for index, starts_at in list(self._starts_at.items()):
             if starts_at <= time.monotonic() and not self._is_ending:
                 del self._starts_at[index]
                 self._start(WorkerSlot(self._states, index, is_replacement=self._is_open))
 
-    def _welcome(self, index: int, greeting: str) -> None:
+    def _on_ready(self, index: int, greeting: str) -> None:
         self._pauses_s.pop(index, None)
         self._ready.add(index)
         if not self._is_open and len(self._ready) == self._settings.workers:
             self._is_open = True
             typer.echo(f"{greeting}\n  workers: {len(self._workers)}", err=True)
 
-    def _bury(self, index: int, worker: _Worker) -> None:
+    def _reap(self, index: int, worker: _Worker) -> None:
         worker.process.join()
         del self._workers[index]
         self._ready.discard(index)
@@ -157,18 +157,18 @@ class Supervisor:
         self._pauses_s[index] = min(2 * pause_s, _LONGEST_PAUSE_S)
         self._starts_at[index] = time.monotonic() + pause_s
         logger.error(
-            "worker %d (process %d) has ended with status %s; another one starts in %g s",
+            "worker %d (process %d) exited with status %s; its replacement starts in %g s",
             *(index, worker.process.pid, worker.process.exitcode, pause_s),
         )
 
-    def _hear_of_failure(self, index: int, failure: _Failure) -> None:
+    def _on_failure(self, index: int, failure: _Failure) -> None:
         if not self._is_open and not self._is_ending:
             self._is_ending = True
             raise BundleError(failure)
         logger.error("worker %d cannot load its model: %s", index, failure)
 
     def _end(self, sig: int, frame: FrameType | None) -> None:
-        """End all workers: in an orderly way at the first signal, at once at the second."""
+        """Shut all workers down at the first signal, kill them at the second."""
         if self._is_ending:
             for worker in self._workers.values():
                 worker.process.kill()
@@ -191,19 +191,19 @@ def _work(
     settings: Settings,
     listener: socket.socket,
     slot: WorkerSlot,
-    news: Connection,
+    messages: Connection,
 ) -> None:
-    """Serve, in a process of its own."""
+    """Run a worker, in its own process."""
     configure_logging(settings.log_format, settings.log_level)
     _end_with_parent()
     try:
-        # Ctrl-C in a terminal goes to all processes: the parent decides what it means
+        # Ctrl-C in a terminal sends SIGINT to all processes: only the parent handles it
         run_server(
-            *(settings, listener, lambda greeting: news.send(_Greeting(greeting))),
+            *(settings, listener, lambda greeting: messages.send(_Ready(greeting))),
             *(slot, (signal.SIGTERM,)),
         )
     except ServiceError as error:
-        news.send(_Failure(error.detail))
+        messages.send(_Failure(error.detail))
         raise SystemExit(2) from None
 
 
@@ -220,8 +220,8 @@ def _end_with_parent() -> None:
 
 @contextmanager
 def _interrupts_held() -> Iterator[None]:
-    """Let a process that is started here never see SIGINT."""
-    resource_tracker.ensure_running()  # it releases what is held when it starts
+    """Block SIGINT in the processes that are started in this block."""
+    resource_tracker.ensure_running()  # it unblocks the signal when it starts
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
@@ -231,7 +231,7 @@ def _interrupts_held() -> Iterator[None]:
 
 @contextmanager
 def _metrics_folder() -> Iterator[str]:
-    """The folder where the workers keep their metrics, for as long as they live."""
+    """A temporary folder for the metrics of the workers."""
     folder = tempfile.mkdtemp(prefix="lrpserve-metrics-")
     os.environ[FOLDER_VARIABLE] = folder
     try:
