@@ -462,18 +462,18 @@ def test_rate_limit_storage_is_shared_by_workers_and_replicas(tmp_path: Path) ->
         folder.mkdir()
     with ExitStack() as stack:
         redis = stack.enter_context(running_redis(tmp_path))
-        settings = shared_limit(redis, "100/month")
+        settings = shared_limit(redis, "50/month")
         pool = stack.enter_context(ThreadPoolExecutor(8))
         servers = [
             stack.enter_context(running_server(folder, settings | {f"{PREFIX}WORKERS": workers}))
             for folder, workers in zip(replicas, ("2", "1"), strict=True)
         ]
         # each request on a connection of its own, to any worker
-        urls = [f"{server.url}/predict" for server in servers] * 150
+        urls = [f"{server.url}/predict" for server in servers] * 75
         statuses = list(pool.map(lambda url: post_nothing(url).status_code, urls))
         for server in servers:
             assert f"rate limits are counted in {redis.url}" in server.read_output()
-    assert (statuses.count(415), statuses.count(429)) == (100, 200)
+    assert (statuses.count(415), statuses.count(429)) == (50, 100)
 
 
 @pytest.mark.parametrize(("fail", "meanwhile"), [("open", 415), ("closed", 503)])
@@ -499,7 +499,8 @@ def shared_limit(redis: RedisServer, limit: str) -> dict[str, str]:
 
 
 def post_nothing(url: str) -> httpx.Response:
-    return httpx.post(url, headers=KEY, timeout=LIMIT_S)
+    # to read the certificates that it would verify takes longer than the request
+    return httpx.post(url, headers=KEY, timeout=LIMIT_S, verify=False)
 
 
 def test_cache_bytes_is_what_answers_are_kept_in(limited: RunningServer, cat: Path) -> None:
