@@ -226,7 +226,7 @@ def test_there_are_at_least_thirty_kinds() -> None:
 
 
 # both routes share the pipeline: each gets every other upload
-@pytest.mark.parametrize(("kind", "path"), zip(BROKEN, cycle(["/explain", "/predict"])))
+@pytest.mark.parametrize(("kind", "path"), list(zip(BROKEN, cycle(["/explain", "/predict"]))))
 def test_a_broken_upload_is_a_problem_and_the_next_request_is_served(
     client: httpx.Client, photo: bytes, kind: str, path: str
 ) -> None:
