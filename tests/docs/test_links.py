@@ -36,6 +36,13 @@ def test_every_link_in_the_repository_leads_somewhere(page: Path) -> None:
             assert anchor in headings(target), link
 
 
+@pytest.mark.parametrize("page", pages(), ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_file_that_is_named_is_there(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    named = re.findall(r"`((?:service|tests|docs|training|tools|client)/[\w./-]+)`", text)
+    assert [path for path in named if not (ROOT / path).exists()] == []
+
+
 def test_the_readme_links_to_every_part_of_the_site() -> None:
     linked = {link.partition("#")[0] for link in links(ROOT / "README.md")}
     site = {str(page.relative_to(ROOT)) for page in (ROOT / "docs").rglob("*.md")}
