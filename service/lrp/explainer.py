@@ -1,4 +1,4 @@
-"""Compute relevance: the twin of each method, or zennit where there is none."""
+"""Explains a network: with a twin for each method, or with zennit where no twin is possible."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def never_cancelled() -> bool:
 
 
 class Explainer:
-    """Explains one network. Methods whose engine is the twin can run on any number of threads.
+    """Explains one network. Methods that run on a twin are thread-safe.
 
     Parameters
     ----------
@@ -136,7 +136,7 @@ class Explainer:
         images : Tensor
             Normalized images, shape (N, C, H, W).
         starts : sequence of OutputRelevance
-            Rounds of targets: one for each image in each.
+            Rounds of targets; each round has a target for every image.
         method : Method
             The attributor and its parameters.
         stabilizers : Tensor
@@ -228,7 +228,7 @@ class Explainer:
         return sum(sizes.values())
 
     def _evict(self) -> None:
-        """Forget the least recently used methods, but never the last one."""
+        """Drop the least recently used methods; the latest stays."""
         while len(self._prepared) > 1 and (
             len(self._prepared) > MAX_TWINS or self.twin_bytes > MAX_TWIN_BYTES
         ):

@@ -83,7 +83,7 @@ def make_twin(
                 stabilized.append(node)
     graph = _with_stabilizers(network.graph, stabilized)
     twin = fx.GraphModule(modules, graph).eval()
-    graph.owning_module = None  # a circle would keep it alive when it is not needed any more
+    graph.owning_module = None  # breaks a reference cycle: the twin is freed at once
     return twin
 
 
@@ -101,7 +101,7 @@ def _with_stabilizers(graph: fx.Graph, nodes: Sequence[fx.Node]) -> fx.Graph:
 
 
 def _rectified(network: fx.GraphModule, rules: Mapping[str, str]) -> set[fx.Node]:
-    """Find the layers that can do the work of the ReLU after them.
+    """Find the layers that can apply the ReLU after them.
 
     It saves a step in both directions, and half of the memory: rectifying in place is safe, as
     nothing else sees what the layer returned.
@@ -150,7 +150,7 @@ def with_recorded_layers(
     Parameters
     ----------
     network : fx.GraphModule
-        With the graph that the recorded layers are nodes of, or one like it.
+        With the graph whose nodes the recorded layers are, or a copy of it.
     recorded_layers : sequence of fx.Node
         Whose values are returned as a tuple.
     """
@@ -161,5 +161,5 @@ def with_recorded_layers(
     logits = copies[logits_of(network.graph)]
     graph.output((logits, tuple(by_name[node.name] for node in recorded_layers)))
     recording = fx.GraphModule(network, graph).eval()
-    graph.owning_module = None  # or it would live on in a circle when nobody needs it any more
+    graph.owning_module = None  # breaks a reference cycle: the graph is freed with its network
     return recording

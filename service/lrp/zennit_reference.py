@@ -1,4 +1,4 @@
-"""zennit with its hooks: what the twin has to equal, and what runs where there is no twin.
+"""zennit with its hooks: the reference of the twin, and the fallback where there is no twin.
 
 On a canonized network whose modules are its own: zennit swaps parameters while it computes, and
 is wrong where a module is used twice or a ReLU works in context.
@@ -89,7 +89,7 @@ class Unrecorded(nn.Module):
 
 
 class StackedSum(nn.Module):
-    """A sum as zennit's rule takes it: of one tensor that holds both branches."""
+    """A sum of branches that are stacked in one tensor, as zennit's rule takes it."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -141,7 +141,7 @@ def zennit_composite(method: Method, rules: Rules | None, box: Box) -> Composite
 def in_call_order(composite: Composite, oracle: fx.GraphModule) -> Composite:
     """Let a composite see modules in the order of their calls, not in that of their names.
 
-    Its first layer is then the first one that works. What takes several tensors gets no rule:
+    The first layer is then the first in order of computation. Modules of several inputs get none:
     zennit's hooks are for one.
     """
     hooks: dict[str, Hook | None] = {}

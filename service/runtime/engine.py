@@ -62,7 +62,7 @@ class Engine:
         self.own_composites: Mapping[str, Rules] = {
             name: parse_rules(entries) for name, entries in self.card.composites.items()
         }
-        self._batch_size = 1  # until it is found
+        self._batch_size = 1  # until warm_up measures the best
         self._mean = torch.tensor(self.card.mean, device=device)
         self._std = torch.tensor(self.card.std, device=device)
         self._samples = selftest.sample_images(self.card.input_size, 2).numpy()
@@ -98,7 +98,7 @@ class Engine:
     def run(
         self, jobs: Sequence[Job], is_cancelled: IsCancelled = never_cancelled
     ) -> list[Result | ServiceError]:
-        """Do jobs of one key: each has a result, or an error of its own.
+        """Run a batch: each job has a result, or an error of its own.
 
         Parameters
         ----------
@@ -123,7 +123,7 @@ class Engine:
             return [*self.predict([job.pixels for job in jobs])]
 
     def warm_up(self, max_batch_size: int | None = None) -> None:
-        """Find the best batch, and check the default method against zennit.
+        """Measure the best batch size, and check the default method against zennit.
 
         Parameters
         ----------
@@ -183,8 +183,8 @@ class Engine:
         Raises
         ------
         ServiceError
-            As `run` does, or as one of the jobs has it: the contrast is the class that is
-            explained (`OptionError`), or relevance is not finite (`RelevanceError`).
+            As `run` does, or of one job: its contrast is the class that is explained
+            (`OptionError`), or relevance is not finite (`RelevanceError`).
         ValueError
             The methods differ in more than stabilizers.
         """
@@ -231,7 +231,7 @@ class Engine:
 
 @contextmanager
 def _wrap_model_errors(model: str) -> Iterator[None]:
-    """Say of which model it was that something unforeseen was raised."""
+    """Turn an unforeseen exception into a `BundleError` that names the model."""
     try:
         yield
     except ServiceError:
@@ -244,7 +244,7 @@ def _wrap_model_errors(model: str) -> Iterator[None]:
 
 @contextmanager
 def _translate_oom() -> Iterator[None]:
-    """Say by an error of ours that memory was too small."""
+    """Turn the out-of-memory errors of torch and Python into `OutOfMemory`."""
     try:
         yield
     except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:

@@ -1,4 +1,4 @@
-"""Load engines: device, bundles, self-test. Imports torch, so import it where it may take time."""
+"""Loads engines: device, bundles, self-test. Imports torch, which takes a second."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def load_engines(
     n_sharing : int
         How many threads like this one, in all processes, share the CPU.
     max_batch_size : int or None
-        Bound on the size of a batch, which is found by trying.
+        Upper bound of the batch size that is measured at start-up.
 
     Raises
     ------

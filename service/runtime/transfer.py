@@ -1,4 +1,4 @@
-"""Between the host and the device: one copy in and one out for a batch, and no waiting between."""
+"""Copies between host and device: one in and one out for a batch, without synchronizing between."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ def to_device_at_once(arrays: Sequence[NDArray[Any]], device: torch.device) -> l
 
 
 def pack(arrays: Sequence[NDArray[Any]]) -> NDArray[np.uint8]:
-    """Lay the bytes of arrays one after another, each at a multiple of 8."""
+    """Concatenate the bytes of arrays, each aligned to 8 bytes."""
     parts = [np.frombuffer(array.tobytes(), np.uint8) for array in arrays]
     return np.concatenate([np.pad(part, (0, -len(part) % _ALIGNED)) for part in parts])
 
 
 def unpack(packed: Tensor, arrays: Sequence[NDArray[Any]]) -> list[Tensor]:
-    """Find what `pack` made of arrays, with their shapes and types; nothing is copied."""
+    """Views of packed arrays, with their shapes and types; nothing is copied."""
     found, start = [], 0
     for array in arrays:
         dtype = torch.from_numpy(np.empty(0, array.dtype)).dtype

@@ -153,8 +153,7 @@ def _samples_at_once(images: Tensor) -> int:
 def _noise(images: Tensor, n: int, seed: int) -> Iterator[Tensor]:
     """Noise of shape (samples, C, H, W): the same for each image of a batch, as each has the seed.
 
-    Drawn one by one, as a loop over samples would, and on the CPU: the numbers are the same there
-    and on a GPU.
+    Each sample is drawn by itself on the CPU, as in a loop: a GPU gets the same numbers.
     """
     generator = torch.Generator().manual_seed(seed)
     shape = (1, *images.shape[1:])
@@ -175,7 +174,7 @@ def _add(totals: list[Tensor], found: list[Tensor], n_samples: int) -> list[Tens
 
 
 def _squares(rows: Tensor, columns: Tensor, n_at_once: int) -> Iterator[Tensor]:
-    """Masks of all squares, bool of shape (squares, H, W), some at a time."""
+    """Masks of all squares, bool of shape (squares, H, W), in chunks."""
     n_squares = len(rows) * len(columns)
     for part in torch.arange(n_squares, device=rows.device).split(n_at_once):
         row, column = part // len(columns), part % len(columns)
@@ -183,7 +182,7 @@ def _squares(rows: Tensor, columns: Tensor, n_at_once: int) -> Iterator[Tensor]:
 
 
 def _spans(side: int, method: Method, device: torch.device) -> Tensor:
-    """What the squares hide of one side, bool of shape (spans, side)."""
+    """Rows, or columns, that each square hides; bool of shape (spans, side)."""
     starts = torch.arange(0, side, int(method["stride"]), device=device)[:, None]
     places = torch.arange(side, device=device)[None]
     return (places >= starts) & (places < starts + int(method["window"]))

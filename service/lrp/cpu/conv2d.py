@@ -1,4 +1,4 @@
-"""Convolutions in two dimensions that do not depend on the size of the batch.
+"""Batch-invariant 2D convolutions: the result for an image does not depend on its batch.
 
 On a CPU torch takes another algorithm for one small image than for a batch of them. That is slower
 by half, and rounds differently: another pixel may then win a max-pool, and an image's relevance
@@ -38,7 +38,7 @@ def _uses_onednn(x: Tensor) -> bool:
 
 
 class BatchInvariantConv2d(nn.Conv2d):
-    """A convolution as above; its weight gets no gradient."""
+    """A batch-invariant convolution; its weight gets no gradient."""
 
     def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:  # noqa: A002
         if not _uses_onednn(input) or isinstance(self.padding, str):
@@ -76,13 +76,13 @@ def output_padding(
     dilation: Sequence[int],
     groups: int = 1,
 ) -> list[int]:
-    """What a transposed convolution has to add to have the size of the inputs in each dimension."""
+    """Output padding with which a transposed convolution has the size of the inputs."""
     sides = zip(inputs, outputs, kernel, stride, padding, dilation, strict=True)
     return [i - ((o - 1) * s - 2 * p + d * (k - 1) + 1) for i, o, k, s, p, d in sides]
 
 
 def make_convolutions_batch_invariant(network: nn.Module) -> None:
-    """Make the convolutions of a network steady, where they are on a CPU."""
+    """Make the convolutions of a network batch-invariant, where they are on a CPU."""
     for module in network.modules():
         is_plain = type(module) is nn.Conv2d and module.padding_mode == "zeros"
         if is_plain and module.weight.device.type == "cpu":

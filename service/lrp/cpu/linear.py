@@ -1,4 +1,4 @@
-"""Linear layers that do not depend on the size of the batch.
+"""Batch-invariant linear layers: the result for a row does not depend on its batch.
 
 On a CPU torch takes another algorithm for one row than for several, and for few than for many, and
 each rounds differently. A rule that divides by an output that is nearly zero would make much of
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-_GROUPS = (8, 4)  # rows; one alone is computed twice, as it has an algorithm of its own
+_GROUPS = (8, 4)  # rows; a single row is computed twice, as torch has another kernel for it
 _group_sizes: dict[tuple[int, ...], int] = {}
 
 
@@ -68,7 +68,7 @@ def _is_float32_on_cpu(x: Tensor) -> bool:
 
 
 class BatchInvariantLinear(nn.Linear):
-    """A linear layer as above; its weight gets no gradient."""
+    """A batch-invariant linear layer; its weight gets no gradient."""
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002  torch's name
         """Map (N, ..., in) to (N, ..., out)."""
@@ -92,7 +92,7 @@ class _LinearFunction(torch.autograd.Function):
 
 
 def make_linears_batch_invariant(network: nn.Module) -> None:
-    """Make the linear layers of a network steady, where they are on a CPU."""
+    """Make the linear layers of a network batch-invariant, where they are on a CPU."""
     for module in network.modules():
         if type(module) is nn.Linear and module.weight.device.type == "cpu":
             module.__class__ = BatchInvariantLinear

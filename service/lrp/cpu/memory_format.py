@@ -12,8 +12,8 @@ from torch.autograd.function import once_differentiable
 class ChannelsLastMaxPool2d(nn.MaxPool2d):
     """A pool whose gradient has the channels last, as its input has.
 
-    A flattened output gets a gradient with the channels first. The pool would work in that layout,
-    and copy its indices and what it found to and fro: slower than all the rest of it.
+    A flattened output gets a gradient with the channels first. The pool would work in that layout
+    and copy its indices and its result back and forth, which takes longer than pooling.
     """
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002  torch's name
@@ -34,8 +34,8 @@ class _ChannelsLast(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, arrived: Tensor) -> Tensor:
-        return arrived.contiguous(memory_format=torch.channels_last)
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        return gradient.contiguous(memory_format=torch.channels_last)
 
 
 def put_channels_last(network: nn.Module) -> None:

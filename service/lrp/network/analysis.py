@@ -1,4 +1,4 @@
-"""What can be proved about a canonized network from its graph alone."""
+"""Properties of a canonized network that follow from its graph alone."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def module_of(network: fx.GraphModule, node: fx.Node) -> nn.Module | None:
 
 
 def is_transparent(network: fx.GraphModule, node: fx.Node) -> bool:
-    """Whether a plain gradient through a node hands relevance on as it should."""
+    """Whether a plain gradient through a node propagates relevance correctly."""
     module = module_of(network, node)
     if module is not None:
         return isinstance(module, (*TRANSPARENT, MaxPool))

@@ -110,7 +110,7 @@ def _name_each_use(network: fx.GraphModule) -> None:
 
 
 def _see_changes(network: fx.GraphModule) -> None:
-    """Let all later uses of what is changed in place use what changed it."""
+    """Let later users of a tensor that is changed in place use the changed tensor."""
     order = {node: index for index, node in enumerate(network.graph.nodes)}
     for node in network.graph.nodes:
         if _works_in_place(network, node):
@@ -119,7 +119,7 @@ def _see_changes(network: fx.GraphModule) -> None:
 
 
 def _take_out_of_place(network: fx.GraphModule) -> None:
-    """Let what works in place make a new tensor."""
+    """Make operations that work in place return a new tensor."""
     for node in list(network.graph.nodes):
         if not _works_in_place(network, node):
             continue

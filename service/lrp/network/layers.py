@@ -1,4 +1,4 @@
-"""Modules that stand for functions in a canonized network, and what a module passes on."""
+"""Modules that replace functions in a canonized network, and kinds of modules."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrize import is_parametrized
 from zennit.types import Activation, AvgPool, BatchNorm, Convolution, Linear, MaxPool
 
-# a gradient through these hands relevance on as it should: to the winner, or to the same place
+# a plain gradient through these propagates relevance correctly
 TRANSPARENT = (
     nn.Dropout,
     nn.Dropout1d,
@@ -40,7 +40,7 @@ __all__ = [
 class Sum(nn.Module):
     """The sum of two branches: a module, so that it can have a rule.
 
-    Without a rule, `x + f(x)` hands all of its relevance to each branch and so doubles it.
+    Without a rule, `x + f(x)` gives all of its relevance to each branch and so doubles it.
     """
 
     def forward(self, left: Tensor, right: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""A resident network: canonized once, with what has to be known about its layers."""
+"""A network that is canonized once, and its layers."""
 
 from __future__ import annotations
 
@@ -45,14 +45,14 @@ class Network:
     ----------
     module : nn.Module
         The canonized network; if it cannot be traced, a copy of the network as it is, which has
-        no layers that can be asked for and no twin.
+        no layers to explain and no twin.
     graph : fx.GraphModule or None
         The canonized network; None if it cannot be traced.
     why_untraceable : str
         What stood in the way.
     is_batch_first : bool
-        Whether the first dimension of every layer's output is known to be that of the batch; known
-        when its layers have been described with two images.
+        Whether the first dimension of every layer's output is the batch; False until its
+        layers have been described with two images.
     reused : tuple of str
         If it cannot be traced: modules that rules are for, but that it uses more than once; known
         when its layers have been described.
@@ -74,7 +74,7 @@ class Network:
 
     @cached_property
     def layers(self) -> dict[str, fx.Node]:
-        """The layers whose relevance can be asked for, by name, in the order of computation."""
+        """Layers that can be explained, by name, in the order of computation."""
         if self.graph is None:
             return {}
         return {
@@ -86,7 +86,7 @@ class Network:
         }
 
     def describe_layers(self, images: Tensor) -> list[Layer]:
-        """Describe the layers, the last one first, then the input; runs them on images once."""
+        """Describe the layers, the last one first, then the input; runs the network on images."""
         found = [Layer(INPUT, "Image", tuple(images.shape[1:]))]
         if self.graph is None:
             self.reused = used_more_than_once(self.module, images)
@@ -102,10 +102,10 @@ class Network:
         return found[::-1]
 
     def recorded_layers(self, layer: str) -> list[fx.Node]:
-        """The layers at which relevance is counted on its way to a layer, which is the last one.
+        """Layers whose relevance is summed, from the output down to a layer.
 
-        Every path from the image to the logits crosses them, and they do more than hand relevance
-        on unchanged. The last one is `layer` itself, whether all paths cross it or not.
+        Every path from the image to the logits crosses them, and they change relevance. The last
+        one is `layer` itself, whether all paths cross it or not.
 
         Raises
         ------
@@ -127,14 +127,14 @@ class Network:
         if self.graph is None:
             return []
         crossed = [node for node in crossed_by_all(self.graph.graph) if node in self._nodes]
-        kept = [node for node in crossed if not self._is_handing_on(node)]
+        kept = [node for node in crossed if not self._passes_unchanged(node)]
         return kept[::-1]
 
     @cached_property
     def _nodes(self) -> set[fx.Node]:
         return set(self.layers.values())
 
-    def _is_handing_on(self, node: fx.Node) -> bool:
+    def _passes_unchanged(self, node: fx.Node) -> bool:
         if self.graph is None or node is logits_of(self.graph.graph):
             return False
         return isinstance(module_of(self.graph, node), Activation)

@@ -1,4 +1,4 @@
-"""Which layer of a network gets which rule."""
+"""Assigns rules to the layers of a network."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _AFFECTED: Mapping[str, tuple[Any, ...]] = {
 
 
 def assign_rules(network: fx.GraphModule, method: Method) -> Rules:
-    """Find the rule of each layer: that of the first entry which matches it.
+    """Find the rule of each layer: the first entry that matches it.
 
     Parameters
     ----------
@@ -69,7 +69,7 @@ def assign_rules(network: fx.GraphModule, method: Method) -> Rules:
 
 
 def layers_without_rule(network: fx.GraphModule, rules: Rules, method: Method) -> tuple[str, ...]:
-    """List what passes a plain gradient though the method hands on relevance by rules."""
+    """List layers and functions that pass a plain gradient though the method has rules."""
     if not method.conserves or not method.rules:
         return ()
     calls = [node for node in network.graph.nodes if node.op.startswith("call_")]
@@ -78,7 +78,7 @@ def layers_without_rule(network: fx.GraphModule, rules: Rules, method: Method) -
         for node in calls
         if _name(node) not in rules
         and not is_transparent(network, node)
-        and not isinstance(module_of(network, node), Activation)  # gates what has no relevance
+        and not isinstance(module_of(network, node), Activation)  # gates a tensor without relevance
     ]
     return tuple(dict.fromkeys(names))
 
@@ -88,7 +88,7 @@ def _name(node: fx.Node) -> str:
 
 
 def _layers(network: fx.GraphModule) -> dict[str, nn.Module]:
-    """All that take one tensor, and sums."""
+    """Modules that take one tensor, and sums, by name."""
     found = {}
     for node in network.graph.nodes:
         module = module_of(network, node)

@@ -18,7 +18,7 @@ class RuleModule(nn.Module):
     """A layer with a rule. It keeps no state between calls, so any number of threads can use it."""
 
     saves_output = False  # whether `relevance` is also given what `output` returned
-    is_rectified = False  # whether a ReLU that hands relevance on unchanged belongs to it
+    is_rectified = False  # whether it applies the ReLU after it, whose rule is `pass`
 
     def output(self, x: Tensor) -> Tensor:
         """Output of the layer itself."""
@@ -74,7 +74,7 @@ def stabilizer_of(stabilizers: Tensor, column: int, n_dims: int) -> Tensor:
     Parameters
     ----------
     stabilizers : Tensor
-        Of all rule entries, shape (N, entries), or (1, entries) if all items have the same.
+        Of all rule entries, shape (N, entries), or (1, entries) if all images share them.
     column : int
         Number of the entry.
     n_dims : int
@@ -103,8 +103,7 @@ class LayerContext:
     vanishes_below_zero : bool
         Whether outputs that are not above zero get no relevance.
     is_rectified : bool
-        Whether the layer is to do the work of the ReLU after it, which hands relevance on
-        unchanged.
+        Whether the layer applies the ReLU after it, which passes relevance unchanged.
     column : int
         Of the rule entry, in the table of stabilizers.
     box : tuple of 2 Tensor
@@ -165,11 +164,11 @@ class LinearRule(RuleModule):
         return self.linear_map.forward(x, self.weight, self.bias)
 
     def modified(self, name: str, modify: Callable[[Tensor], Tensor]) -> Tensor:
-        """Modify the weight, or share what was made of it before."""
+        """The modified weight, shared with other twins."""
         return self.context.weights.make(self.weight, name, modify)
 
     def modified_bias(self, name: str, modify: Callable[[Tensor], Tensor]) -> Tensor | None:
-        """Modify the bias that takes part in the rule, likewise."""
+        """The modified bias that takes part in the rule, shared likewise."""
         bias = self.rule_bias
         return None if bias is None else self.context.weights.make(bias, name, modify)
 

@@ -1,4 +1,4 @@
-"""The rules of everything that is not linear: pools, sums, activations, batch norm."""
+"""Rules of layers without weights: pools, sums, activations, batch norm."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class NormPool(nn.Module):
     """`R_x = x pool^T(R / (z + stabilizer sign z))` with `z = pool(x)`.
 
     Bach et al. 2015, PLOS ONE 10(7):e0130140, equation 56. The pool's own gradient stands between
-    one that divides and one that multiplies.
+    a division and a multiplication.
     """
 
     def __init__(self, layer: nn.Module, column: int) -> None:

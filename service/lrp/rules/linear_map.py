@@ -33,15 +33,15 @@ class LinearMap(Protocol):
         """Map inputs to outputs."""
 
     def transpose(self, s: Tensor, weight: Tensor, like: Tensor) -> Tensor:
-        """Map something of the outputs' shape back to the inputs."""
+        """Map a tensor of the outputs' shape back to the inputs."""
 
     def spread_uniformly(
         self, s: Tensor, weight: Tensor, like: Tensor, stabilizer: Tensor
     ) -> Tensor:
-        """Divide something of the outputs' shape evenly among the inputs of each output."""
+        """Divide the value of each output evenly among its inputs."""
 
     def reshape_bias(self, values: Tensor) -> Tensor:
-        """Shape one value for each output channel so that it can be added to outputs."""
+        """Reshape one value for each output channel, so that it can be added to outputs."""
 
 
 class DenseMap:

@@ -9,26 +9,26 @@ from torch import Tensor
 
 
 def positive(weight: Tensor) -> Tensor:
-    """Keep the positive ones."""
+    """The positive part."""
     return weight.clamp(min=0)
 
 
 def negative(weight: Tensor) -> Tensor:
-    """Keep the negative ones."""
+    """The negative part."""
     return weight.clamp(max=0)
 
 
 class ModifiedWeights:
-    """Makes modified weights, and hands out the same tensor as long as anybody holds it.
+    """A weak cache of modified weights: the same tensor for all twins of a network.
 
-    It holds none itself, so what no twin needs any more is freed.
+    It holds no references, so that a weight is freed with the last twin that uses it.
     """
 
     def __init__(self) -> None:
         self._made: WeakValueDictionary[Hashable, Tensor] = WeakValueDictionary()
 
     def make(self, weight: Tensor, name: Hashable, modify: Callable[[Tensor], Tensor]) -> Tensor:
-        """Modify a weight, or find what the same modification made of it before.
+        """Modify a weight, or look up the tensor that the same modification has made.
 
         Parameters
         ----------
