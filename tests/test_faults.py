@@ -27,6 +27,7 @@ from tests.helpers.requests import (
     png,
     send_all,
     send_until,
+    wait_for_jobs,
 )
 from tests.helpers.servers import RunningServer
 from tests.server.test_process import Gates, gated
@@ -143,20 +144,20 @@ def test_a_device_with_room_for_16_serves_32(
     reference.assert_served(server.url)
 
 
-def test_a_device_that_fails_for_two_seconds_under_load_serves_all_others(
+def test_a_device_that_fails_for_a_while_under_load_serves_all_others(
     server: RunningServer, gates: Gates, reference: ReferenceResponses
 ) -> None:
     async def scenario() -> tuple[list[Exchange], float, float]:
         is_over = asyncio.Event()
         load = asyncio.create_task(send_until(server.url, N_CLIENTS, is_over.is_set))
-        await asyncio.to_thread(wait_for_good_answers, server, 2 * N_CLIENTS)
+        await asyncio.to_thread(wait_for_jobs, server.url, 2 * N_CLIENTS)
         broken_at = time.monotonic()
         gates.open("broken")
-        await asyncio.sleep(2)
+        await asyncio.to_thread(wait_for_jobs, server.url, 3 * N_CLIENTS, "failed")
         gates.close("broken")
         mended_at = time.monotonic()
         # each client may have one under way that was asked before
-        await asyncio.to_thread(wait_for_good_answers, server, 3 * N_CLIENTS)
+        await asyncio.to_thread(wait_for_jobs, server.url, 3 * N_CLIENTS)
         is_over.set()
         return await load, broken_at, mended_at
 
@@ -176,32 +177,20 @@ def test_a_device_that_fails_for_two_seconds_under_load_serves_all_others(
     reference.assert_served(server.url)
 
 
-def wait_for_good_answers(server: RunningServer, n: int) -> None:
-    """Wait until so many more jobs are done."""
-    name = 'lrpserve_jobs_total{outcome="done"}'
-    before = metric(server.url, name)
-    wait_until(lambda: metric(server.url, name) >= before + n)
-
-
-@pytest.mark.slow
-def test_a_device_that_stalls_for_ten_seconds_answers_all_that_were_accepted(
+def test_a_device_that_stalls_answers_all_accepted_requests_when_it_goes_on(
     server: RunningServer, gates: Gates, reference: ReferenceResponses
 ) -> None:
     async def scenario() -> list[Exchange]:
         gates.close("run", "running")
         waiting = asyncio.create_task(send_all(server.url, image_requests(100)))
-        stalls_until = time.monotonic() + 10
         await asyncio.to_thread(gates.wait_until_running)
         await asyncio.to_thread(wait_until, lambda: readiness(server) == (503, "stalled"))
-        await asyncio.sleep(stalls_until - time.monotonic())
-        assert readiness(server) == (503, "stalled")
         assert not waiting.done()
         gates.open("run")
         return await waiting
 
     for one in asyncio.run(scenario()):
         reference.assert_correct(one)
-        assert one.ended - one.began > 5
     wait_until(lambda: readiness(server) == (200, "ready"))
     reference.assert_served(server.url)
 

@@ -24,9 +24,10 @@ from tests.helpers.requests import (
     metric,
     send_all,
     send_until,
+    wait_for_jobs,
 )
 from tests.helpers.servers import RunningServer
-from tests.server.test_process import Gates, gated
+from tests.server.test_process import Gates, gated, is_listening
 
 pytestmark = pytest.mark.alone
 
@@ -68,11 +69,13 @@ def test_two_thousand_requests_at_once_are_served_or_told_to_come_back(
         reference.assert_served(server.url)
 
 
-async def leave_while_sending(server: RunningServer, request: ImageRequest) -> None:
+async def leave_while_sending(
+    server: RunningServer, request: ImageRequest, all_wait: asyncio.Event
+) -> None:
     image = request.image
     async with plain(server.url) as connection:
         await connection.send(head(request.path, len(image)) + image[: len(image) // 2])
-        await asyncio.sleep(0.5)
+        await all_wait.wait()
 
 
 async def leave_while_waiting(
@@ -95,7 +98,7 @@ def test_half_of_500_clients_leave_and_the_others_get_their_answers(
         await asyncio.to_thread(gates.wait_until_running)
         (gates.folder / "sizes").unlink(missing_ok=True)
         staying = asyncio.create_task(send_all(server.url, image_requests(250)))
-        sending = [leave_while_sending(server, request) for request in image_requests(125)]
+        sending = [leave_while_sending(server, one, all_wait) for one in image_requests(125)]
         waiting = [leave_while_waiting(server, one, all_wait) for one in image_requests(125)]
         leaving = asyncio.gather(*sending, *waiting)
         await asyncio.to_thread(wait_until, lambda: n_waiting(server) == 375)
@@ -127,14 +130,14 @@ def test_a_signal_under_load_answers_what_was_accepted_and_ends_with_0(
         async def scenario() -> tuple[list[Exchange], list[Exchange]]:
             has_ended = asyncio.Event()
             load = asyncio.create_task(send_until(server.url, 8, has_ended.is_set))
-            await asyncio.sleep(1)
-            gates.close("run")
-            await asyncio.sleep(1)  # until a batch of the load waits at the gate
+            await asyncio.to_thread(wait_for_jobs, server.url, 16)
+            gates.close("run", "running")
+            await asyncio.to_thread(gates.wait_until_running)
             accepted = asyncio.create_task(send_all(server.url, image_requests(40)))
-            await asyncio.to_thread(wait_until, lambda: n_waiting(server) >= 40)
-            await asyncio.sleep(1)  # some of those are the load's: until all others wait too
+            n_running = int((gates.folder / "running").read_text())
+            await asyncio.to_thread(wait_until, lambda: n_waiting(server) == 48 - n_running)
             server.process.send_signal(signal.SIGTERM)
-            await asyncio.sleep(1)
+            await asyncio.to_thread(wait_until, lambda: not is_listening(server.url))
             assert server.process.poll() is None
             gates.open("run")
             await asyncio.to_thread(server.process.wait, LIMIT_S)

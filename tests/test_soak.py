@@ -20,6 +20,7 @@ from PIL import Image
 from service.methods import COMPOSITES
 from service.settings import PREFIX
 from tests.helpers.connections import head, plain
+from tests.helpers.requests import wait_for_empty_queue
 from tests.helpers.servers import RunningServer, running_server
 
 N_CLIENTS = 8
@@ -168,7 +169,7 @@ async def send(url: str, n: int, numbers: itertools.count[int]) -> Counter[int]:
                 statuses[await KINDS[number % len(KINDS)](client, number // len(KINDS))] += 1
 
     await asyncio.gather(*(be_a_client() for _ in range(N_CLIENTS)))
-    await asyncio.sleep(1)  # what was asked for by those that have left ends
+    await asyncio.to_thread(wait_for_empty_queue, url)  # of those that have left, too
     return statuses
 
 

@@ -1,7 +1,7 @@
 """The server, with a device thread that waits where a test wants it to: for files in a folder.
 
 `python gated_server.py FOLDER serve ...`: loading waits for the file `load` and each batch for the
-file `run`; a batch that has begun makes the file `running`, and adds its size to `sizes`.
+file `run`; a batch that has begun writes its size into `running`, and adds it to `sizes` later.
 
 Faults are files too. With `poison` a black image makes its batch fail, with `broken` every batch
 fails, and with `small` those of more than 16 do not fit into memory.
@@ -39,7 +39,7 @@ class GatedRunner:
 
     def run(self, jobs: Sequence[Job], is_cancelled: Callable[[], bool]) -> Outcomes[Result]:
         """Do a batch."""
-        (self.folder / "running").touch()
+        (self.folder / "running").write_text(str(len(jobs)))
         wait_for(self.folder / "run")
         with (self.folder / "sizes").open("a", encoding="utf-8") as sizes:
             sizes.write(f"{len(jobs)}\n")

@@ -15,6 +15,8 @@ import httpx
 import numpy as np
 from PIL import Image
 
+from tests.helpers.conditions import wait_until
+
 LIMIT_S = 60.0
 PATHS = ("/predict", "/explain?output=relevance")
 N_PICTURES = 32
@@ -167,7 +169,11 @@ def metric(url: str, name: str) -> float:
 
 def wait_for_empty_queue(url: str) -> None:
     """Wait until no job is queued."""
-    limit = time.monotonic() + LIMIT_S
-    while metric(url, "lrpserve_queue_depth"):
-        assert time.monotonic() < limit, "jobs are left in the queue"
-        time.sleep(0.05)
+    wait_until(lambda: metric(url, "lrpserve_queue_depth") == 0)
+
+
+def wait_for_jobs(url: str, n: int, outcome: str = "done") -> None:
+    """Wait until so many more jobs had an outcome."""
+    name = f'lrpserve_jobs_total{{outcome="{outcome}"}}'
+    before = metric(url, name)
+    wait_until(lambda: metric(url, name) >= before + n)

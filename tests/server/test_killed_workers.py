@@ -13,7 +13,7 @@ import pytest
 
 from service.settings import PREFIX
 from tests.helpers.conditions import wait_until
-from tests.helpers.requests import LIMIT_S, Exchange, ReferenceResponses, send_until
+from tests.helpers.requests import LIMIT_S, Exchange, ReferenceResponses, send_until, wait_for_jobs
 from tests.helpers.servers import RunningServer, running_server
 
 pytestmark = pytest.mark.alone
@@ -48,15 +48,13 @@ def test_a_worker_that_is_killed_under_load_is_replaced_and_only_its_requests_fa
 
 
 async def kill_under_load(server: RunningServer) -> tuple[list[Exchange], int, float]:
-    """Kill the worker that has most in hand, and ask on until there is another one."""
+    """Kill the worker with most connections, and send requests until it is replaced."""
     ends_at = time.monotonic() + LIMIT_S
     load = asyncio.create_task(
         send_until(server.url, N_CLIENTS, lambda: time.monotonic() > ends_at)
     )
-    await asyncio.sleep(2)
+    await asyncio.to_thread(wait_for_jobs, server.url, 4 * N_CLIENTS)
     pid = max(workers(server), key=n_open_files)
-    os.kill(pid, signal.SIGSTOP)
-    await asyncio.sleep(0.5)  # until all of its clients wait for it
     killed_at = time.monotonic()
     os.kill(pid, signal.SIGKILL)
     await asyncio.to_thread(

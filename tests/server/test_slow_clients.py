@@ -21,6 +21,7 @@ from service.api.response.problems import MEDIA_TYPE, TYPE_PREFIX
 from service.api.response.schemas import Problem
 from service.server.protocol import MAX_HEAD_BYTES
 from service.settings import PREFIX
+from tests.helpers.conditions import wait_until
 from tests.helpers.connections import LIMIT_S, Plain, head, plain
 from tests.helpers.servers import RunningServer, running_server
 
@@ -96,7 +97,7 @@ def test_hundreds_of_slow_clients_stop_nobody_else_and_end_in_time(
         heads = [be_slow(slow_head[:10], slow_head[10:]) for _ in range(300)]
         bodies = [be_slow(slow_head + photo[:10], photo[10:]) for _ in range(100)]
         slow = asyncio.gather(*heads, *bodies)
-        await asyncio.sleep(0.5)
+        await asyncio.to_thread(wait_until, lambda: n_open_files(impatient) > 400)
         served = await serve_others()
         assert not slow.done()
         for answer, lasted_s in await slow:
@@ -242,6 +243,10 @@ def test_what_is_not_http_is_a_problem(impatient: RunningServer, sent: bytes) ->
             assert await connection.rest() == b""
 
     run(scenario())
+
+
+def n_open_files(server: RunningServer) -> int:
+    return len(list(Path(f"/proc/{server.process.pid}/fd").iterdir()))
 
 
 async def send_for_ever(connection: Plain, piece: bytes) -> None:
