@@ -15,6 +15,7 @@ import pytest
 from service.api.response.problems import TYPE_PREFIX
 from service.settings import PREFIX
 from tests.helpers.conditions import wait_until
+from tests.helpers.gates import Gates, gated
 from tests.helpers.requests import (
     LIMIT_S,
     PATHS,
@@ -30,7 +31,6 @@ from tests.helpers.requests import (
     wait_for_jobs,
 )
 from tests.helpers.servers import RunningServer
-from tests.server.test_process import Gates, gated
 
 pytestmark = pytest.mark.alone
 

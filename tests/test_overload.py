@@ -14,6 +14,7 @@ import pytest
 from service.settings import PREFIX
 from tests.helpers.conditions import wait_until
 from tests.helpers.connections import head, plain
+from tests.helpers.gates import Gates, gated, is_listening
 from tests.helpers.requests import (
     LIMIT_S,
     PATHS,
@@ -27,7 +28,6 @@ from tests.helpers.requests import (
     wait_for_jobs,
 )
 from tests.helpers.servers import RunningServer
-from tests.server.test_process import Gates, gated, is_listening
 
 pytestmark = pytest.mark.alone
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
+
+from service.models.registry import find_bundle
+from service.settings import DEFAULT_MODEL
 
 COMMAND = (
     sys.executable,
@@ -113,3 +118,34 @@ def _is_ready(url: str) -> bool:
         return httpx.get(f"{url}/readyz").status_code == 200
     except httpx.TransportError:
         return False
+
+
+def run_to_the_end(
+    settings: Mapping[str, str], *arguments: str
+) -> subprocess.CompletedProcess[str]:
+    """Run a server that is expected to exit by itself."""
+    return subprocess.run(
+        [*COMMAND, *arguments],
+        env={**os.environ, **settings},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=STOP_LIMIT_S * 2,
+    )
+
+
+def assert_one_sentence(done: subprocess.CompletedProcess[str], *said: str) -> None:
+    """Check that a server exited with status 2 and one line that says why."""
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    (line,) = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    for text in said:
+        assert text in line
+
+
+def copy_bundle(bundle: Path, **changes: str) -> Path:
+    """Copy the shipped bundle, with changes of its card."""
+    shutil.copytree(find_bundle(DEFAULT_MODEL), bundle)
+    card = json.loads((bundle / "model.json").read_text(encoding="utf-8"))
+    (bundle / "model.json").write_text(json.dumps(card | changes), encoding="utf-8")
+    return bundle

@@ -14,13 +14,15 @@ import pytest
 
 from service.settings import PREFIX
 from tests.helpers.conditions import wait_until
+from tests.helpers.gates import post
 from tests.helpers.requests import metric
-from tests.helpers.servers import COMMAND, RunningServer, running_server
-from tests.server.test_process import (
+from tests.helpers.servers import (
+    COMMAND,
+    RunningServer,
     assert_one_sentence,
     copy_bundle,
-    post,
     run_to_the_end,
+    running_server,
 )
 
 TWO = {f"{PREFIX}WORKERS": "2", "OMP_NUM_THREADS": "2"}
