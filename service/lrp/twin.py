@@ -10,7 +10,7 @@ from torch import Tensor, fx, nn
 from service.lrp.network.analysis import logits_of, module_of, non_negative, vanishing
 from service.lrp.network.layers import AvgPool, Linear, Sum, is_altered, is_as_known
 from service.lrp.rules.assignment import Rules
-from service.lrp.rules.base import LayerContext
+from service.lrp.rules.base import LayerContext, LinearRule
 from service.lrp.rules.elementwise_rules import ELEMENTWISE_RULES, NormPool, NormSum
 from service.lrp.rules.linear_map import LinearMap, make_linear_map
 from service.lrp.rules.linear_rules import LINEAR_RULES
@@ -59,7 +59,6 @@ def make_twin(
     _, below_zero = vanishing(network, names)
     rectified = _rectified(network, names)
     modules: dict[str, Any] = {}
-    stabilized: list[fx.Node] = []
     for node in network.graph.nodes:
         name = str(node.target)
         if node.op == "get_attr":
@@ -76,27 +75,24 @@ def make_twin(
                 node in rectified, entries.index(rules[name]), box,
             )  # fmt: skip
             modules[name] = LINEAR_RULES[names[name]](layer, context, dict(rules[name].values))
-            stabilized.append(node)
         else:
             modules[name] = _make_other(layer, rules[name], entries.index(rules[name]))
-            if names[name] == "norm":
-                stabilized.append(node)
-    graph = _with_stabilizers(network.graph, stabilized)
+    graph = _with_stabilizers(network.graph, modules)
     twin = fx.GraphModule(modules, graph).eval()
     graph.owning_module = None  # breaks a reference cycle: the twin is freed at once
     return twin
 
 
-def _with_stabilizers(graph: fx.Graph, nodes: Sequence[fx.Node]) -> fx.Graph:
-    """Copy a graph; the copies of some nodes take a second input of the graph as well."""
-    copies: dict[fx.Node, fx.Node] = {}
+def _with_stabilizers(graph: fx.Graph, modules: Mapping[str, Any]) -> fx.Graph:
+    """Copy a graph, and give it stabilizers as a second input, for the rules that have some."""
     copied = fx.Graph()
-    copied.output(copied.graph_copy(graph, copies))
+    copied.output(copied.graph_copy(graph, {}))
     images = next(node for node in copied.nodes if node.op == "placeholder")
     with copied.inserting_after(images):
         stabilizers = copied.placeholder("stabilizers")
-    for node in nodes:
-        copies[node].args = (*copies[node].args, stabilizers)
+    for node in copied.nodes:
+        if isinstance(modules.get(str(node.target)), (LinearRule, NormPool, NormSum)):
+            node.args = (*node.args, stabilizers)
     return copied
 
 
@@ -110,9 +106,9 @@ def _rectified(network: fx.GraphModule, rules: Mapping[str, str]) -> set[fx.Node
     for node in network.graph.nodes:
         rule, users = rules.get(str(node.target)), list(node.users)
         if rule in LINEAR_RULES and len(users) == 1 and rules.get(str(users[0].target)) == "pass":
-            is_affine = isinstance(module_of(network, node), Linear)
+            is_linear = isinstance(module_of(network, node), Linear)
             relu = module_of(network, users[0])
-            if is_affine and type(relu) is nn.ReLU and is_as_known(relu):
+            if is_linear and type(relu) is nn.ReLU and is_as_known(relu):
                 found.add(node)
     return found
 

@@ -67,9 +67,9 @@ def test_a_kind_is_the_class_that_the_author_wrote(vgg: Network) -> None:
 def test_relevance_is_counted_where_all_paths_cross(name: str) -> None:
     network = resident(name)
     recorded_layers = network.recorded_layers(INPUT)
-    positions = [list(tap.graph.nodes).index(tap) for tap in recorded_layers]
+    positions = [list(node.graph.nodes).index(node) for node in recorded_layers]
     assert positions == sorted(positions, reverse=True)
-    assert not any(is_reached_without(tap.graph, tap) for tap in recorded_layers)
+    assert not any(is_reached_without(node.graph, node) for node in recorded_layers)
     assert recorded_layers[0].target == list(network.layers)[-1]  # the logits
     kinds = [type(network.module.get_submodule(layer)) for layer in names_of(recorded_layers)]
     assert nn.ReLU not in kinds  # it hands on what comes

@@ -121,7 +121,7 @@ def test_twins_of_a_network_share_and_the_last_one_takes_them_along() -> None:
     explainer = small_explainer()
     explainer.prepare(make_method("epsilon_plus", "gradient", {}))
     made = made_by(explainer)
-    explainer.prepare(make_method("epsilon_plus", "gradient", {"epsilon": 0.1}))
+    explainer.prepare(make_method("epsilon_plus", "gradient", {}, layer="0"))
     assert made
     assert {id(ref()) for ref in made_by(explainer)} == {id(ref()) for ref in made}
     explainer._prepared.popitem(last=False)
