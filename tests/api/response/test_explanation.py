@@ -274,9 +274,8 @@ def test_the_stages_are_timed(client: httpx.Client, photo: bytes) -> None:
         for path in ("/explain", "/predict")
     }
 
-    assert list(stages["/explain"]) == ["decode", "queue", "compute", "render", "total"]
-    assert list(stages["/predict"]) == ["decode", "queue", "compute", "total"]
     for times in stages.values():
+        assert list(times) == ["decode", "queue", "compute", "render", "total"]
         values = [float(value) for value in times.values()]
         assert all(math.isfinite(value) and value >= 0 for value in values)
         assert sum(values[:-1]) <= values[-1] + 0.01
