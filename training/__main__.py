@@ -1,4 +1,4 @@
-"""The command line of training: `python -m training train | evaluate | report`."""
+"""Command line of training: `python -m training train | evaluate | report`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from training.report import write_report
 from training.train import Trainer
 
 app = typer.Typer(
-    help="Train and judge the networks that lrpserve explains.",
+    help="Train and evaluate networks for lrpserve.",
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -34,7 +34,7 @@ Data = Annotated[str, typer.Option(help="`cifar10`, or a folder of images")]
 
 @app.callback()
 def main() -> None:
-    """Train and judge the networks that lrpserve explains."""
+    """Train and evaluate networks for lrpserve."""
 
 
 @app.command()
@@ -43,9 +43,9 @@ def train(
     out: Annotated[Path, typer.Option(help="Folder of the run")],
     recipe: Annotated[str, typer.Option(help=f"One of: {', '.join(RECIPES)}")] = "strong",
     name: Annotated[str, typer.Option(help="Name of the model")] = "minivgg-cifar10",
-    describe: Annotated[str, typer.Option(help="What the data is, for the model's card")] = "",
+    describe: Annotated[str, typer.Option(help="Description of the data, for the card")] = "",
     seed: Annotated[
-        int, typer.Option(min=0, max=2**32 - 1, help="Of weights, split and all chance")
+        int, typer.Option(min=0, max=2**32 - 1, help="Seed of weights, split and augmentation")
     ] = 0,
     device: Annotated[str, typer.Option(help="`auto`, `cpu` or `cuda:0`")] = "auto",
     resume: Annotated[bool, typer.Option(help="Continue from the last checkpoint")] = False,
@@ -83,10 +83,10 @@ def evaluate(
         Path | None, typer.Option(help="Folder for evaluation.json and confusion.png")
     ] = None,
     keep: Annotated[
-        bool, typer.Option("--keep", help="Write what is found into the bundle's card, too")
+        bool, typer.Option("--keep", help="Write the results into the bundle's card, too")
     ] = False,
 ) -> None:
-    """Measure a bundle on the test set: accuracy, per class, and what is taken for what.
+    """Evaluate a bundle on the test set: accuracy, accuracy per class, confusion matrix.
 
     Example: python -m training evaluate runs/strong/bundle --data cifar10
     """
@@ -107,7 +107,7 @@ def report(
     data: Data,
     out: Annotated[Path, typer.Option(help="Folder for the pages")],
 ) -> None:
-    """Draw explained predictions of every class, and the relevance by layer.
+    """Render explained predictions of every class, and the relevance by layer.
 
     Example: python -m training report runs/strong/bundle --data cifar10 --out report
     """
@@ -117,7 +117,7 @@ def report(
 
 
 def run() -> None:
-    """Run the command line; errors of ours are one sentence and exit code 2."""
+    """Run the command line; a `ServiceError` is printed as a sentence, with exit code 2."""
     try:
         app()
     except ServiceError as error:

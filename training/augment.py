@@ -1,4 +1,4 @@
-"""Augmentation of a batch where it lies: on the device, as uint8."""
+"""Augmentation of batches on their device, as uint8."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from training.config import Recipe
 
 
 def augment(images: Tensor, recipe: Recipe, generator: torch.Generator) -> Tensor:
-    """Crop and flip each image of a batch by chance.
+    """Crop and flip each image of a batch at random.
 
     Parameters
     ----------
@@ -22,7 +22,7 @@ def augment(images: Tensor, recipe: Recipe, generator: torch.Generator) -> Tenso
     recipe : Recipe
         Its `flip` and `crop_border`.
     generator : torch.Generator
-        Of the device that the images are on.
+        On the device of the images.
 
     Returns
     -------

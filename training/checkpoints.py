@@ -1,4 +1,4 @@
-"""Checkpoints of a run: one file per finished epoch, written whole or not at all."""
+"""Checkpoints of a run: one file per finished epoch, written atomically."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from torch import Tensor
 
 from service.errors import ServiceError
 
-KEPT = 2  # the last one, and one before it should the disk have failed under the last
+KEPT = 2  # the last one, and the one before in case the last is damaged
 
 
 class CheckpointError(ServiceError):
-    """There is no checkpoint, or one of another run."""
+    """The checkpoint is missing, or of another run."""
 
     type = "checkpoint-error"
     title = "The checkpoint cannot be used"
@@ -23,16 +23,16 @@ class CheckpointError(ServiceError):
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Everything that the next epoch depends on.
+    """The state of a run after an epoch.
 
     Attributes
     ----------
     epoch : int
-        Epochs that are finished.
+        Number of finished epochs.
     recipe : dict
         The recipe's values; another recipe cannot continue the run.
     seed : int
-        Of the run.
+        Seed of the run.
     model, average : dict
         Weights, and their moving average.
     optimizers : list of dict
@@ -51,12 +51,12 @@ class Checkpoint:
 
 
 def open_run(run: Path, *, resume: bool) -> None:
-    """Make a run's folder, unless there is something in it that a new run would overwrite.
+    """Create the folder of a run; refuse to overwrite another run.
 
     Raises
     ------
     CheckpointError
-        The folder cannot be made, holds a run that is not to be resumed, or none to resume.
+        The folder cannot be created, holds a run without `resume`, or no run with it.
     """
     if resume and not _checkpoints(run):
         raise _no_checkpoint(run)
@@ -70,7 +70,7 @@ def open_run(run: Path, *, resume: bool) -> None:
 
 
 def write_checkpoint(run: Path, checkpoint: Checkpoint) -> Path:
-    """Write a checkpoint into a run's folder, and remove all but the last few."""
+    """Write a checkpoint, and remove all but the last `KEPT`."""
     folder = run / "checkpoints"
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"epoch-{checkpoint.epoch:03d}.pt"
@@ -88,7 +88,7 @@ def read_last_checkpoint(run: Path, device: torch.device) -> Checkpoint:
     Raises
     ------
     CheckpointError
-        There is none, or it cannot be read.
+        It is missing or cannot be read.
     """
     paths = _checkpoints(run)
     if not paths:

@@ -1,4 +1,4 @@
-"""The training recipes: each value with the reason for it."""
+"""Training recipes, with the reason for each value."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The curves of a run as a picture."""
+"""Plot of the learning curves of a run."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from training.progress import Record
 
 
 def draw_curves(history: list[Record], path: Path) -> None:
-    """Draw training loss, validation loss and validation accuracy over the epochs."""
+    """Plot training loss, validation loss and validation accuracy over the epochs."""
     figure = Figure(figsize=(8, 4.5), layout="constrained")
     losses = figure.subplots()
     epochs = [record["epoch"] for record in history]

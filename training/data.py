@@ -1,4 +1,4 @@
-"""Data sets as uint8 tensors: the original CIFAR-10, or any folder of images."""
+"""Data sets as uint8 tensors: the original CIFAR-10, or a folder of images."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _PAD_FILL = (0, 0, 0)  # `crop` never pads
 
 
 class DataError(ServiceError):
-    """The data is not there, or not laid out as a data set."""
+    """The data is missing, or not laid out as a data set."""
 
     type = "data-error"
     title = "The data cannot be used"
@@ -50,7 +50,7 @@ class Split:
 
 @dataclass(frozen=True)
 class DataSet:
-    """A training and a test split; `description` says what the images are."""
+    """A training and a test split, with a description of the images for the card."""
 
     train: Split
     test: Split
@@ -64,18 +64,18 @@ def load_data(source: str, cache: Path, size: tuple[int, int] = (32, 32)) -> Dat
     Parameters
     ----------
     source : str
-        `cifar10` for the original (downloaded to `cache` where it is not there yet), or a folder:
-        `train/<class>/*` and `test/<class>/*`, or `<class>/*` alone, of which every sixth image
-        then is the test set.
+        `cifar10` for the original (downloaded to `cache` if missing), or a folder:
+        `train/<class>/*` and `test/<class>/*`, or only `<class>/*`, of which every sixth image is
+        in the test set.
     cache : Path
-        Where the original CIFAR-10 is kept.
+        Folder of the original CIFAR-10.
     size : tuple of 2 int
-        Height and width; images of other sizes are cropped and scaled as the service does it.
+        Height and width; images of other sizes are cropped and resized as the service does.
 
     Raises
     ------
     DataError
-        There is no data at `source`, an image is broken, or there are fewer than two classes.
+        `source` is missing, an image is broken, or there are fewer than two classes.
     """
     if source == CIFAR10_SOURCE:
         return _load_cifar10(cache)
@@ -103,12 +103,12 @@ def hold_out(split: Split, n: int, seed: int) -> tuple[Split, Split]:
 
 
 def channel_statistics(split: Split) -> tuple[Channels, Channels]:
-    """Mean and standard deviation of each channel, of values in [0, 1], to four digits.
+    """Mean and standard deviation of each channel, for values in [0, 1], to four digits.
 
     Raises
     ------
     DataError
-        A channel is the same everywhere, so that it cannot be normalized.
+        A channel is constant, so that it cannot be normalized.
     """
     counts = [
         torch.bincount(split.images[:, c].flatten(), minlength=256).double() for c in range(3)

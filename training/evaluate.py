@@ -1,4 +1,4 @@
-"""Judge a bundle on a test set: accuracy, accuracy per class, confusion matrix."""
+"""Evaluation of a bundle on a test set: accuracy, accuracy per class, confusion matrix."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from training.measure import predict_logits
 
 @dataclass(frozen=True)
 class Evaluation:
-    """How a network did on a split.
+    """The result of an evaluation on a split.
 
     Attributes
     ----------
@@ -54,7 +54,7 @@ class Evaluation:
         return dict(zip(self.labels, shares.tolist(), strict=True))
 
     def to_json(self) -> str:
-        """All of it as JSON."""
+        """The evaluation as JSON."""
         fields = {
             "accuracy": self.accuracy,
             "n": self.n,
@@ -80,7 +80,7 @@ def evaluate(bundle: Bundle, data: DataSet) -> Evaluation:
 
 
 def checked_test(bundle: Bundle, data: DataSet) -> Split:
-    """The test split of a data set whose classes are the labels of a bundle.
+    """The test split of a data set, if its classes are the labels of a bundle.
 
     Raises
     ------
@@ -103,7 +103,7 @@ def count_confusion(predicted: Tensor, true: Tensor, n_classes: int) -> NDArray[
 
 
 def print_table(evaluation: Evaluation) -> None:
-    """Print accuracies, and what each class is most often taken for."""
+    """Print the accuracy of each class, and its most frequent wrong prediction."""
     table = Table("class", "accuracy", "n", "most often taken for", box=None)
     errors = evaluation.confusion.copy()
     np.fill_diagonal(errors, 0)
@@ -136,7 +136,7 @@ def keep_evaluation(evaluation: Evaluation, folder: Path) -> None:
 
 
 def draw_confusion(evaluation: Evaluation, title: str, path: Path) -> None:
-    """Draw the confusion matrix: each row in percent of its true class."""
+    """Plot the confusion matrix, with rows in percent of the true class."""
     counts = evaluation.confusion
     percent = 100 * counts / np.maximum(counts.sum(1, keepdims=True), 1)
     n = len(evaluation.labels)

@@ -1,4 +1,4 @@
-"""What a run is done on: precision, hardware, versions."""
+"""Precision, hardware and library versions of a run."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from service import __version__
 
 
 def autocast_dtype(device: torch.device) -> torch.dtype:
-    """bfloat16 where the device computes in it, else float32 (no autocast)."""
+    """bfloat16 if the device supports it, else float32 (no autocast)."""
     if device.type == "cuda":
         return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
     has_bf16 = bool(torch.cpu.get_capabilities().get("avx512_bf16", False))
@@ -28,7 +28,7 @@ def describe_hardware(device: torch.device) -> str:
 
 
 def library_versions() -> dict[str, str]:
-    """Versions that a result depends on."""
+    """Versions of the libraries that a result depends on."""
     return {
         "lrpserve": __version__,
         "python": sys.version.split()[0],

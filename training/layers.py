@@ -1,4 +1,4 @@
-"""The relevance that reaches each layer of a network."""
+"""Relevance at the output of each layer of a network."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ class LayerRelevance:
     Attributes
     ----------
     name : str
-        Of the layer, or `input`.
+        Name of the layer, or `input`.
     total : float
         Sum of the relevance.
     map : NDArray[float32] or None
-        Summed over the channels, shape (H, W); None where there is no space.
+        Summed over the channels, shape (H, W); None where a tensor has no rows and columns.
     """
 
     name: str
@@ -34,7 +34,7 @@ class LayerRelevance:
 
 
 def relevance_by_layer(model: nn.Module, image: Tensor, method: Method) -> list[LayerRelevance]:
-    """Propagate relevance from the predicted class, and keep what arrives at each layer.
+    """Propagate relevance from the predicted class, and record it at each layer.
 
     Parameters
     ----------
@@ -48,8 +48,8 @@ def relevance_by_layer(model: nn.Module, image: Tensor, method: Method) -> list[
     Returns
     -------
     list of LayerRelevance
-        From the output down to the input, at the layers that every path crosses; those that hand
-        relevance on unchanged (ReLU, dropout) are left out.
+        From the output down to the input, at the layers that every path crosses, without those that
+        pass relevance unchanged (ReLU, dropout).
     """
     return list(_measure(Explainer(model), image, method))
 

@@ -1,4 +1,4 @@
-"""Measure a network on a split: predictions, loss, accuracy. In float32, as it is served."""
+"""Predictions, loss and accuracy of a network on a split, in float32 as it is served."""
 
 from __future__ import annotations
 

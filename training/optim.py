@@ -1,4 +1,4 @@
-"""Optimizers and the schedule of their rates."""
+"""Optimizers and learning rate schedules."""
 
 from __future__ import annotations
 
@@ -61,8 +61,8 @@ class Muon(Optimizer):
 def orthogonalize(matrix: Tensor, steps: int = 5) -> Tensor:
     """Bring all singular values of a matrix to about 1 (0.7 to 1.2).
 
-    A quintic Newton-Schulz iteration with the coefficients of Jordan et al. 2024, in bfloat16
-    where the device computes in it: where it does not, that would take sixty times as long.
+    A quintic Newton-Schulz iteration with the coefficients of Jordan et al. 2024, in bfloat16 if
+    the device supports it; emulated it would take sixty times as long.
     """
     x = matrix.to(autocast_dtype(matrix.device))
     is_tall = x.size(0) > x.size(1)
@@ -76,7 +76,7 @@ def orthogonalize(matrix: Tensor, steps: int = 5) -> Tensor:
 
 
 def make_optimizers(model: nn.Module, recipe: Recipe) -> list[Optimizer]:
-    """Make the optimizers of a recipe; each parameter belongs to one of them."""
+    """Make the optimizers of a recipe; each parameter belongs to exactly one."""
     if recipe.optimizer == "adam":
         return [Adam(model.parameters(), recipe.learning_rate)]
     weights = [p for p in model.parameters() if p.ndim > 1]
@@ -92,7 +92,7 @@ def make_optimizers(model: nn.Module, recipe: Recipe) -> list[Optimizer]:
 
 
 def rate_factor(recipe: Recipe, progress: float) -> float:
-    """Share of the highest rate at a point of the run.
+    """Learning rate at a point of the run, as a share of the highest.
 
     Parameters
     ----------

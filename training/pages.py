@@ -1,4 +1,4 @@
-"""The pages of a report, drawn with matplotlib. Red is for, blue against, white nothing."""
+"""Pages of a report, drawn with matplotlib: red is for, blue against, white zero."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ class Example:
     number : int
         Index in the test split.
     true_label, predicted_label : str
-        Of the image, and by the network.
+        True and predicted class.
     probability : float
         Of the predicted class, 0 to 1.
     conservation : float
-        Relevance that arrived over relevance at the start.
+        Sum of the input's relevance over the output relevance.
     """
 
     pixels: NDArray[np.uint8]
@@ -57,7 +57,7 @@ class Example:
 
 
 def draw_examples(label: str, examples: list[Example], path: Path) -> None:
-    """Draw a page of a class: each example as image, heatmap and overlay, on one scale."""
+    """Draw a page of a class: image, heatmap and overlay of each example, on one scale."""
     bound = max(own_bound(example.relevance) for example in examples)
     figure = Figure(figsize=(9, 3.1 * len(examples) + 1), layout="constrained")
     figure.suptitle(
@@ -95,7 +95,7 @@ def draw_layers(
     layers: list[LayerRelevance],
     path: Path,
 ) -> None:
-    """Draw the relevance that reaches each layer: how much, and where."""
+    """Draw the relevance at each layer: its sum, and its map."""
     spatial = [layer for layer in layers if layer.map is not None]
     figure = Figure(figsize=(2.1 * (len(spatial) + 1), 6.4), layout="constrained")
     figure.suptitle(

@@ -1,4 +1,4 @@
-"""What a run shows while it goes on: a bar in a terminal, plain lines elsewhere."""
+"""Progress of a run: a bar in a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Record = dict[str, float]
 
 
 class ProgressView(Protocol):
-    """Follows a run."""
+    """Display of the progress of a run."""
 
     def __enter__(self) -> ProgressView: ...
     def __exit__(
@@ -24,14 +24,14 @@ class ProgressView(Protocol):
         trace: TracebackType | None,
     ) -> None: ...
     def step(self, loss: float) -> None:
-        """Say that a training step is done."""
+        """Report a finished step."""
 
     def epoch(self, record: Record) -> None:
-        """Say that an epoch is done."""
+        """Report a finished epoch."""
 
 
 def make_progress(epochs: int, steps_per_epoch: int, first_epoch: int) -> ProgressView:
-    """Choose the view for where standard error goes."""
+    """A bar if standard error is a terminal, else lines."""
     if sys.stderr.isatty():
         return BarView(epochs, steps_per_epoch, first_epoch)
     return LineView(epochs)

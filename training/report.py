@@ -28,7 +28,7 @@ LAYER_IMAGES = 3
 
 @dataclass(frozen=True)
 class Choice:
-    """Indices of the images of a class that are shown: the first that are right, and wrong."""
+    """Indices of the images of a class that are shown: the first right and wrong predictions."""
 
     label: str
     right: list[int]
@@ -45,7 +45,7 @@ def write_report(bundle: Bundle, data: DataSet, out: Path) -> list[Path]:
     data : DataSet
         Its test split is explained.
     out : Path
-        Folder; made if missing.
+        Folder, created if missing.
 
     Returns
     -------
@@ -71,7 +71,7 @@ def write_report(bundle: Bundle, data: DataSet, out: Path) -> list[Path]:
 
 
 def choose_images(bundle: Bundle, split: Split) -> Iterator[Choice]:
-    """Choose the first images of each class, in the data's order, by how they are predicted."""
+    """The first right and wrong predictions of each class, in the order of the data."""
     card = bundle.card
     predicted = predict_logits(bundle.model, split, card.mean, card.std).argmax(1)
     is_right = predicted == split.labels
@@ -85,7 +85,7 @@ def choose_images(bundle: Bundle, split: Split) -> Iterator[Choice]:
 
 
 def explain_images(engine: Engine, split: Split, indices: list[int]) -> list[Example]:
-    """Explain the predicted class of some images with the default method."""
+    """Explain the predicted class of images with the default method."""
     images = [_pixels(split, index) for index in indices]
     name = engine.card.name
     explanations = engine.explain([ExplainJob(pixels, name, Method()) for pixels in images])
@@ -116,7 +116,7 @@ def _example(
 
 
 def _write_layers(bundle: Bundle, split: Split, choices: list[Choice], out: Path) -> list[Path]:
-    """One page for the first right image of each of the first classes that have one."""
+    """Draw a page for the first right prediction of each of the first `LAYER_IMAGES` classes."""
     card, pages = bundle.card, []
     for choice in [choice for choice in choices if choice.right][:LAYER_IMAGES]:
         index = choice.right[0]

@@ -1,4 +1,4 @@
-"""The training loop: a recipe and a data set become a run's folder and a bundle."""
+"""The training loop, from a recipe and a data set to a bundle."""
 
 from __future__ import annotations
 
@@ -39,23 +39,23 @@ ARCHITECTURE = "minivgg"
 
 
 class Trainer:
-    """A run: network, optimizers and data on one device.
+    """A training run: network, optimizers and data on one device.
 
-    The whole training set lies on the device as uint8. All chance of an epoch comes from the seed
-    and the epoch's number, so a resumed run continues bit for bit (on the same device and number
-    of threads).
+    The whole training set is on the device, as uint8. Random numbers of an epoch depend on the seed
+    and the number of the epoch only, so a resumed run continues bit for bit (on the same device,
+    with the same number of threads).
 
     Parameters
     ----------
     recipe : Recipe
         How to train.
     data : DataSet
-        The validation split is taken out of its training split; its test split is not touched
-        before `finish`.
+        Its training split is split into training and validation; its test split is not used before
+        `finish`.
     device : torch.device
-        Where everything lies.
+        Device of network and data.
     seed : int
-        Of the weights, the split and all chance.
+        Seed of weights, split and augmentation.
     """
 
     def __init__(self, recipe: Recipe, data: DataSet, device: torch.device, seed: int) -> None:
@@ -74,21 +74,21 @@ class Trainer:
 
     @property
     def epoch(self) -> int:
-        """Epochs that are finished."""
+        """Number of finished epochs."""
         return len(self.history)
 
     @property
     def steps_per_epoch(self) -> int:
-        """Whole batches in the training split; the rest differs from epoch to epoch."""
+        """Number of full batches; the images that are left out differ from epoch to epoch."""
         return max(1, len(self.train) // self.recipe.batch_size)
 
     @property
     def result(self) -> nn.Module:
-        """The network that the run is for: the average if the recipe has one."""
+        """The trained network: the moving average if the recipe has one."""
         return self.average if self.recipe.average_decay else self.model
 
     def fit(self, run: Path) -> None:
-        """Train all epochs that are left; a checkpoint, the history and the curves after each."""
+        """Train the remaining epochs; write checkpoint, history and curves after each."""
         epochs = self.recipe.epochs
         with make_progress(epochs, self.steps_per_epoch, self.epoch) as progress:
             while self.epoch < epochs:
@@ -120,7 +120,7 @@ class Trainer:
         self.history = checkpoint.history
 
     def finish(self, folder: Path, name: str, description: str) -> ModelCard:
-        """Measure the result on validation and, for the only time, on test; write the bundle."""
+        """Evaluate the result on validation and, only once, on test; write the bundle."""
         splits = {"validation": self.validation, "test": self.data.test.to(self.device)}
         confusion = {name: self._confusion(split) for name, split in splits.items()}
         is_kept = len(self.data.class_names) <= MAX_CONFUSED

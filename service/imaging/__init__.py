@@ -1,1 +1,1 @@
-"""Bytes to pixels, and relevance to pictures. Needs no torch."""
+"""Decoding of images and rendering of relevance. Needs no torch."""

@@ -1,4 +1,4 @@
-"""The colour bar beside a picture: which colour is how much relevance."""
+"""The colour bar beside a rendered map: which colour stands for how much relevance."""
 
 from __future__ import annotations
 
@@ -12,31 +12,31 @@ from service.imaging.colormaps import CENTER
 
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 Picture = NDArray[np.uint8]
-# what a bar shows, as shares of the bound: all colours from for to against
+# the relevance that a bar shows, as shares of the bound: from for (1) to against (-1)
 RAMP = (np.arange(CENTER, -CENTER - 1, -1, dtype=np.float32) / CENTER)[:, None]
 _PAPER, _INK = (255, 255, 255), (32, 32, 32)
 _FONT_SHARE = 16  # letters have the 16th part of the picture's height
 _SMALLEST_FONT, _LARGEST_FONT = 10, 64
-_LINES = 4  # of text, for which there is room at least
+_LINES = 4  # minimum height of a bar, in lines of text
 
 
 def bar_size(height: int) -> tuple[int, int]:
-    """Width and height of the bar beside a picture, in pixels."""
+    """Width and height of the bar beside a picture of a height, in pixels."""
     font_px = _font_px(height)
     return font_px, max(height, _LINES * font_px)
 
 
 def with_color_bar(picture: Picture, bar: Picture, bound: float) -> Picture:
-    """Put a bar and its scale to the right of a picture.
+    """Append a colour bar with its scale to the right of a picture.
 
     Parameters
     ----------
     picture : NDArray[uint8]
         RGB, shape (H, W, 3).
     bar : NDArray[uint8]
-        RGB, of `bar_size(H)`: what `RAMP` looks like, drawn as the picture is.
+        RGB, of `bar_size(H)`: `RAMP`, rendered in the same way as the picture.
     bound : float
-        The absolute relevance of its ends.
+        The absolute relevance at the ends of the bar.
 
     Returns
     -------
@@ -64,7 +64,7 @@ def _font_px(height: int) -> int:
 
 
 def _labels(bound: float) -> tuple[str, str, str]:
-    """What is at the top, in the middle and at the bottom."""
+    """Labels at the top, in the middle and at the bottom."""
     if bound == 0:
         return "", "0", ""
     return f"+{bound:.3g}", "0", f"-{bound:.3g}"

@@ -1,4 +1,4 @@
-"""Colour maps for relevance: 255 colours from against (0) over nothing (127) to for (254)."""
+"""Colour maps for relevance: 255 colours from against (0) over zero (127) to for (254)."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ COLORMAPS = {
     "PRGn_r": "purple for, green against, off-white nothing; safe for colour-blind people",
 }
 
-# ColorBrewer (Harrower & Brewer 2003, The Cartographic Journal 40:27-37) says so of these
+# according to ColorBrewer (Harrower & Brewer 2003, The Cartographic Journal 40:27-37)
 COLOR_BLIND_SAFE = frozenset({"RdBu_r", "PuOr_r", "PRGn_r"})
 _STRIP_HEIGHT = 8
 
 
 @cache
 def color_table(name: str) -> NDArray[np.uint8]:
-    """The colours of a map.
+    """The colour table of a map.
 
     Parameters
     ----------
@@ -52,6 +52,6 @@ def color_table(name: str) -> NDArray[np.uint8]:
 
 @cache
 def strip_png(name: str) -> bytes:
-    """All colours of a map in a row, from against to for: a PNG of 255 by 8 pixels."""
+    """A PNG of 255 by 8 pixels with all colours of a map in a row, from against to for."""
     size = N_COLORS, _STRIP_HEIGHT
     return palette_png(np.arange(N_COLORS, dtype=np.uint8)[None], size, color_table(name).tobytes())

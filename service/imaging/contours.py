@@ -1,4 +1,4 @@
-"""Lines of equal relevance, as an overlay shows them."""
+"""Contour lines of relevance, for overlays."""
 
 from __future__ import annotations
 
@@ -9,28 +9,27 @@ from PIL import Image, ImageDraw
 
 # relevance has a few large values and many small ones: each level is twice the one below
 LEVELS = (0.1, 0.2, 0.4, 0.8)
-_FAINTEST = 0.45  # opacity of the lines of the lowest level; those of the highest are opaque
-_FINER = 2  # lines are drawn so many times larger, and made smaller for smooth edges
-_PIXELS_PER_WIDTH = 160  # a line of a picture of this side is one pixel wide
+_FAINTEST = 0.45  # opacity of lines of the lowest level; lines of the highest are opaque
+_FINER = 2  # supersampling, for smooth edges of lines
+_PIXELS_PER_WIDTH = 160  # lines are one pixel wide in a picture of this side
 
 
 def contour_mask(share: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.uint8]:
-    """Draw the lines where a map passes the levels.
+    """Draw contour lines of a map at `LEVELS`.
 
-    Between the centres of pixels the map is taken as linear, beyond the outer ones as constant.
+    The map is linear between the centres of its pixels, and constant beyond the outer ones.
 
     Parameters
     ----------
     share : NDArray[float32]
-        Of the bound, shape (H, W).
+        Relevance as a share of the bound, shape (H, W).
     size : tuple of 2 int
         Width and height of the picture, in pixels.
 
     Returns
     -------
     NDArray[uint8]
-        How much each pixel is covered by a line, 0 to 255, shape (height, width): the higher its
-        level, the more.
+        Opacity of the lines, 0 to 255, shape (height, width); higher levels are more opaque.
     """
     width, height = size
     canvas = Image.new("L", (width * _FINER, height * _FINER))
@@ -42,7 +41,7 @@ def contour_mask(share: NDArray[np.float32], size: tuple[int, int]) -> NDArray[n
     contours = contour_generator(
         columns, rows, np.pad(share, 1, mode="edge"), line_type=LineType.Separate
     )
-    # round joints take most of the time, and are not seen where pieces are shorter than wide
+    # round joints take most of the time, and do not show where segments are shorter than wide
     joint = "curve" if canvas.width / share.shape[1] > line_width else None
     opacities = np.linspace(_FAINTEST, 1, len(LEVELS))
     for level, opacity in zip(LEVELS, opacities, strict=True):
@@ -53,5 +52,5 @@ def contour_mask(share: NDArray[np.float32], size: tuple[int, int]) -> NDArray[n
 
 
 def _centers(n: int, n_pixels: int) -> NDArray[np.float64]:
-    """Where the centres of a row of a map are in a picture, with one more on each side."""
+    """Positions of the centres of a map's pixels in a picture, with one more on each side."""
     return (np.arange(-1, n + 1) + 0.5) * n_pixels / n

@@ -1,4 +1,4 @@
-"""Decode the bytes of an image file into an upright RGB picture."""
+"""Decoding of an image file into an upright RGB image."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from service.errors import NotAnImage, TooLarge, UnsupportedMediaType
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
 FORMAT_NAMES = "PNG, JPEG, WebP, GIF, BMP or TIFF"
 _PNG_SIGNATURE_BYTES = 8
-_TURNED = (5, 6, 7, 8)  # orientations of EXIF
+_TURNED = (5, 6, 7, 8)  # EXIF orientations that exchange rows and columns
 _COMPRESSED_CHUNKS = (b"zTXt", b"iTXt", b"iCCP")  # of a PNG; each may become a megabyte
 _MODES_16_BIT = ("I;16", "I;16L", "I;16B", "I;16N")
 # Pillow widens or narrows the samples of these PNGs to 8 bits, but not their transparent colour
 _KEY_FACTORS = {"L;2": 85.0, "L;4": 17.0, "RGB;16B": 1 / 256}
-# kinds of images that people do send, to say so rather than "not an image"
+# common formats that are not supported, to name them rather than say "not an image"
 _OTHER_FORMATS = {
     "HEIC": rb"....ftyp(heic|heix|hevc|mif1|msf1)",
     "AVIF": rb"....ftypavi[fs]",
@@ -46,14 +46,14 @@ Image.MAX_IMAGE_PIXELS = None
 
 @dataclass(frozen=True)
 class Decoded:
-    """A picture, perhaps reduced.
+    """A decoded image, perhaps at a reduced size.
 
     Attributes
     ----------
     image : Image.Image
         Upright, mode RGB.
     original : tuple of 2 int
-        Height and width of the upright picture in the file, in pixels.
+        Height and width of the upright image at its full size, in pixels.
     """
 
     image: Image.Image
@@ -61,7 +61,7 @@ class Decoded:
 
 
 class EncodedImage:
-    """The bytes of an image file. Its header is read when it is needed, its pixels by `decode`.
+    """An image file whose header is read lazily, and whose pixels are read by `decode`.
 
     Parameters
     ----------
@@ -78,7 +78,7 @@ class EncodedImage:
 
     @property
     def n_pixels(self) -> int:
-        """How many pixels the header declares.
+        """Number of pixels according to the header.
 
         Raises
         ------
@@ -90,32 +90,32 @@ class EncodedImage:
 
     @property
     def has_slow_header(self) -> bool:
-        """Whether to read the header may take long: texts and profiles are expanded by it."""
+        """Whether reading the header may be slow: it decompresses texts and profiles."""
         return any(kind in self.content for kind in _COMPRESSED_CHUNKS)
 
     def decode(self, max_pixels: int, side: int | None = None) -> Decoded:
-        """Decode it. Can be done once.
+        """Decode the image; can be called once.
 
         Grey, palette, 16-bit, CMYK and transparent images become RGB (transparency is composited
-        on white), of an animation the first frame is taken, and the EXIF orientation is applied.
+        on white), an animation is reduced to its first frame, and the EXIF orientation is applied.
 
         Parameters
         ----------
         max_pixels : int
-            More than this, as the file's header declares it, is refused before decoding.
+            Images with more pixels, according to the header, are refused before decoding.
         side : int, optional
-            The picture is needed with a shorter side of so many pixels: a JPEG that is much
-            larger is decoded at a half, a quarter or an eighth, which is ten times as fast, but
-            never with a shorter side of less than twice as many.
+            The shorter side that is needed, in pixels: a much larger JPEG is decoded at a half, a
+            quarter or an eighth of its size, up to ten times as fast, but never with a shorter
+            side below twice `side`.
 
         Raises
         ------
         NotAnImage
-            The file is empty, is no image, or a broken one.
+            The file is empty, not an image, or broken.
         TooLarge
-            It has more than `max_pixels`.
+            It has more than `max_pixels` pixels.
         UnsupportedMediaType
-            It is an image of a kind that is not read.
+            Its format or its depth is not supported.
         """
         image = self._image
         width, height = image.size
@@ -137,7 +137,7 @@ class EncodedImage:
     def _decode(self, image: Image.Image, side: int | None) -> Decoded:
         width, height = image.size
         if isinstance(image, PngImageFile):
-            _check_sums(self.content)
+            _verify_crcs(self.content)
             _scale_transparent_color(image)
         if isinstance(image, JpegImageFile) and side is not None:
             image.draft(None, (2 * side, 2 * side))
@@ -167,13 +167,13 @@ def _open(content: bytes) -> Image.Image:
         ) from error
 
 
-def _check_sums(content: bytes) -> None:
-    """Check the sums of a PNG's chunks; Pillow does not check those of the pixels.
+def _verify_crcs(content: bytes) -> None:
+    """Verify the CRCs of a PNG's chunks; Pillow skips those of the pixels.
 
     Raises
     ------
     ValueError
-        One is wrong.
+        A CRC is wrong.
     struct.error
         The file ends before its last chunk does.
     """
@@ -188,7 +188,7 @@ def _check_sums(content: bytes) -> None:
 
 
 def _scale_transparent_color(image: Image.Image) -> None:
-    """Bring the one colour that a PNG declares transparent to the 8 bits that pixels will have."""
+    """Scale the transparent colour of a PNG to the 8 bits of the decoded pixels."""
     if not isinstance(image, PngImageFile) or not image.tile:
         return
     key = image.info.get("transparency")
@@ -200,7 +200,7 @@ def _scale_transparent_color(image: Image.Image) -> None:
 
 
 def _upright(image: Image.Image) -> tuple[Image.Image, bool]:
-    """Turn it as its EXIF block says; also whether rows became columns."""
+    """Apply the EXIF orientation; also returns whether rows became columns."""
     try:
         is_turned = image.getexif().get(ExifTags.Base.Orientation) in _TURNED
         return ImageOps.exif_transpose(image), is_turned

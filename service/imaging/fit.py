@@ -1,4 +1,4 @@
-"""Bring a picture of any size to the size that a network takes."""
+"""Cropping, stretching and padding of images to the input size of a network."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ Color = tuple[int, int, int]
 
 @dataclass(frozen=True)
 class FittedImage:
-    """What the network sees of a picture.
+    """The network's view of an image.
 
     Attributes
     ----------
     pixels : NDArray[uint8]
         RGB, shape (H, W, 3), contiguous.
     width, height : int
-        Of the upright picture, in pixels.
+        Size of the upright image, in pixels.
     box : tuple of 4 int
-        Left, top, right, bottom of what the network sees, in pixels of the upright picture;
-        reaches beyond the picture for `pad`.
+        Left, top, right, bottom of the network's view, in pixels of the upright image; reaches
+        beyond the image for `pad`.
     """
 
     pixels: NDArray[np.uint8]
@@ -43,23 +43,23 @@ def fit_image(
     resize: int | None = None,
     original: tuple[int, int] | None = None,
 ) -> FittedImage:
-    """Crop, stretch or pad a picture to a size, with antialiased bilinear resampling.
+    """Crop, stretch or pad an image to a size, with antialiased bilinear resampling.
 
     Parameters
     ----------
     picture : Image.Image
         Upright, mode RGB.
     size : tuple of 2 int
-        Height and width that the network takes.
+        Height and width of the network's input.
     fit : {"crop", "stretch", "pad"}
         `crop` cuts the centre out, `pad` adds bars of the colour `fill`.
     fill : tuple of 3 int
         RGB, 0 to 255.
     resize : int or None
-        With `crop`, what the picture's shorter side is first brought to, in pixels, at least
-        both of `size`; without it, as much of the picture as fits is cut out.
+        With `crop`, the length in pixels that the shorter side is first resized to, at least both
+        of `size`; None to crop as little as possible.
     original : tuple of 2 int, optional
-        Height and width of the picture before it was reduced, if it was; the box is in its pixels.
+        Height and width before the image was decoded at a reduced size; the box is in its pixels.
     """
     height, width = original or (picture.height, picture.width)
     box = fit_box((height, width), size, fit, resize)
@@ -71,12 +71,12 @@ def fit_image(
 def fit_box(
     picture_size: tuple[int, int], size: tuple[int, int], fit: Fit, resize: int | None = None
 ) -> Box:
-    """Find the part of a picture that the network sees.
+    """The box of an image that the network sees.
 
     Parameters
     ----------
     picture_size, size : tuple of 2 int
-        Height and width, of the picture and of what the network takes.
+        Height and width, of the image and of the network's input.
     fit : {"crop", "stretch", "pad"}
         As in `fit_image`.
     resize : int or None
@@ -101,7 +101,7 @@ def render_box(
     fill: Color,
     original: tuple[int, int] | None = None,
 ) -> Image.Image:
-    """Draw a box of a picture at a size; what lies beyond the picture has the colour `fill`.
+    """Render a box of an image at a size; the area beyond the image has the colour `fill`.
 
     Parameters
     ----------
@@ -129,7 +129,7 @@ def render_box(
 def _resized(
     picture: Image.Image, box: Box, original: tuple[int, int], size: tuple[int, int]
 ) -> Image.Image:
-    """A box of a picture, given in pixels of its original, at a size."""
+    """A box of an image, in pixels of the original, resized."""
     x_scale, y_scale = picture.width / original[1], picture.height / original[0]
     left, top, right, bottom = box
     reduced = (

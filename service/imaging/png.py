@@ -1,7 +1,7 @@
-"""Write maps as palette PNGs, enlarged to squares of colour (PNG, third edition, W3C).
+"""Palette PNG writer for maps, enlarged to squares of colour (PNG, third edition, W3C).
 
-A row that equals the one above it is written as its difference from that: zeros, of which the
-compression makes almost nothing. So most of an enlarged map costs neither time nor bytes.
+Repeated rows use the filter Up: they become zeros, which compress to almost nothing. So most of an
+enlarged map costs neither time nor bytes.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from numpy.typing import NDArray
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _PALETTE = 3  # the colour type
-_UNFILTERED, _UP = 0, 2  # how a row is written: as it is, or as the difference from the one above
+_UNFILTERED, _UP = 0, 2  # filters of a row: none, or the difference from the row above
 
 
 def palette_png(indices: NDArray[np.uint8], size: tuple[int, int], palette: bytes) -> bytes:
-    """Write a map as a PNG of another size, by nearest neighbours.
+    """Encode a map as a PNG of another size, with nearest-neighbour resampling.
 
     Parameters
     ----------
     indices : NDArray[uint8]
-        Into the palette, shape (H, W).
+        Indices into the palette, shape (H, W).
     size : tuple of 2 int
         Width and height of the picture, in pixels.
     palette : bytes
@@ -49,7 +49,7 @@ def palette_png(indices: NDArray[np.uint8], size: tuple[int, int], palette: byte
 
 
 def enlarge_nearest(indices: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
-    """The pixels that `palette_png` writes, shape (height, width)."""
+    """Nearest-neighbour resampling as in `palette_png`, to shape (height, width)."""
     width, height = size
     rows, columns = _nearest(indices.shape[0], height), _nearest(indices.shape[1], width)
     return indices[rows][:, columns]
@@ -57,14 +57,14 @@ def enlarge_nearest(indices: NDArray[np.uint8], size: tuple[int, int]) -> NDArra
 
 @lru_cache(maxsize=64)
 def _nearest(n: int, n_pixels: int) -> NDArray[np.int64]:
-    """For each pixel, the index of what its centre lies in."""
-    found = (2 * np.arange(n_pixels) + 1) * n // (2 * n_pixels)
-    found.setflags(write=False)
-    return found
+    """For each of `n_pixels` pixels, the index of the map's pixel under its centre."""
+    indices = (2 * np.arange(n_pixels) + 1) * n // (2 * n_pixels)
+    indices.setflags(write=False)
+    return indices
 
 
 def _compress(lines: NDArray[np.uint8]) -> bytes:
-    # of runs only: twice as fast as to look for anything else, and smaller on squares of colour
+    # run lengths only: twice as fast as the default, and smaller on squares of colour
     compressor = zlib.compressobj(level=1, strategy=zlib.Z_RLE)
     return compressor.compress(lines.data) + compressor.flush()
 

@@ -1,4 +1,4 @@
-"""Relevance to pictures: heatmaps and overlays as PNG."""
+"""Rendering of relevance as PNG heatmaps and overlays."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ from service.imaging.render_options import RenderOptions
 Relevance = NDArray[np.floating[Any]]
 Pixels = NDArray[np.uint8]
 Size = tuple[int, int]
-_OVERLAY_LIGHT = 0.35  # how far the grey picture under an overlay is moved towards white
-_OVERLAY_STRENGTH = 0.9  # how much of the picture the strongest relevance hides
+_OVERLAY_LIGHT = 0.35  # share of white that is mixed into the grey image under an overlay
+_OVERLAY_STRENGTH = 0.9  # opacity of the strongest relevance
 _WHITE = np.full((1, 1), 255, np.float32)
 
 
 def own_bound(relevance: Relevance) -> float:
-    """The largest absolute relevance, of any shape: what maps to full colour."""
+    """The default bound: the largest absolute relevance, of an array of any shape."""
     return float(np.abs(relevance).max())
 
 
 def heatmap_png(relevance: Relevance, options: RenderOptions) -> bytes:
-    """Draw relevance as an 8-bit palette PNG; with a colour bar as an RGB one.
+    """Render relevance as an 8-bit palette PNG, or as an RGB PNG with a colour bar.
 
     Parameters
     ----------
     relevance : NDArray[float32]
         Shape (H, W).
     options : RenderOptions
-        How to draw it.
+        Size, colours and style.
     """
     size, table = options.output_size(relevance.shape), color_table(options.cmap)
     is_smooth = options.enlarge == "smooth"
@@ -51,18 +51,18 @@ def heatmap_png(relevance: Relevance, options: RenderOptions) -> bytes:
 
 
 def overlay_png(relevance: Relevance, options: RenderOptions, picture: Image.Image) -> bytes:
-    """Draw relevance over the grey picture that it belongs to, as an RGB PNG.
+    """Render relevance over its image in grey, as an RGB PNG.
 
-    Where there is none, the picture stays grey.
+    The image stays grey where the relevance is zero.
 
     Parameters
     ----------
     relevance : NDArray[float32]
         Shape (H, W).
     options : RenderOptions
-        How to draw it.
+        Size, colours and style.
     picture : Image.Image
-        What the network saw, in mode RGB and any size with the aspect ratio of the answer.
+        The network's view of the image, mode RGB, of any size with the aspect ratio of the overlay.
     """
     size = options.output_size(relevance.shape)
     grey = np.asarray(picture.resize(size, Image.Resampling.BILINEAR).convert("L"), np.float32)
@@ -80,7 +80,7 @@ def color_indices(relevance: Relevance, bound: float) -> Pixels:
 
 
 def _indices(relevance: Relevance, bound: float, size: Size | None, is_smooth: bool) -> Pixels:
-    """The same for a picture of another size."""
+    """Colour indices of a map, enlarged to a size."""
     if size is None:
         return color_indices(relevance, bound)
     if not is_smooth:
@@ -103,12 +103,12 @@ def _to_indices(share: Relevance) -> Pixels:
 
 
 def _bar_bound(options: RenderOptions) -> float:
-    """That of a ramp from 1 to -1; where there is no relevance, there are no colours either."""
+    """The bound of the ramp from 1 to -1; 0, for no colours, where there is no relevance."""
     return float(options.bound > 0)
 
 
 def _draw_over(grey: Relevance, relevance: Relevance, options: RenderOptions, size: Size) -> Pixels:
-    """Mix grey, of shape (height, width) or (1, 1), with the colours over it."""
+    """Blend a grey image, of shape (height, width) or (1, 1), with coloured relevance."""
     cover = _contours if options.overlay_style == "contours" else _alpha_cover
     strength, is_for = cover(relevance, options, size)
     # the ends of the map: paler colours and less cover at once would hide weak relevance twice
@@ -120,7 +120,7 @@ def _draw_over(grey: Relevance, relevance: Relevance, options: RenderOptions, si
 def _alpha_cover(
     relevance: Relevance, options: RenderOptions, size: Size
 ) -> tuple[Relevance, NDArray[np.bool_]]:
-    """How much of the picture is hidden, 0 to 1, and whether by what is for."""
+    """Opacity of the relevance, 0 to 1, and whether it is positive."""
     indices = _indices(relevance, options.bound, size, is_smooth=options.enlarge != "nearest")
     strength = np.abs(indices.astype(np.float32) - CENTER) / CENTER * _OVERLAY_STRENGTH
     return strength, indices > CENTER
@@ -129,7 +129,7 @@ def _alpha_cover(
 def _contours(
     relevance: Relevance, options: RenderOptions, size: Size
 ) -> tuple[Relevance, NDArray[np.bool_]]:
-    """The same for lines of equal relevance."""
+    """Opacity of contour lines, 0 to 1, and whether their relevance is positive."""
     share = _share(relevance, options.bound).astype(np.float32)
     for_, against = (contour_mask(sign * share, size) for sign in (1, -1))
     return np.maximum(for_, against).astype(np.float32) / 255, for_ > against

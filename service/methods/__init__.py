@@ -1,7 +1,7 @@
-"""What can be asked for: composites, rules, attributors, and their parameters. A leaf, as data.
+"""Registries of composites, rules, attributors and their parameters, as data.
 
-It drives the wire's schema, `/models`, the command line and the tests. `service.lrp` maps each
-rule and attributor to code; adding a composite is one entry in `service.methods.composites`.
+They drive the schema of requests, `/models`, the command line and the tests. `service.lrp` maps
+each rule and attributor to code; adding a composite is one entry in `service.methods.composites`.
 """
 
 from service.methods.attributors import (

@@ -1,4 +1,4 @@
-"""The attributors: ways to use a (modified) gradient, or to do without."""
+"""Registry of attributors: how relevance is computed from gradients or from occlusion."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ MAX_WINDOWS = 1024
 
 @dataclass(frozen=True)
 class Attributor:
-    """A way to use the (modified) gradient.
+    """A method of attribution.
 
     Attributes
     ----------
     name, text, source : str
-        The wire's name, one sentence, and where it is from.
+        Its name in requests, a one-sentence description, and the publication.
     parameters : tuple of Parameter
-        What can be set.
+        Parameters of a request.
     is_modified : bool
-        Whether it goes with composites, layers and starts; else it is about the plain network,
-        its input and its logits.
+        Whether composites, layers and starts apply; otherwise it explains the unmodified network,
+        from its logits to its input.
     """
 
     name: str
@@ -69,7 +69,7 @@ ATTRIBUTORS: Mapping[str, Attributor] = MappingProxyType(
             ),
             Attributor(
                 "integrated_gradients",
-                "The plain gradient along the way from a baseline to the image: its sum is the "
+                "The plain gradient along the path from a baseline to the image: its sum is the "
                 "difference of the logits.",
                 "Sundararajan et al. 2017, arXiv:1703.01365",
                 (N_STEPS, BASELINE),
@@ -89,14 +89,14 @@ ATTRIBUTORS: Mapping[str, Attributor] = MappingProxyType(
 
 
 def occlusion_grid(given: Mapping[str, Value], input_size: tuple[int, int]) -> dict[str, Value]:
-    """Complete window and stride, and bound the number of windows.
+    """Fill in window and stride, and limit the number of windows.
 
     Parameters
     ----------
     given : mapping
-        Of `window` and `stride` those that were asked for.
+        `window` and `stride` of the request, where given.
     input_size : tuple of 2 int
-        Height and width that the network takes, in pixels.
+        Height and width of the network's input, in pixels.
 
     Raises
     ------
@@ -118,7 +118,7 @@ def occlusion_grid(given: Mapping[str, Value], input_size: tuple[int, int]) -> d
 
 
 def _default_window(input_size: tuple[int, int]) -> int:
-    """A quarter of the shorter side, or as much more as a long image needs for its windows."""
+    """A quarter of the shorter side; more for elongated images, to keep to `MAX_WINDOWS`."""
     shorter = min(input_size)
     window = max(1, shorter // 4)
     while window < shorter and _count_windows(input_size, max(1, window // 2)) > MAX_WINDOWS:

@@ -1,4 +1,4 @@
-"""The composites: maps from layers to rules, by name."""
+"""Registry of composites: named maps from layers to rules."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ class Composite:
     Attributes
     ----------
     name, text, source : str
-        The wire's name, one sentence of what it shows, and where it is from.
+        Its name in requests, a one-sentence description, and the publication.
     parameters : tuple of Parameter
-        What can be set; each goes to the rules that have a parameter of this name.
+        Parameters of a request; each applies to the rules that have a parameter of this name.
     rules : tuple of Assignment
-        The first whose layers match gives a layer's rule.
+        A layer gets the rule of the first assignment that matches it.
     conserves : bool
-        Whether the relevance that arrives is meant to equal the relevance at the start.
+        Whether the sum of the input's relevance is meant to equal the output relevance.
     """
 
     name: str

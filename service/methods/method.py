@@ -36,12 +36,12 @@ _DEFAULTS = with_defaults(COMPOSITES[DEFAULT_COMPOSITE].parameters, {})
 
 @dataclass(frozen=True)
 class Method:
-    """How an image is explained; the default is that of the service.
+    """How an image is explained; `Method()` is the default of the service.
 
     Attributes
     ----------
     composite : str
-        A key of `COMPOSITES`, the name of one that a bundle brings, or `custom`.
+        A key of `COMPOSITES`, the name of a composite of a bundle, or `custom`.
     attributor : str
         A key of `ATTRIBUTORS`.
     parameters : tuple of (str, float, bool or str)
@@ -49,7 +49,7 @@ class Method:
     rules : tuple of Assignment
         The composite's rules with every value set.
     layer : str
-        `input`, or the layer whose output's relevance is wanted.
+        `input`, or the layer at whose output the relevance is computed.
     """
 
     composite: str = DEFAULT_COMPOSITE
@@ -65,7 +65,7 @@ class Method:
 
     @property
     def conserves(self) -> bool:
-        """Whether the sum of the relevance is meant to be that of the start."""
+        """Whether the sum of the relevance is meant to equal the output relevance."""
         if not ATTRIBUTORS[self.attributor].is_modified:
             return self.attributor == "integrated_gradients"
         if self.is_named:
@@ -95,7 +95,7 @@ class Method:
         return dict(self.parameters)[name]
 
     def describe(self) -> dict[str, Any]:
-        """All of it by name, for a response."""
+        """Every effective parameter by name, for a response."""
         rules = [] if self.is_named else [("rules", [rule.describe() for rule in self.rules])]
         return {
             "attributor": self.attributor,
@@ -126,7 +126,7 @@ def make_method(
     layer: str = INPUT,
     own: Mapping[str, Rules] | None = None,
 ) -> Method:
-    """Complete a method with its defaults.
+    """Make a method, with defaults for the parameters that are not given.
 
     Parameters
     ----------
@@ -135,19 +135,18 @@ def make_method(
     attributor : str
         A key of `ATTRIBUTORS`.
     given : mapping of str to float, bool or str
-        Parameters that were asked for, within their bounds.
+        Parameters of the request, within their bounds.
     input_size : tuple of 2 int
-        Height and width that the network takes, in pixels.
+        Height and width of the network's input, in pixels.
     layer : str
-        The layer whose relevance is wanted.
+        The layer at whose output the relevance is computed.
     own : mapping of str to rules, optional
-        Composites that the model's bundle brings.
+        Composites of the model's bundle.
 
     Raises
     ------
     OptionError
-        A parameter that neither the composite nor the attributor has, or a combination that does
-        not go together.
+        Neither the composite nor the attributor has a parameter, or options contradict each other.
     """
     known = (own or {}).get(composite) if isinstance(composite, str) else None
     values = tuple(given.items())
@@ -164,26 +163,27 @@ def _make_method(
     own_names: tuple[str, ...],
     own_rules: Rules | None,
 ) -> Method:
-    """As `make_method`, of what can be a key: requests ask for the same few again and again."""
-    way = ATTRIBUTORS[attributor]
+    """`make_method` with hashable arguments: most requests use the same few methods."""
+    spec = ATTRIBUTORS[attributor]
     if composite is None:
-        composite = DEFAULT_COMPOSITE if way.is_modified else PLAIN
-    if not way.is_modified:
+        composite = DEFAULT_COMPOSITE if spec.is_modified else PLAIN
+    if not spec.is_modified:
         _check_plain(attributor, composite, layer)
     named = COMPOSITES.get(composite) if isinstance(composite, str) else None
     rules = () if named else _rules_of(composite, own_names, own_rules)
     has = named.parameters if named else ()
     owner = f"the composite {composite if isinstance(composite, str) else CUSTOM}"
-    if way.parameters:
+    if spec.parameters:
         owner += f" with the attributor {attributor}"
     chosen = dict(given)
-    check_names(owner, (*has, *way.parameters), chosen)
+    check_names(owner, (*has, *spec.parameters), chosen)
     if attributor == "occlusion":
         chosen |= occlusion_grid(chosen, input_size)
-    own_values, way_values = with_defaults(has, chosen), with_defaults(way.parameters, chosen)
-    method = Method("", attributor, (*own_values, *way_values), (), layer)
+    composite_values = with_defaults(has, chosen)
+    attributor_values = with_defaults(spec.parameters, chosen)
+    method = Method("", attributor, (*composite_values, *attributor_values), (), layer)
     if named:
-        return replace(method, composite=named.name, rules=_resolve(named.name, own_values))
+        return replace(method, composite=named.name, rules=_resolve(named.name, composite_values))
     name = composite if isinstance(composite, str) else CUSTOM
     return replace(method, composite=name, rules=rules)
 

@@ -14,18 +14,18 @@ Kind = Literal["number", "integer", "boolean", "enum"]
 
 @dataclass(frozen=True)
 class Parameter:
-    """Something that can be set.
+    """A parameter of a composite, a rule or an attributor.
 
     Attributes
     ----------
     name, text : str
-        The wire's name, and what it does.
+        Its name in requests, and what it does.
     kind : {"number", "integer", "boolean", "enum"}
         The type of its values.
     default : float, bool, str or None
-        None where it follows from the size of the network's input, as the text says.
+        None if it is derived from the size of the network's input, as the text says.
     minimum, maximum : float or None
-        Bounds of a number, both included.
+        Inclusive bounds of a number.
     choices : tuple of str
         The values of an enum.
     """
@@ -63,12 +63,12 @@ class Parameter:
 
 
 def check_names(owner: str, parameters: Iterable[Parameter], given: Iterable[str]) -> None:
-    """Refuse parameters that something does not have.
+    """Refuse parameters that `owner` does not have.
 
     Raises
     ------
     OptionError
-        Names those that it has.
+        Lists the parameters that it has.
     """
     names = [parameter.name for parameter in parameters]
     allowed = join_names(names)
@@ -150,7 +150,7 @@ NOISE_LEVEL = Parameter(
     minimum=0.0,
     maximum=1.0,
 )
-SEED = Parameter("seed", "integer", 0, "Of the noise", minimum=0, maximum=2**31 - 1)
+SEED = Parameter("seed", "integer", 0, "Seed of the noise", minimum=0, maximum=2**31 - 1)
 N_STEPS = Parameter(
     "n_steps",
     "integer",
@@ -163,7 +163,7 @@ BASELINE = Parameter(
     "baseline",
     "enum",
     "mean",
-    "The image that stands for nothing: the mean colour of the training data, black, or white",
+    "The image to start from: the mean colour of the training data, black, or white",
     choices=("mean", "black", "white"),
 )
 WINDOW = Parameter(
@@ -179,8 +179,8 @@ STRIDE = Parameter(
     "stride",
     "integer",
     None,
-    "Pixels between neighbouring squares, at most `window`; by default half of it; there may be "
-    "1,024 squares",
+    "Pixels between neighbouring squares, at most `window`; by default half of it; at "
+    "most 1,024 squares",
     minimum=1,
     maximum=4096,
 )

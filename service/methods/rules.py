@@ -1,4 +1,4 @@
-"""The rules: how one layer hands relevance on, each with its parameters and its source."""
+"""Registry of rules: how a layer propagates relevance from its output to its input."""
 
 from __future__ import annotations
 
@@ -29,20 +29,20 @@ MAX_ASSIGNMENTS = 256  # of a composite in a request; ResNet152 has 155 convolut
 
 @dataclass(frozen=True)
 class Rule:
-    """How a layer hands relevance on to its input.
+    """How a layer propagates relevance from its output to its input.
 
     Attributes
     ----------
     name, text, source : str
-        The wire's name, one sentence, and where it is from.
+        Its name in requests, a one-sentence description, and the publication.
     affects : str
-        What it can be given to: `affine` (convolutions and dense layers), `averaging` (average
-        pools and sums, and affine layers), `elementwise` (activations and batch norm), `relu`, or
-        `any`.
+        The layers that it applies to: `affine` (convolutions and dense layers), `averaging`
+        (average pools, sums and affine layers), `elementwise` (activations and batch norm),
+        `relu`, or `any`.
     parameters : tuple of Parameter
-        What can be set.
+        Parameters of a request.
     conserves : bool
-        Whether a layer hands on as much relevance as it gets, but for biases and stabilizers.
+        Whether the sum of the relevance is kept, but for biases and stabilizers.
     """
 
     name: str
@@ -172,16 +172,16 @@ TYPES: Mapping[str, str] = MappingProxyType(
 
 @dataclass(frozen=True)
 class Assignment:
-    """A rule for some layers.
+    """A rule and the layers that it is assigned to.
 
     Attributes
     ----------
     layers : str
-        A key of `TYPES`, or the name of a layer, in which `*` and `?` may stand for others.
+        A key of `TYPES`, or a layer's name with the wildcards `*` and `?`.
     rule : str
         A key of `RULES`.
     values : tuple of (str, float, bool or str)
-        Of the rule's parameters; in a `Method` all of them.
+        Values of the rule's parameters; of all of them in a `Method`.
     """
 
     layers: str
@@ -189,25 +189,24 @@ class Assignment:
     values: tuple[tuple[str, Value], ...] = ()
 
     def resolve(self, given: Mapping[str, Value]) -> Assignment:
-        """Complete the values: those of the assignment, then those given, then the defaults."""
+        """Set every value: of the assignment, else as given, else the default."""
         values = with_defaults(RULES[self.rule].parameters, {**given, **dict(self.values)})
         return Assignment(self.layers, self.rule, values)
 
     def describe(self) -> dict[str, Any]:
-        """As it is written on the wire."""
+        """As an entry of a list of rules in a request."""
         return {"layers": self.layers, "rule": self.rule, **dict(self.values)}
 
 
 def parse_rules(entries: object) -> tuple[Assignment, ...]:
-    """Read a composite of a user's own: a list of objects with `layers`, `rule` and parameters.
+    """Parse a custom composite: a list of objects with `layers`, `rule` and parameters.
 
-    The first entry whose `layers` match a layer gives its rule; a layer that none matches passes
-    a plain gradient.
+    A layer gets the rule of the first entry that matches it, or the plain gradient if none does.
 
     Raises
     ------
     OptionError
-        Names the entry that is wrong, and what is allowed.
+        Names the invalid entry, and what is allowed.
     """
     if not isinstance(entries, Sequence) or isinstance(entries, str) or not entries:
         example = '[{"layers": "type:linear", "rule": "flat"}]'

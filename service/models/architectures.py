@@ -1,4 +1,4 @@
-"""The network architectures that a bundle can name: ours, torchvision's, and the user's own."""
+"""Architectures that a bundle can name: built-in, torchvision's, and user code."""
 
 from __future__ import annotations
 
@@ -94,13 +94,13 @@ ARCHITECTURES: dict[str, Factory] = {
 
 
 def build(architecture: str, num_classes: int, allowed_modules: Sequence[str] = ()) -> nn.Module:
-    """Make an untrained network.
+    """Build an untrained network.
 
     Parameters
     ----------
     architecture : str
-        A key of `ARCHITECTURES`, or `module:factory` for code of the user's own, which is
-        called as `factory(num_classes)`.
+        A key of `ARCHITECTURES`, or `module:factory` for user code, which is called as
+        `factory(num_classes)`.
     num_classes : int
         The number of logits.
     allowed_modules : sequence of str
@@ -109,7 +109,7 @@ def build(architecture: str, num_classes: int, allowed_modules: Sequence[str] = 
     Raises
     ------
     BundleError
-        The architecture is not known or not allowed, or its code makes no network.
+        The architecture is unknown or not allowed, or its code fails.
     """
     if ":" in architecture:
         return _build_own(architecture, num_classes, allowed_modules)
@@ -125,11 +125,11 @@ def build(architecture: str, num_classes: int, allowed_modules: Sequence[str] = 
 def build_empty(
     architecture: str, num_classes: int, allowed_modules: Sequence[str] = ()
 ) -> nn.Module:
-    """Make a network that is about to get its weights; as `build`, but quicker where it can.
+    """Build a network without initializing its weights, where possible.
 
-    Tensors of those in `ARCHITECTURES` have shapes but no storage (they are on `meta`), which
-    is enough because their `state_dict` holds all of them. Code of the user's own may compute
-    with its tensors, or keep some out of the `state_dict`: it is made for real.
+    Networks of `ARCHITECTURES` are built on the `meta` device, as their `state_dict` holds all of
+    their tensors. User code may compute with its tensors, or keep some out of the `state_dict`: it
+    is built on the CPU, as by `build`.
     """
     if ":" in architecture:
         return build(architecture, num_classes, allowed_modules)
@@ -150,7 +150,7 @@ def _build_own(architecture: str, num_classes: int, allowed_modules: Sequence[st
 
 
 def _checked(architecture: str, model: object) -> nn.Module:
-    """Refuse what cannot be written as a list of tensors."""
+    """Check that a user's network can be saved as a mapping of tensors."""
     if not isinstance(model, nn.Module):
         kind = type(model).__name__
         raise BundleError(f"{architecture} has to return a torch.nn.Module, not a {kind}")
@@ -191,6 +191,6 @@ def _own_factory(architecture: str, allowed_modules: Sequence[str]) -> Callable[
 
 
 def in_one_line(error: BaseException) -> str:
-    """What somebody else's code raised, without what follows its first line."""
+    """An exception's type and the first line of its message."""
     first = next(iter(str(error).splitlines()), "")
     return f"{type(error).__name__}: {first}" if first else type(error).__name__

@@ -1,4 +1,4 @@
-"""Bundles: a folder with `model.safetensors` and `model.json`, written and verified."""
+"""Reading and writing of bundles: folders with `model.safetensors` and `model.json`."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ class Bundle:
 
 
 def write_bundle(folder: Path, card: ModelCard, model: nn.Module) -> ModelCard:
-    """Write weights and card; the card's `sha256` is replaced by that of the weights written.
+    """Write weights and card, with the `sha256` of the written weights in the card.
 
     Parameters
     ----------
     folder : Path
-        Made if missing; files of an earlier bundle in it are replaced.
+        Created if missing; the files of an earlier bundle are replaced.
     card : ModelCard
-        What to write, but for `sha256`.
+        All fields but `sha256`.
     model : nn.Module
-        Its `state_dict` is written: floats as float32, integers (the number of batches that a
-        batch norm saw) as they are.
+        Its `state_dict` is written: floats as float32, integers (the batch counts of batch norms)
+        unchanged.
 
     Returns
     -------
@@ -54,21 +54,21 @@ def write_bundle(folder: Path, card: ModelCard, model: nn.Module) -> ModelCard:
 
 
 def _to_write(tensor: Tensor) -> Tensor:
-    """A copy, because safetensors refuses tensors that share memory, as tied weights do."""
+    """A contiguous copy: safetensors refuses tensors that share memory, as tied weights do."""
     wanted = tensor.detach().cpu()
     wanted = wanted.float() if wanted.is_floating_point() else wanted
     return wanted.clone(memory_format=torch.contiguous_format)
 
 
 def read_bundle(folder: Path, allowed_modules: Sequence[str] = ()) -> Bundle:
-    """Read a bundle, verify the hash of its weights and every shape; nothing is unpickled.
+    """Read a bundle; verify the hash of its weights and every shape. Nothing is unpickled.
 
     Parameters
     ----------
     folder : Path
         The bundle.
     allowed_modules : sequence of str
-        The user's modules that its architecture may name, as in `build`.
+        Modules of user code that its architecture may name, as in `build`.
 
     Raises
     ------

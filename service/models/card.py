@@ -1,4 +1,4 @@
-"""The card of a model: what `model.json` in a bundle says. Needs no torch."""
+"""The model card: schema of `model.json` in a bundle. Needs no torch."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class _Frozen(BaseModel):
 
 
 class Provenance(_Frozen):
-    """How weights that were trained here came to be."""
+    """Provenance of weights that were trained with `training`."""
 
     recipe: dict[str, Any] = Field(description="The training recipe, each value by its name")
     data: str = Field(description="The data the network was trained and measured on")
@@ -49,7 +49,7 @@ class Provenance(_Frozen):
 
 
 class ImportedProvenance(_Frozen):
-    """Where weights that were trained elsewhere came from."""
+    """Provenance of weights that were trained elsewhere and imported."""
 
     source: str = Field(pattern=r"^[^/\\]+$", description="Name of the file, without its folder")
     source_sha256: Sha256 = Field(description="SHA-256 of that file")
@@ -74,11 +74,11 @@ AnyProvenance = Annotated[
 
 
 class ModelCard(_Frozen):
-    """Everything about a model but its weights.
+    """The description of a model: classes, input, measurements and provenance.
 
-    `mean` and `std` are of RGB values in [0, 1]: the network sees `(pixel / 255 - mean) / std`.
-    With `fit=crop` it sees the centre of `input_size` of the picture, after the picture's shorter
-    side was brought to `resize`; without `resize`, as much of the picture as fits.
+    `mean` and `std` apply to RGB values in [0, 1]: the input is `(pixel / 255 - mean) / std`.
+    With `fit=crop` the image's shorter side is resized to `resize`, and its centre of `input_size`
+    is cut out; without `resize`, as little as possible is cut off.
     """
 
     name: ModelName
@@ -141,12 +141,12 @@ class ModelCard(_Frozen):
 
     @property
     def own_composites(self) -> dict[str, Rules]:
-        """The composites that the bundle brings, parsed."""
+        """The composites of the bundle, parsed."""
         return {name: parse_rules(rules) for name, rules in self.composites.items()}
 
 
 def check_name(name: str) -> None:
-    """Refuse what cannot be a model's name.
+    """Check the name of a model.
 
     Raises
     ------
@@ -168,7 +168,7 @@ def read_card(folder: Path) -> ModelCard:
     Raises
     ------
     BundleError
-        The folder or the file is not there, or says something that cannot be.
+        The folder or the file is missing, or the card is invalid.
     """
     path = folder / CARD_FILE
     if not folder.is_dir():
@@ -188,13 +188,13 @@ def read_card(folder: Path) -> ModelCard:
 
 
 def write_card(folder: Path, card: ModelCard) -> None:
-    """Write `model.json` of a bundle; what a model does not have is left out."""
+    """Write `model.json` of a bundle; fields with default values are left out."""
     fields = card.model_dump_json(indent=1, exclude_defaults=True)
     (folder / CARD_FILE).write_text(f"{fields}\n", encoding="utf-8")
 
 
 def first_problem(error: ValidationError) -> str:
-    """The first thing that is wrong with a card: the field, and why."""
+    """The first validation error of a card: the field, and the reason."""
     first = error.errors()[0]
     where = ".".join(str(part) for part in first["loc"] if part not in _PROVENANCES)
     return f"{where or 'the card'}: {first['msg']}"

@@ -1,4 +1,4 @@
-"""Make a bundle of a network that was trained elsewhere: its weights, its labels, its numbers."""
+"""Import of networks that were trained elsewhere, as bundles."""
 
 from __future__ import annotations
 
@@ -41,24 +41,24 @@ GREY = 128  # pixel value
 
 @dataclass(frozen=True)
 class Source:
-    """What a model is made of.
+    """The files and numbers that a model is imported from.
 
     Attributes
     ----------
     name : str
-        Of the model.
+        Name of the model.
     architecture : str
         As in `build`.
     weights, labels : Path
         Files, as in `parse_weights` and `parse_labels`.
     mean, std : tuple of 3 float
-        Of RGB values in [0, 1].
+        Normalization of RGB values in [0, 1].
     input_size : tuple of 2 int
         Height and width, in pixels.
     resize : int or None
         As in `ModelCard`.
     data : str
-        What it was trained on.
+        Description of the training data.
     """
 
     name: str
@@ -74,14 +74,14 @@ class Source:
 
 @dataclass(frozen=True)
 class Imported:
-    """A bundle that was made: its folder, its card, and what the user should know about it."""
+    """An imported bundle, and notes for the user."""
 
     folder: Path
     card: ModelCard
     notes: list[str]
 
     def how_to_serve(self) -> str:
-        """The command that serves it."""
+        """The shell command that serves it."""
         values = {"MODELS": str(self.folder.parent), "MODEL": self.card.name}
         module, colon, _ = self.card.architecture.partition(":")
         if colon:
@@ -91,13 +91,13 @@ class Imported:
 
 
 def parse_channels(option: str, text: str) -> Channel:
-    """Read `0.485,0.456,0.406`: a value for red, green and blue.
+    """Parse `0.485,0.456,0.406`: values for red, green and blue.
 
     Raises
     ------
     OptionError
-        These are not three numbers from 0 to 1. Those of pixels in 0 to 255 are refused too,
-        because a network that is fed with them only answers worse.
+        These are not three numbers from 0 to 1. Values for pixels in 0 to 255 are refused too: with
+        them a network only gets less accurate, which nobody would notice.
     """
     with suppress(ValueError):
         values = [float(part) for part in text.split(",")]
@@ -112,12 +112,12 @@ def parse_channels(option: str, text: str) -> Channel:
 
 
 def parse_size(text: str) -> tuple[int, int]:
-    """Read `224` or `192x256`: height and width in pixels.
+    """Parse `224` or `192x256`: height and width in pixels.
 
     Raises
     ------
     OptionError
-        It is neither.
+        The text is neither.
     """
     found = re.fullmatch(r"([0-9]{1,4})(?:x([0-9]{1,4}))?", text)
     if found is None:
@@ -133,25 +133,25 @@ def import_model(
     force: bool = False,
     verify: Callable[[Bundle], None] = lambda _: None,
 ) -> Imported:
-    """Make a bundle. It is there when everything was verified; a failure leaves nothing.
+    """Import a model as a bundle, atomically: a failure leaves nothing behind.
 
     Parameters
     ----------
     source : Source
-        What it is made of.
+        Files and numbers of the model.
     folder : Path
-        Of models; the bundle is its sub-folder with the name of the model. Made if missing.
+        Folder of models, created if missing; the bundle is its sub-folder with the model's name.
     allowed_modules : sequence of str
         As in `build`.
     force : bool
-        Replace a bundle of that name.
+        Whether to replace a bundle of that name.
     verify : callable
-        Gets the bundle as it was read again, and raises a `ServiceError` to refuse it.
+        Called with the bundle as it was read back; raises a `ServiceError` to refuse it.
 
     Raises
     ------
     BundleError
-        Something cannot be read, does not fit, or is there already.
+        A file cannot be read, weights do not fit, or the bundle exists already.
     """
     target = folder / source.name
     _check_place(source.name, target, force)
@@ -178,7 +178,7 @@ def import_model(
 
 
 def _check_place(name: str, target: Path, force: bool) -> None:
-    """Refuse a name that another model has, and to replace what is no bundle."""
+    """Check that the name is free, and that only a bundle would be replaced."""
     check_name(name)
     neighbours = [
         *bundles_in(SHIPPED),
@@ -204,7 +204,7 @@ def _read(path: Path) -> bytes:
 
 
 def _make_card(source: Source, labels: tuple[str, ...], sha256: str) -> ModelCard:
-    """Make the card; its `sha256` is that of the source until the weights are written."""
+    """Make the card, with the `sha256` of the source until the weights are written."""
     try:
         return ModelCard(
             name=source.name,
@@ -237,7 +237,7 @@ def _versions() -> dict[str, str]:
 
 
 def _check_forward(bundle: Bundle) -> None:
-    """Ask the network about a grey image, as a request would."""
+    """Run the network on a grey image, and check its logits."""
     card = bundle.card
     pixels = torch.full((1, *card.input_size, 3), GREY, dtype=torch.uint8)
     grey = normalize(pixels, card.mean, card.std)
@@ -256,12 +256,12 @@ def _check_forward(bundle: Bundle) -> None:
 
 
 def _nearest(folder: Path) -> Path:
-    """The folder, or the nearest above it that is there: on the same disk, so renaming works."""
+    """The folder or its nearest existing parent: on the same disk, so that renaming works."""
     return next(path for path in (folder, *folder.absolute().parents) if path.exists())
 
 
 def _move(made: Path, target: Path) -> None:
-    """Put a folder where it belongs; what was there before goes where it came from."""
+    """Replace `target` with the folder `made`, and restore it if that fails."""
     old = made.with_name("old")
     target.parent.mkdir(parents=True, exist_ok=True)
     if target.exists():

@@ -1,4 +1,4 @@
-"""The names of classes, from a file of the user's. Needs no torch."""
+"""Reading of class labels from a file. Needs no torch."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def read_labels(path: Path) -> tuple[str, ...]:
     Raises
     ------
     BundleError
-        The file cannot be read, or is not what `parse_labels` takes.
+        The file cannot be read, or `parse_labels` refuses its text.
     """
     try:
         text = path.read_bytes().decode("utf-8-sig")
@@ -30,13 +30,12 @@ def read_labels(path: Path) -> tuple[str, ...]:
 
 
 def parse_labels(text: str) -> tuple[str, ...]:
-    """Read one label per line, or a JSON list of texts; white space around labels is no part.
+    """Parse one label per line, or a JSON list of strings; labels are stripped of white space.
 
     Raises
     ------
     ValueError
-        Says what is wrong: a label that is empty (but for empty lines at the end), or that is
-        no text.
+        A label is empty (but for empty lines at the end), or not a string.
     """
     is_json = text.lstrip().startswith(("[", "{"))
     found = _of_json(text) if is_json else text.rstrip().split("\n")
@@ -59,16 +58,16 @@ def _of_json(text: str) -> list[str]:
 
 
 def number_repeated(labels: Sequence[str]) -> tuple[tuple[str, ...], list[str]]:
-    """Make labels differ: `crane`, `crane` becomes `crane`, `crane (2)`.
+    """Number repeated labels: `crane`, `crane` becomes `crane`, `crane (2)`.
 
-    Many lists of ImageNet's labels have that pair, the bird and the machine, and two `maillot`.
+    Many lists of ImageNet's labels have that pair, the bird and the machine, and `maillot` twice.
 
     Returns
     -------
     labels : tuple of str
-        All different; what is there once, or is the first of its kind, is unchanged.
+        All different; the first of equal labels is unchanged.
     notes : list of str
-        A sentence for each that was changed.
+        A sentence for each changed label.
     """
     taken, seen = set(labels), set[str]()
     numbered, notes = [], []

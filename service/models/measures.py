@@ -1,4 +1,4 @@
-"""What is measured of a network: its accuracy, its errors, and how its training went."""
+"""Measurements in a model card: accuracy, confusion matrix and training history."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-MAX_CONFUSED = 100  # classes; the matrix of more is too large to be sent along with a card
+MAX_CONFUSED = 100  # classes; the matrix of more would be too large for a card
 
 
 class _Frozen(BaseModel):
@@ -14,14 +14,14 @@ class _Frozen(BaseModel):
 
 
 class Accuracy(_Frozen):
-    """The share of images that were classified right."""
+    """Accuracy on a split."""
 
     accuracy: float = Field(ge=0, le=1, description="Share of right predictions, 0 to 1")
     n: int = Field(gt=0, description="Number of images")
 
 
 class Epoch(_Frozen):
-    """An epoch of training."""
+    """Losses and accuracy of an epoch of training."""
 
     epoch: int = Field(ge=1)
     training_loss: float = Field(ge=0, description="Mean over the epoch, as it was minimized")
@@ -45,6 +45,6 @@ Confusion = Annotated[
 
 
 def accuracy_of(confusion: Confusion) -> Accuracy:
-    """The accuracy that a confusion matrix says, of shape (true class, predicted class)."""
+    """The accuracy according to a confusion matrix of shape (true class, predicted class)."""
     n = sum(map(sum, confusion))
     return Accuracy(accuracy=sum(row[i] for i, row in enumerate(confusion)) / n, n=n)

@@ -1,4 +1,4 @@
-"""Find bundles: those that ship with the service, and those of the user. Needs no torch."""
+"""Lookup of bundles: those shipped with the service, and those of the user. Needs no torch."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ SHIPPED = Path(__file__).parent.parent / "bundles"
 
 
 def shipped_models() -> dict[str, Path]:
-    """Names and folders of the bundles that ship."""
+    """Names and folders of the shipped bundles."""
     return find_models(None)
 
 
 def find_models(folder: Path | None) -> dict[str, Path]:
-    """Find every bundle that has a name: those that ship, and those in a folder of the user's.
+    """Find the shipped bundles, and those in a folder of the user.
 
     Parameters
     ----------
@@ -27,12 +27,12 @@ def find_models(folder: Path | None) -> dict[str, Path]:
     Returns
     -------
     dict of str to Path
-        The bundles' folders by the names in their cards; those that ship come first.
+        Folders of the bundles by the names in their cards; shipped ones come first.
 
     Raises
     ------
     BundleError
-        The folder is not there, a card is broken, or two bundles have the same name.
+        The folder is missing, a card is invalid, or two bundles have the same name.
     """
     found: dict[str, Path] = {}
     for path in [*bundles_in(SHIPPED), *(bundles_in(folder) if folder else [])]:
@@ -47,12 +47,12 @@ def find_models(folder: Path | None) -> dict[str, Path]:
 
 
 def bundles_in(folder: Path) -> list[Path]:
-    """The sub-folders with a `model.json`, in order, but for hidden ones.
+    """Sub-folders with a `model.json`, sorted, without hidden ones.
 
     Raises
     ------
     BundleError
-        The folder is not there, or cannot be read.
+        The folder is missing or cannot be read.
     """
     try:
         inside = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
@@ -65,7 +65,7 @@ def bundles_in(folder: Path) -> list[Path]:
 
 
 def find_bundle(model: str, folder: Path | None = None) -> Path:
-    """Turn a model's name, or the path of a bundle, into a bundle's folder.
+    """The folder of a bundle, given its name or its path.
 
     Parameters
     ----------
@@ -92,7 +92,7 @@ def find_bundle(model: str, folder: Path | None = None) -> Path:
 
 
 def served_models(model: str, folder: Path | None = None) -> tuple[dict[str, Path], str]:
-    """Find what a service serves: the default model, and every one in a folder of the user's.
+    """The models to serve: the default model, and those in a folder of the user.
 
     Parameters
     ----------
@@ -104,14 +104,14 @@ def served_models(model: str, folder: Path | None = None) -> tuple[dict[str, Pat
     Returns
     -------
     models : dict of str to Path
-        The bundles' folders by the names in their cards; the default one comes first.
+        Folders of the bundles by the names in their cards; the default comes first.
     default : str
         Its name.
 
     Raises
     ------
     BundleError
-        A bundle is not there or broken, or two have the same name.
+        A bundle is missing or invalid, or two have the same name.
     """
     chosen = find_bundle(model, folder)
     default = read_card(chosen).name

@@ -1,4 +1,4 @@
-"""A network's weights, from a file of the user's: read without unpickling, and made to fit."""
+"""Reading of weights without unpickling, and matching of them to a network."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ SHOWN = 3
 
 
 def parse_weights(content: bytes, name: str) -> dict[str, Tensor]:
-    """Read the bytes of a file of weights.
+    """Parse the content of a file of weights.
 
     Parameters
     ----------
     content : bytes
-        A safetensors file, or what `torch.save` writes of a `state_dict` or of a checkpoint
-        that holds it under `state_dict` or `model`.
+        A safetensors file, or a `state_dict` written by `torch.save`, which may be nested in a
+        checkpoint under `state_dict` or `model`.
     name : str
-        Of the file: `.safetensors`, `.pt` or `.pth`.
+        Name of the file: `.safetensors`, `.pt` or `.pth`.
 
     Raises
     ------
@@ -56,7 +56,7 @@ def parse_weights(content: bytes, name: str) -> dict[str, Tensor]:
 
 
 def _state_dict(saved: Any, name: str) -> dict[str, Tensor]:
-    """The mapping of names to tensors in what was saved."""
+    """The `state_dict` in a saved object."""
     if isinstance(saved, Mapping):
         held = [saved[key] for key in HELD_UNDER if isinstance(saved.get(key), Mapping)]
         saved = held[0] if held else saved
@@ -69,7 +69,7 @@ def _state_dict(saved: Any, name: str) -> dict[str, Tensor]:
 
 
 def _is_plain(value: Any) -> bool:
-    """Neither sparse nor quantized, and with storage."""
+    """Whether it is a dense tensor, not quantized, with storage."""
     return (
         isinstance(value, Tensor)
         and value.layout == torch.strided
@@ -81,21 +81,21 @@ def _is_plain(value: Any) -> bool:
 def fit_weights(
     found: Mapping[str, Tensor], expected: Mapping[str, Tensor], what: str
 ) -> dict[str, Tensor]:
-    """Give weights the names and types that a network has.
+    """Rename and convert weights to fit a network.
 
     Parameters
     ----------
     found : mapping of str to Tensor
-        The weights; any floating type, names with the prefix of a wrapper or without.
+        Weights of any floating dtype, with or without the prefix of a wrapper in their names.
     expected : mapping of str to Tensor
         The `state_dict` of the network, with or without storage.
     what : str
-        Begins the message, as in "the weights in a.pt do not fit resnet18 with 10 classes".
+        Beginning of the message: "the weights in a.pt do not fit resnet18 with 10 classes".
 
     Raises
     ------
     BundleError
-        Names or shapes differ, or values are not finite. It says how many do, and names some.
+        Names or shapes differ, or values are not finite; says how many, and names some.
     """
     weights = _without_prefix(found, expected)
     for name, tensor in expected.items():
