@@ -10,10 +10,10 @@ import httpx
 import numpy as np
 import pytest
 
-from tests.helpers.conditions import wait_until
+from tests.helpers.conditions import LIMIT_S, wait_until
+from tests.helpers.gates import Gates, gated
 from tests.helpers.requests import metric
 from tests.helpers.servers import RunningServer
-from tests.server.test_process import LIMIT_S, Gates, gated
 
 VALUES = [1e-9, 1e-6, 1e-3, 0.01, 0.1, 1.0, 10.0, 1e3]
 
