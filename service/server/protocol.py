@@ -65,7 +65,7 @@ def check_uvicorn(owner: type, methods: tuple[str, ...], attributes: tuple[str, 
         One is missing.
     """
     missing = [name for name in methods if not callable(getattr(owner, name, None))]
-    set_in_init = owner.__init__.__code__.co_names
+    set_in_init = owner.__init__.__code__.co_names  # type: ignore[misc]  # of a class, not of an instance
     missing += [name for name in attributes if name not in set_in_init]
     if missing:
         raise ImportError(
@@ -127,14 +127,15 @@ class Protocol(HttpToolsProtocol):
         self._is_refused = False  # whether no more is read
         self._receive_timer: asyncio.TimerHandle | None = None
         self._write_timer: asyncio.TimerHandle | None = None
-        self._tcp: asyncio.Transport  # that `self.transport` wraps
+        self._tcp: asyncio.Transport
+        self._closing: Transport  # around it; uvicorn has this one
 
     # Callbacks of asyncio
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Start to wait for a request."""
-        self._tcp = transport
-        super().connection_made(Transport(transport, self._close))  # type: ignore[arg-type]
+        self._tcp, self._closing = transport, Transport(transport, self._close)
+        super().connection_made(self._closing)  # type: ignore[arg-type]
         self._start_receive_timer(self._receive_timed_out, self.receive_s)
 
     def data_received(self, data: bytes) -> None:
@@ -143,12 +144,7 @@ class Protocol(HttpToolsProtocol):
             return
         self._n_bytes += len(data)
         super().data_received(data)
-        if self._is_refused:
-            return
-        if self._n_bytes > MAX_HEAD_BYTES:
-            self._refuse(HeadTooLarge(_TOO_LARGE))
-        elif not self._is_idle() and self._receive_timer is None:
-            self._start_receive_timer(self._receive_timed_out, self.receive_s)
+        self._check_bounds()
 
     def pause_writing(self) -> None:
         """Start to wait for the client to read the response."""
@@ -208,6 +204,14 @@ class Protocol(HttpToolsProtocol):
 
     # Bounds
 
+    def _check_bounds(self) -> None:
+        if self._is_refused:
+            return
+        if self._n_bytes > MAX_HEAD_BYTES:
+            self._refuse(HeadTooLarge(_TOO_LARGE))
+        elif not self._is_idle() and self._receive_timer is None:
+            self._start_receive_timer(self._receive_timed_out, self.receive_s)
+
     def _is_idle(self) -> bool:
         return self._phase is Phase.IDLE and self._n_bytes == 0
 
@@ -233,7 +237,8 @@ class Protocol(HttpToolsProtocol):
     def _refuse(self, error: ServiceError) -> None:
         """Read no more, and respond with an error, unless another response has to come first."""
         self._is_refused = True
-        is_handling = self.cycle is not None and not self.cycle.response_complete
+        # there is no cycle before the first request
+        is_handling = not getattr(self.cycle, "response_complete", True)
         if is_handling:
             self.shutdown()  # after its response
             is_only_one = self._phase is Phase.BODY and not self.pipeline
@@ -272,7 +277,7 @@ class Protocol(HttpToolsProtocol):
     def _linger(self) -> None:
         if self.transport.is_closing():
             return
-        self._is_refused = self.transport.is_ending = True
+        self._is_refused = self._closing.is_ending = True
         self._tcp.write_eof()
         self._tcp.resume_reading()  # what comes is discarded
         self._start_receive_timer(self._stop_lingering, _LINGER_S)
