@@ -1,1 +1,1 @@
-"""Train and judge the networks that the service explains."""
+"""Training and evaluation of the networks that the service explains."""

@@ -49,7 +49,7 @@ def row(*values: float) -> Map:
 
 @pytest.mark.parametrize("name", COLORMAPS)
 @pytest.mark.parametrize("bound", [0.0, 1.0])
-def test_no_relevance_is_the_colour_of_nothing(name: str, bound: float) -> None:
+def test_zero_relevance_has_the_centre_colour(name: str, bound: float) -> None:
     found = rgb(heatmap_png(np.zeros((32, 32), np.float32), RenderOptions(bound, 64, name)))
 
     assert (found == color_table(name)[CENTER]).all()
@@ -61,7 +61,7 @@ def test_red_is_for_blue_is_against() -> None:
     assert found.tolist() == [[BLUE, WHITE, RED]]
 
 
-def test_what_exceeds_the_bound_is_clipped() -> None:
+def test_relevance_beyond_the_bound_is_clipped() -> None:
     assert color_indices(row(-9, -1, 1, 9), 1).tolist() == [[0, 0, 254, 254]]
 
 
@@ -117,7 +117,7 @@ def test_a_heatmap_is_an_8_bit_palette_png() -> None:
 
 
 @pytest.mark.parametrize("side", [16, 31, 32, 33, 100, 256, 2048])
-def test_the_side_is_what_was_asked_for(side: int) -> None:
+def test_the_longer_side_is_as_requested(side: int) -> None:
     photo = smooth_photo(32, 32)
 
     assert opened(heatmap_png(random_map(), RenderOptions(0.02, side, "bwr"))).size == (side, side)
@@ -150,7 +150,7 @@ def is_grey(pixels: Array) -> NDArray[np.bool_]:
 
 
 @pytest.mark.parametrize("name", COLORMAPS)
-def test_the_picture_is_grey_where_nothing_is_relevant(name: str) -> None:
+def test_the_image_stays_grey_where_relevance_is_zero(name: str) -> None:
     photo = smooth_photo(128, 128)
 
     found = rgb(overlay_png(np.zeros((32, 32), np.float32), RenderOptions(1.0, 128, name), photo))

@@ -1,4 +1,4 @@
-"""Methods: completed with their defaults, usable as keys, and refused where nothing fits."""
+"""Methods: defaults, keys, and combinations that are refused."""
 
 from __future__ import annotations
 
@@ -25,11 +25,12 @@ from service.methods import (
 )
 
 PAIRS = [
-    (composite, way)
-    for way, attributor in ATTRIBUTORS.items()
-    for composite in (COMPOSITES if attributor.is_modified else (PLAIN,))
+    *((composite, DEFAULT_ATTRIBUTOR) for composite in COMPOSITES),
+    (DEFAULT_COMPOSITE, "smooth_grad"),
+    (PLAIN, "integrated_gradients"),
+    (PLAIN, "occlusion"),
 ]
-PLAIN_WAYS = [name for name, attributor in ATTRIBUTORS.items() if not attributor.is_modified]
+PLAIN_ATTRIBUTORS = [name for name, attributor in ATTRIBUTORS.items() if not attributor.is_modified]
 MINE = parse_rules(
     [{"layers": "type:convolution", "rule": "gamma"}, {"layers": "*", "rule": "epsilon"}]
 )
@@ -39,7 +40,7 @@ MINE = parse_rules(
 
 
 @pytest.mark.parametrize(("composite", "attributor"), PAIRS)
-def test_what_is_not_given_has_its_default(composite: str, attributor: str) -> None:
+def test_parameters_that_are_not_given_have_their_defaults(composite: str, attributor: str) -> None:
     method = make_method(composite, attributor, {}, input_size=(32, 48))
 
     own = (*COMPOSITES[composite].parameters, *ATTRIBUTORS[attributor].parameters)
@@ -53,7 +54,7 @@ def test_what_is_not_given_has_its_default(composite: str, attributor: str) -> N
 
 
 @pytest.mark.parametrize(("composite", "attributor"), PAIRS)
-def test_its_rules_have_every_value_set(composite: str, attributor: str) -> None:
+def test_all_values_of_its_rules_are_set(composite: str, attributor: str) -> None:
     method = make_method(composite, attributor, {})
 
     described = [rule.describe() for rule in method.rules]
@@ -66,16 +67,16 @@ def test_the_default_method_is_that_of_the_defaults() -> None:
 
 
 @pytest.mark.parametrize("attributor", ATTRIBUTORS)
-def test_without_a_composite_it_is_that_of_the_attributor(attributor: str) -> None:
+def test_the_default_composite_depends_on_the_attributor(attributor: str) -> None:
     expected = DEFAULT_COMPOSITE if ATTRIBUTORS[attributor].is_modified else PLAIN
 
     assert make_method(None, attributor, {}).composite == expected
 
 
-# --- what is given
+# --- given parameters
 
 
-def test_what_is_given_is_kept_and_reaches_the_rules() -> None:
+def test_given_parameters_apply_to_the_rules() -> None:
     method = make_method("epsilon_plus", "gradient", {"epsilon": 0.5, "zero_bias": True})
 
     assert (method["epsilon"], method["stabilizer"], method["zero_bias"]) == (0.5, 1e-6, True)
@@ -84,7 +85,7 @@ def test_what_is_given_is_kept_and_reaches_the_rules() -> None:
     assert of_rules["zplus"] == {"stabilizer": 1e-6, "zero_bias": True}
 
 
-def test_equal_methods_are_one_key_in_whatever_order_they_were_given() -> None:
+def test_equal_methods_have_equal_hashes_in_any_order_of_parameters() -> None:
     one = make_method("epsilon_plus", "gradient", {"epsilon": 0.5, "zero_bias": True})
     other = make_method("epsilon_plus", "gradient", {"zero_bias": True, "epsilon": 0.5})
 
@@ -95,7 +96,7 @@ def test_equal_methods_are_one_key_in_whatever_order_they_were_given() -> None:
 
 
 @pytest.mark.parametrize(("composite", "attributor"), PAIRS)
-def test_a_parameter_that_it_does_not_have_is_refused_with_those_it_has(
+def test_unknown_parameters_are_refused_with_a_list_of_the_known_ones(
     composite: str, attributor: str
 ) -> None:
     own = (*COMPOSITES[composite].parameters, *ATTRIBUTORS[attributor].parameters)
@@ -113,7 +114,7 @@ def test_a_parameter_that_it_does_not_have_is_refused_with_those_it_has(
 
 
 @pytest.mark.parametrize("given", [{}, {"epsilon": 0.5}])
-def test_a_composite_that_is_not_there_is_refused_with_those_that_are(
+def test_an_unknown_composite_is_refused_with_a_list_of_the_known_ones(
     given: dict[str, Any],
 ) -> None:
     with pytest.raises(OptionError) as refused:
@@ -124,7 +125,7 @@ def test_a_composite_that_is_not_there_is_refused_with_those_that_are(
     assert problem.detail == f"must be one of: {', '.join(COMPOSITES)}, mine; or a list of rules"
 
 
-# --- composites of a user's own
+# --- custom composites
 
 
 def test_rules_are_a_composite_without_parameters() -> None:
@@ -152,17 +153,18 @@ def test_a_composite_of_a_bundle_is_named_and_described() -> None:
 
 @pytest.mark.parametrize("composite", COMPOSITES)
 def test_a_composite_says_whether_it_conserves(composite: str) -> None:
-    for way in set(ATTRIBUTORS) - set(PLAIN_WAYS):
-        assert make_method(composite, way, {}).conserves is COMPOSITES[composite].conserves
+    for attributor in set(ATTRIBUTORS) - set(PLAIN_ATTRIBUTORS):
+        method = make_method(composite, attributor, {})
+        assert method.conserves is COMPOSITES[composite].conserves
 
 
-def test_of_the_other_attributors_only_integrated_gradients_add_up() -> None:
-    found = {way: make_method(None, way, {}).conserves for way in PLAIN_WAYS}
+def test_integrated_gradients_conserve_and_occlusion_does_not() -> None:
+    found = {name: make_method(None, name, {}).conserves for name in PLAIN_ATTRIBUTORS}
 
     assert found == {"integrated_gradients": True, "occlusion": False}
 
 
-def test_rules_of_ones_own_conserve_if_each_does() -> None:
+def test_custom_rules_conserve_if_each_does() -> None:
     gradient = parse_rules([{"layers": "type:relu", "rule": "gradient"}])
 
     assert make_method(MINE, "gradient", {}).conserves
@@ -172,17 +174,17 @@ def test_rules_of_ones_own_conserve_if_each_does() -> None:
 # --- attributors about the plain network
 
 
-@pytest.mark.parametrize("attributor", PLAIN_WAYS)
-@pytest.mark.parametrize("composite", [name for name in COMPOSITES if name != PLAIN] + ["lrp"])
-def test_with_the_plain_network_goes_no_composite(attributor: str, composite: str) -> None:
+@pytest.mark.parametrize("attributor", PLAIN_ATTRIBUTORS)
+@pytest.mark.parametrize("composite", [DEFAULT_COMPOSITE, "lrp"])
+def test_plain_attributors_take_no_composite(attributor: str, composite: str) -> None:
     with pytest.raises(OptionError, match=f"composite: must be {PLAIN} with {attributor}"):
         make_method(composite, attributor, {})
     with pytest.raises(OptionError, match=f"composite: must be {PLAIN} with {attributor}"):
         make_method(MINE, attributor, {})
 
 
-@pytest.mark.parametrize("attributor", PLAIN_WAYS)
-def test_with_the_plain_network_goes_no_layer(attributor: str) -> None:
+@pytest.mark.parametrize("attributor", PLAIN_ATTRIBUTORS)
+def test_plain_attributors_take_no_layer(attributor: str) -> None:
     with pytest.raises(OptionError, match=f"layer: must be input with {attributor}"):
         make_method(None, attributor, {}, layer="features.0")
 
