@@ -89,7 +89,7 @@ class Shares:
         return float(np.max(conditions, where=self.weight * arrived != 0, initial=1.0))
 
     def _denominator(self) -> Floats:
-        z = self.contributions.sum(axis=1) + self.bias
+        z: Floats = self.contributions.sum(axis=1) + self.bias
         return z + self.stabilizer * np.where(z >= 0, 1.0, -1.0)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from service.methods import make_method, parse_rules
-from service.runtime.jobs import ExplainJob, PredictJob
+from service.runtime.jobs import ExplainJob, Job, PredictJob
 
 PIXELS = np.zeros((4, 4, 3), np.uint8)
 GAMMA_BOX = make_method("epsilon_gamma_box", "gradient", {})
@@ -61,7 +61,7 @@ def test_values_of_custom_rules_make_another_batch() -> None:
 
 def test_models_operations_layers_and_numbers_of_targets_make_another_batch() -> None:
     at_layer = make_method("epsilon_gamma_box", "gradient", {}, layer="relu")
-    others = [
+    others: list[Job] = [
         replace(JOB, model="two"),
         replace(JOB, method=at_layer),
         replace(JOB, method=SMOOTH_GRAD),
