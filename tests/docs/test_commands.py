@@ -129,6 +129,7 @@ def prepare_own_network(folder: Path) -> None:
     (folder / "labels.txt").write_text("".join(f"class {n}\n" for n in range(1000)))
 
 
+@pytest.mark.timeout(300)  # many commands load torch, one after another; each has its own limit
 @pytest.mark.parametrize("name", page_names())
 def test_the_commands_of_a_page_work(service: RunningServer, folder: Path, name: str) -> None:
     if name.endswith("own-network.md"):
