@@ -72,7 +72,7 @@ def black(monkeypatch: pytest.MonkeyPatch) -> int:
 
 
 def sizes(gates: Gates) -> list[int]:
-    """Of the batches that were done."""
+    """The sizes of the batches that ran."""
     return [int(line) for line in (gates.folder / "sizes").read_text().split()]
 
 
@@ -130,7 +130,7 @@ def test_one_poisoned_item_of_32_fails_alone(
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_a_device_with_room_for_16_serves_32(
+def test_a_device_with_memory_for_16_serves_32(
     server: RunningServer, gates: Gates, reference: ReferenceResponses, path: str
 ) -> None:
     with fault(gates, "small"):
@@ -200,7 +200,7 @@ def readiness(server: RunningServer) -> tuple[int, str]:
     return answer.status_code, answer.json()["status"]
 
 
-def test_a_device_that_stalls_makes_nobody_wait_longer_than_the_deadline(
+def test_no_request_to_a_stalled_device_waits_longer_than_the_deadline(
     tmp_path: Path,
 ) -> None:
     settings = {f"{PREFIX}DEADLINE_S": "1", f"{PREFIX}STALL_S": "0.5"}

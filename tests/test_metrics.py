@@ -35,7 +35,7 @@ def value(metrics: Metrics, name: str, **labels: str) -> float:
 
 
 @pytest.mark.parametrize("outcome", OUTCOMES)
-def test_each_outcome_of_a_job_is_counted_and_shown_from_the_start(outcome: str) -> None:
+def test_each_outcome_of_a_job_is_counted_and_exported_from_the_start(outcome: str) -> None:
     metrics, error = Metrics(), OUTCOMES[outcome]
     assert value(metrics, "lrpserve_jobs_total", outcome=outcome) == 0
     with (
@@ -64,7 +64,7 @@ def test_a_request_is_counted_with_its_times_in_seconds() -> None:
     assert value(metrics, "lrpserve_stage_seconds_sum", stage="compute") == 0.125
 
 
-def test_open_metrics_is_given_to_who_accepts_it() -> None:
+def test_openmetrics_is_served_to_clients_that_accept_it() -> None:
     text, media_type = Metrics().exposition("application/openmetrics-text; version=1.0.0")
     assert media_type.startswith("application/openmetrics-text")
     assert text.endswith(b"# EOF\n")

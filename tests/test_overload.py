@@ -1,4 +1,4 @@
-"""A real process whose clients are too many, leave, or are there when it ends."""
+"""A real process with too many clients, clients that disconnect, and a signal under load."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def n_waiting(server: RunningServer) -> float:
 
 
 @pytest.mark.slow
-def test_two_thousand_requests_at_once_are_served_or_told_to_come_back(
+def test_two_thousand_requests_at_once_get_a_200_or_a_429(
     tmp_path: Path, reference: ReferenceResponses
 ) -> None:
     with gated(tmp_path, "load", "run", settings=SETTINGS) as (server, _):
@@ -86,7 +86,7 @@ async def leave_while_waiting(
         await all_wait.wait()
 
 
-def test_half_of_500_clients_leave_and_the_others_get_their_answers(
+def test_half_of_500_clients_disconnect_and_the_others_get_their_responses(
     roomy: tuple[RunningServer, Gates], reference: ReferenceResponses
 ) -> None:
     server, gates = roomy
@@ -122,7 +122,7 @@ def n_cancelled(server: RunningServer) -> float:
     return metric(server.url, 'lrpserve_jobs_total{outcome="cancelled"}')
 
 
-def test_a_signal_under_load_answers_what_was_accepted_and_ends_with_0(
+def test_a_signal_under_load_finishes_accepted_requests_and_exits_with_0(
     tmp_path: Path, reference: ReferenceResponses
 ) -> None:
     with gated(tmp_path, "load", "run", settings=SETTINGS) as (server, gates):

@@ -1,4 +1,4 @@
-"""Plain connections, for what no proper client would do."""
+"""Plain TCP connections, for what HTTP clients do not do."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ LIMIT_S = 60.0
 
 @dataclass(frozen=True)
 class Plain:
-    """A connection that sends bytes as they are, and reads answers one by one."""
+    """A connection that sends bytes as they are, and reads responses one by one."""
 
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
@@ -26,14 +26,14 @@ class Plain:
         await asyncio.sleep(0)  # to drain may be done at once, and then nobody else has a turn
 
     async def dribble(self, content: bytes, pause_s: float = 0.2) -> None:
-        """Send a byte now and then, until all are sent or the server has had enough."""
+        """Send a byte every `pause_s` seconds, until all are sent or the server closes."""
         with suppress(ConnectionError):
             for byte in content:
                 await self.send(bytes([byte]))
                 await asyncio.sleep(pause_s)
 
     async def answer(self) -> httpx.Response:
-        """Read one answer."""
+        """Read one response."""
         head = (await asyncio.wait_for(self.reader.readuntil(b"\r\n\r\n"), LIMIT_S)).decode()
         status, *lines = head.strip().split("\r\n")
         pairs = (line.partition(": ") for line in lines)
@@ -48,7 +48,7 @@ class Plain:
 
 @asynccontextmanager
 async def plain(url: str) -> AsyncIterator[Plain]:
-    """Connect to a server, and leave without a word at the end."""
+    """Connect to a server, and reset the connection at the end."""
     host, port = url.removeprefix("http://").split(":")
     reader, writer = await asyncio.open_connection(host, int(port))
     try:

@@ -1,4 +1,4 @@
-"""The server, with a device thread that waits where a test wants it to: for files in a folder.
+"""The server, with a device thread that waits for files in a folder.
 
 `python gated_server.py FOLDER serve ...`: loading waits for the file `load` and each batch for the
 file `run`; a batch that has begun writes its size into `running`, and adds it to `sizes` later.

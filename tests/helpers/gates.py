@@ -18,7 +18,7 @@ KEY = {"X-API-Key": "a-key-of-the-tests"}
 
 
 class Gates:
-    """Lets a server load, and run jobs, when a test says so."""
+    """The files that a gated server waits for, in a folder."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

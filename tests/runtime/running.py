@@ -26,7 +26,7 @@ def number_of(job: Job) -> int:
 
 
 class Runner:
-    """An engine that notes what it does; it waits where it is told to, and fails where told to."""
+    """An engine that records its jobs, and waits and fails where a test says."""
 
     device_name = "a device"
 

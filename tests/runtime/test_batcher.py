@@ -19,7 +19,7 @@ LIMIT_S = 10.0
 
 @dataclass
 class Thing:
-    """An item; its key is a letter, and so is its kind."""
+    """An item whose key, a letter, is its memory class too."""
 
     key: Hashable
     number: int
@@ -65,16 +65,16 @@ def taken(batcher: Batcher[Thing, int]) -> list[list[int]]:
         ("aaaaab", [[0, 1, 2, 3], [4], [5]]),
     ],
 )
-def test_a_batch_is_what_waits_of_the_oldest_items_key(keys: str, batches: list[list[int]]) -> None:
+def test_a_batch_has_the_key_of_the_oldest_item(keys: str, batches: list[list[int]]) -> None:
     assert taken(filled(keys)) == batches
 
 
-def test_a_batch_of_the_best_size_needs_to_be_no_power_of_two() -> None:
+def test_a_batch_of_the_best_size_need_not_be_a_power_of_two() -> None:
     assert taken(filled("a" * 12, best_size=6)) == [[*range(6)], [*range(6, 12)]]
     assert taken(filled("a" * 11, best_size=6)) == [[*range(6)], [6, 7, 8, 9], [10]]
 
 
-def test_a_rush_of_one_key_does_not_keep_another_waiting() -> None:
+def test_no_key_starves() -> None:
     batcher = filled("aaaaab" + "a" * 50)
     batches = [numbers(batcher.next_batch()) for _ in range(3)]
     assert batches[0] == [0, 1, 2, 3]
@@ -83,9 +83,7 @@ def test_a_rush_of_one_key_does_not_keep_another_waiting() -> None:
 
 
 @given(keys=st.text("abc", max_size=40), best_size=st.integers(1, 9))
-def test_every_item_is_in_one_batch_with_its_like_and_in_its_order(
-    keys: str, best_size: int
-) -> None:
+def test_every_item_is_in_one_batch_of_its_key_and_in_order(keys: str, best_size: int) -> None:
     batches = taken(filled(keys, best_size=best_size))
     assert sorted(chain.from_iterable(batches)) == list(range(len(keys)))
     for batch in batches:
@@ -100,7 +98,7 @@ def test_every_item_is_in_one_batch_with_its_like_and_in_its_order(
     assert oldest == left
 
 
-def test_the_best_size_is_asked_for_each_batch() -> None:
+def test_the_best_size_is_looked_up_for_each_batch() -> None:
     batcher: Batcher[Thing, int] = Batcher(9, lambda item: 2 if item.key == "a" else 3)
     for number, key in enumerate("aaabbb"):
         batcher.put(Thing(key, number))
@@ -108,7 +106,7 @@ def test_the_best_size_is_asked_for_each_batch() -> None:
 
 
 class CancelledLater(Thing):
-    """Is cancelled after it was looked at once."""
+    """Is cancelled after it was checked once."""
 
     def __init__(self, key: str, number: int) -> None:
         super().__init__(key, number)
@@ -118,17 +116,17 @@ class CancelledLater(Thing):
         return next(self._answers, True)
 
 
-def test_an_item_that_is_given_up_while_its_batch_is_made() -> None:
+def test_an_item_that_is_cancelled_while_its_batch_is_made() -> None:
     batcher: Batcher[Thing, int] = Batcher(9, lambda item: 4)
     for item in (CancelledLater("a", 0), Thing("b", 1)):
         batcher.put(item)
     assert taken(batcher) == [[1]]
 
 
-# Room
+# Capacity
 
 
-def test_it_is_full_while_as_many_wait_as_may() -> None:
+def test_it_is_full_at_its_capacity() -> None:
     batcher = filled("aa", size=3)
     assert not batcher.is_full()
     batcher.put(Thing("a", 2))
@@ -137,7 +135,7 @@ def test_it_is_full_while_as_many_wait_as_may() -> None:
     assert not batcher.is_full()
 
 
-def test_a_full_room_refuses_and_has_room_again() -> None:
+def test_a_full_queue_refuses_until_a_batch_is_taken() -> None:
     batcher = filled("aaa", size=3)
     with pytest.raises(Full):
         batcher.put(Thing("a", 3))
@@ -147,7 +145,7 @@ def test_a_full_room_refuses_and_has_room_again() -> None:
     assert taken(batcher) == [[4]]
 
 
-def test_what_is_discarded_takes_no_room() -> None:
+def test_discarded_items_take_no_capacity() -> None:
     batcher: Batcher[Thing, int] = Batcher(3, lambda item: 4)
     things = [Thing("a", number) for number in range(3)]
     for thing in things:
@@ -160,13 +158,13 @@ def test_what_is_discarded_takes_no_room() -> None:
     assert taken(batcher) == [[1, 3]]
 
 
-def test_what_was_taken_can_be_discarded_too() -> None:
+def test_an_item_of_a_taken_batch_can_be_discarded() -> None:
     batcher = filled("a")
     batcher.discard(batcher.next_batch()[0])
     assert len(batcher) == 0
 
 
-def test_what_nobody_waits_for_takes_no_time() -> None:
+def test_cancelled_items_are_skipped() -> None:
     batcher: Batcher[Thing, int] = Batcher(3, lambda item: 4)
     for number in range(3):
         batcher.put(Thing("a", number, cancelled=number != 1))
@@ -180,7 +178,7 @@ def test_cancelled_items_do_not_make_batches_smaller() -> None:
     assert taken(batcher) == [[0, 2, 4, 6]]
 
 
-def test_taking_waits_for_an_item_and_ends_when_it_is_closed() -> None:
+def test_next_batch_waits_for_an_item_and_ends_when_it_is_closed() -> None:
     batcher = filled("")
     found: list[list[int]] = []
     thread = threading.Thread(
@@ -200,7 +198,7 @@ def test_taking_waits_for_an_item_and_ends_when_it_is_closed() -> None:
 
 
 class Device:
-    """Doubles numbers, fails at some of them, and has room for so many."""
+    """Doubles numbers, fails at some of them, and has memory for so many."""
 
     def __init__(self, bad: Sequence[int] = (), room: int = 1000) -> None:
         self.bad, self.room = bad, room
@@ -227,7 +225,7 @@ def settled(
 
 
 @given(bad=st.sets(st.integers(0, 31)), n=st.integers(1, 32))
-def test_only_what_fails_alone_gets_an_error(bad: set[int], n: int) -> None:
+def test_only_items_that_fail_alone_get_an_error(bad: set[int], n: int) -> None:
     found = settled(filled("a" * n, best_size=n), Device(list(bad)).run)
     assert sorted(found) == list(range(n))
     for number, outcome in found.items():
@@ -243,7 +241,7 @@ def test_one_of_32_costs_ten_more_runs() -> None:
     assert device.sizes == [32, 16, 8, 8, 4, 4, 2, 1, 1, 2, 16]
 
 
-def test_what_is_wrong_with_all_of_them_is_not_tried_again() -> None:
+def test_an_error_of_the_whole_batch_is_not_retried() -> None:
     error = OptionError.of("composite", "does not fit")
     runs: list[int] = []
 
@@ -255,7 +253,7 @@ def test_what_is_wrong_with_all_of_them_is_not_tried_again() -> None:
     assert runs == [4]
 
 
-def test_a_batch_that_is_given_up_is_not_tried_again() -> None:
+def test_a_cancelled_batch_is_not_retried() -> None:
     def run(items: Sequence[Thing]) -> list[int | Exception]:
         raise DeadlineExceeded("too late")
 
@@ -272,17 +270,17 @@ def test_out_of_memory_makes_batches_smaller_and_is_remembered(room: int) -> Non
         batcher.put(Thing("b", number))
     first, other = batcher.next_batch(), batcher.next_batch()
     assert len(first) == max(2**n for n in range(6) if 2**n <= room)
-    assert len(other) == 32  # another kind
+    assert len(other) == 32  # another memory class
     list(batcher.run_with_bisection(first, device.run))
     assert device.sizes == [len(first)]
 
 
-def test_what_does_not_fit_alone_says_so() -> None:
+def test_an_item_that_does_not_fit_alone_is_out_of_memory() -> None:
     found = settled(filled("aaaa"), Device(room=0).run)
     assert [type(outcome) for outcome in found.values()] == [OutOfMemory] * 4
 
 
-def test_outcomes_come_as_soon_as_they_are_known() -> None:
+def test_outcomes_are_yielded_as_soon_as_they_are_known() -> None:
     batcher, device = filled("aaaa"), Device([3])
     parts = batcher.run_with_bisection(batcher.next_batch(), device.run)
     items, _ = next(parts)

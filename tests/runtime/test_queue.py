@@ -27,7 +27,7 @@ from tests.runtime.running import (
     submit_all,
 )
 
-# One thread owns the engine; nothing else touches it.
+# One thread owns the engines; nothing else touches them.
 
 
 def test_one_thread_loads_the_engine_and_runs_every_job(runner: Runner) -> None:
@@ -47,12 +47,10 @@ def test_one_thread_loads_the_engine_and_runs_every_job(runner: Runner) -> None:
     assert runner.threads == set(loaders) != {threading.get_ident()}
 
 
-# Jobs are done one at a time, in the order in which they came.
+# Jobs run one at a time, in order ...
 
 
-def test_jobs_are_done_in_the_order_in_which_they_came(
-    runner: Runner, make_queue: MakeQueue
-) -> None:
+def test_jobs_run_in_order(runner: Runner, make_queue: MakeQueue) -> None:
     async def scenario() -> None:
         queue = make_queue()
         first = await hold_first(runner, queue)
@@ -64,7 +62,9 @@ def test_jobs_are_done_in_the_order_in_which_they_came(
     run(scenario())
 
 
-def test_an_answer_says_how_long_it_waited_and_ran(runner: Runner, make_queue: MakeQueue) -> None:
+def test_a_result_has_its_times_in_the_queue_and_on_the_device(
+    runner: Runner, make_queue: MakeQueue
+) -> None:
     async def scenario() -> None:
         queue = make_queue()
         first = await hold_first(runner, queue)
@@ -77,10 +77,10 @@ def test_an_answer_says_how_long_it_waited_and_ran(runner: Runner, make_queue: M
     run(scenario())
 
 
-# ... or together, each with an answer of its own.
+# ... or in batches, each with a result of its own.
 
 
-def test_what_waits_is_done_together_and_each_gets_its_own_answer(
+def test_queued_jobs_share_batches_and_each_gets_its_own_result(
     runner: Runner, make_queue: MakeQueue
 ) -> None:
     async def scenario() -> None:
@@ -98,7 +98,7 @@ def test_what_waits_is_done_together_and_each_gets_its_own_answer(
 
 
 @pytest.mark.parametrize("error", [ValueError("a bug"), MemoryError()], ids=repr)
-def test_one_of_32_that_fails_leaves_31_right_answers(
+def test_one_of_32_that_fails_leaves_31_correct_results(
     runner: Runner, make_queue: MakeQueue, caplog: pytest.LogCaptureFixture, error: Exception
 ) -> None:
     async def scenario() -> None:
@@ -120,7 +120,7 @@ def test_one_of_32_that_fails_leaves_31_right_answers(
     assert len(caplog.records) == 1  # not one for each half
 
 
-def test_retry_after_counts_what_an_item_of_a_batch_takes(
+def test_retry_after_counts_the_time_per_item_of_a_batch(
     runner: Runner, make_queue: MakeQueue
 ) -> None:
     async def scenario() -> None:
@@ -136,10 +136,10 @@ def test_retry_after_counts_what_an_item_of_a_batch_takes(
     run(scenario())
 
 
-# A full queue refuses at once (`QueueFull`, with `Retry-After` from the measured rate).
+# A full queue refuses a job at once (`QueueFull`, with `Retry-After` from the measured rate).
 
 
-def test_a_full_queue_refuses_at_once_and_says_when_to_come_back(
+def test_a_full_queue_refuses_at_once_with_retry_after(
     runner: Runner, make_queue: MakeQueue
 ) -> None:
     async def scenario() -> None:
@@ -173,7 +173,7 @@ def test_retry_after_follows_the_measured_rate(runner: Runner, make_queue: MakeQ
     run(scenario())
 
 
-def test_jobs_that_nobody_waits_for_take_no_room(runner: Runner, make_queue: MakeQueue) -> None:
+def test_cancelled_jobs_take_no_capacity(runner: Runner, make_queue: MakeQueue) -> None:
     async def scenario() -> None:
         queue = make_queue(size=2)
         first = await hold_first(runner, queue)
@@ -188,10 +188,10 @@ def test_jobs_that_nobody_waits_for_take_no_room(runner: Runner, make_queue: Mak
     run(scenario())
 
 
-# Whoever waits longer than the deadline, queued or running, gets `DeadlineExceeded` ...
+# A job that waits or runs past its deadline fails with `DeadlineExceeded` ...
 
 
-def test_a_job_that_runs_past_the_deadline_is_answered_then(
+def test_a_job_that_runs_past_the_deadline_fails_then(
     runner: Runner, make_queue: MakeQueue
 ) -> None:
     async def scenario() -> None:
@@ -217,7 +217,7 @@ def test_a_running_job_learns_when_it_is_cancelled(runner: Runner, make_queue: M
     run(scenario())
 
 
-def test_a_job_that_waits_past_the_deadline_is_answered_then_and_not_run(
+def test_a_job_that_waits_past_the_deadline_fails_then_and_is_not_run(
     runner: Runner, make_queue: MakeQueue
 ) -> None:
     async def scenario() -> None:
@@ -233,10 +233,10 @@ def test_a_job_that_waits_past_the_deadline_is_answered_then_and_not_run(
     run(scenario())
 
 
-# ... a job that nobody waits for any more is skipped.
+# ... a cancelled job is skipped.
 
 
-def test_a_job_whose_caller_has_left_is_skipped_and_the_others_are_answered(
+def test_a_cancelled_job_is_skipped_and_the_others_run(
     runner: Runner, make_queue: MakeQueue
 ) -> None:
     async def scenario() -> None:
@@ -253,7 +253,7 @@ def test_a_job_whose_caller_has_left_is_skipped_and_the_others_are_answered(
     run(scenario())
 
 
-def test_a_caller_that_leaves_while_its_job_runs_harms_nobody(
+def test_cancelling_a_running_job_does_not_affect_others(
     runner: Runner, make_queue: MakeQueue
 ) -> None:
     async def scenario() -> None:
@@ -269,7 +269,7 @@ def test_a_caller_that_leaves_while_its_job_runs_harms_nobody(
     run(scenario())
 
 
-def test_an_event_loop_that_has_ended_harms_nobody(runner: Runner, make_queue: MakeQueue) -> None:
+def test_a_closed_event_loop_does_not_affect_others(runner: Runner, make_queue: MakeQueue) -> None:
     queue = make_queue()
 
     async def leave() -> None:
@@ -283,10 +283,10 @@ def test_an_event_loop_that_has_ended_harms_nobody(runner: Runner, make_queue: M
     run(stay())
 
 
-# Every job that was accepted gets exactly one answer; what one job raises, no other sees.
+# Every accepted job gets one result or one error; an error of one does not reach another.
 
 
-def test_what_a_job_raises_of_ours_reaches_its_caller_and_no_other(
+def test_a_service_error_of_a_job_reaches_its_caller_only(
     runner: Runner, make_queue: MakeQueue
 ) -> None:
     async def scenario() -> None:
@@ -299,7 +299,7 @@ def test_what_a_job_raises_of_ours_reaches_its_caller_and_no_other(
     run(scenario())
 
 
-def test_any_other_exception_becomes_an_internal_error_that_only_the_log_explains(
+def test_other_exceptions_become_internal_errors_and_are_logged(
     runner: Runner, make_queue: MakeQueue, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def scenario() -> None:
@@ -315,7 +315,7 @@ def test_any_other_exception_becomes_an_internal_error_that_only_the_log_explain
     assert "the secret cause" in caplog.text
 
 
-def test_many_callers_each_get_the_answer_to_their_own_job(make_queue: MakeQueue) -> None:
+def test_many_callers_each_get_their_own_result(make_queue: MakeQueue) -> None:
     async def scenario() -> None:
         queue = make_queue(size=256)
         tasks = await submit_all(queue, range(200))

@@ -1,4 +1,4 @@
-"""The life of the device queue: loading, leaving, stalling, closing, dying."""
+"""The states of the device queue: loading, grace period, stalling, closing, dying."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ def is_any_alive(queue: DeviceQueue) -> bool:
     return any(thread._thread.is_alive() for thread in queue._threads)
 
 
-# Closing refuses new jobs, finishes those that were accepted, and ends the thread.
+# Closing refuses new jobs, finishes the accepted ones, and ends the threads.
 
 
-def test_closing_refuses_new_jobs_and_finishes_those_that_were_accepted(
+def test_closing_refuses_new_jobs_and_finishes_accepted_ones(
     runner: Runner, make_queue: MakeQueue
 ) -> None:
     async def scenario() -> None:
@@ -141,7 +141,9 @@ def test_an_engine_that_cannot_be_loaded_leaves_the_queue_broken(
     assert queue.state is State.BROKEN
 
 
-def test_while_it_leaves_it_is_not_ready_but_serves(runner: Runner, make_queue: MakeQueue) -> None:
+def test_in_the_grace_period_it_is_not_ready_but_serves(
+    runner: Runner, make_queue: MakeQueue
+) -> None:
     async def scenario() -> None:
         queue = make_queue()
         queue.begin_grace()
@@ -155,7 +157,7 @@ def test_while_it_leaves_it_is_not_ready_but_serves(runner: Runner, make_queue: 
     run(scenario())
 
 
-def test_a_signal_handler_may_interrupt_whoever_holds_the_state(
+def test_a_signal_handler_may_interrupt_the_holder_of_the_lock(
     runner: Runner, make_queue: MakeQueue
 ) -> None:
     queue, left = make_queue(), threading.Event()
@@ -170,7 +172,7 @@ def test_a_signal_handler_may_interrupt_whoever_holds_the_state(
     assert queue.state is State.GRACE
 
 
-def test_leaving_before_it_is_ready_is_draining(runner: Runner) -> None:
+def test_a_grace_period_before_it_is_ready_is_draining(runner: Runner) -> None:
     gate, ended = threading.Event(), threading.Event()
 
     def load() -> Runner:
@@ -186,7 +188,7 @@ def test_leaving_before_it_is_ready_is_draining(runner: Runner) -> None:
     queue.close()
 
 
-def test_it_is_stalled_while_nothing_comes_of_a_batch_though_nobody_waits_any_more(
+def test_it_is_stalled_while_a_batch_hangs_even_if_it_is_cancelled(
     runner: Runner, make_queue: MakeQueue
 ) -> None:
     async def scenario() -> None:
@@ -205,7 +207,7 @@ def test_it_is_stalled_while_nothing_comes_of_a_batch_though_nobody_waits_any_mo
     run(scenario())
 
 
-def test_a_thread_that_dies_leaves_nobody_waiting(
+def test_a_thread_that_dies_fails_all_jobs(
     runner: Runner, make_queue: MakeQueue, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def scenario() -> None:
@@ -224,7 +226,7 @@ def test_a_thread_that_dies_leaves_nobody_waiting(
     assert "a device thread has died" in caplog.text
 
 
-def test_whoever_is_told_that_it_has_loaded_cannot_stop_the_device(
+def test_an_error_of_the_callback_after_loading_does_not_stop_the_device(
     runner: Runner, caplog: pytest.LogCaptureFixture
 ) -> None:
     told = threading.Event()
@@ -248,7 +250,7 @@ def test_whoever_is_told_that_it_has_loaded_cannot_stop_the_device(
 # Several devices: a thread for each, and one queue
 
 
-def test_whichever_device_is_free_takes_what_waits() -> None:
+def test_a_free_device_takes_queued_jobs() -> None:
     runners = Runner(), Runner()
     runners[0].hold()
     loads = [loading(iter([runner]).__next__) for runner in runners]

@@ -69,7 +69,7 @@ def n_open_files(pid: int) -> int:
 
 
 def workers(server: RunningServer) -> list[int]:
-    """The processes that serve: those that the server has started for that."""
+    """The worker processes of a server."""
     pid = server.process.pid
     children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     return [int(child) for child in children if "spawn_main" in command_of(int(child))]
@@ -83,7 +83,7 @@ def command_of(pid: int) -> str:
 
 
 def processes_of(server: RunningServer) -> list[int]:
-    """All that are left of a server, its children's children too: they share a session."""
+    """All processes that are left of a server: they share a session."""
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:

@@ -44,7 +44,7 @@ def test_the_port_is_open_while_the_model_loads(tmp_path: Path, cat: Path) -> No
         assert post(server, cat.read_bytes()).status_code == 200
 
 
-def test_what_is_printed_says_where_what_how_good_and_how_to_try_it(
+def test_it_prints_its_address_model_accuracy_and_an_example(
     server: RunningServer, card: ModelCard
 ) -> None:
     printed = server.read_output()
@@ -58,7 +58,7 @@ def test_what_is_printed_says_where_what_how_good_and_how_to_try_it(
     assert f"{server.url}/docs" in printed
 
 
-def test_how_to_try_it_works(server: RunningServer, cat: Path) -> None:
+def test_the_printed_example_works(server: RunningServer, cat: Path) -> None:
     printed = server.read_output()
     command = next(line for line in printed.splitlines() if "try:" in line).split("try:")[1]
     curl = command.strip().replace("cat.jpg", str(cat)).split()
@@ -71,7 +71,7 @@ def test_how_to_try_it_works(server: RunningServer, cat: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda n: n.name)
-def test_a_signal_ends_it_with_0_after_the_requests_that_were_accepted(
+def test_a_signal_finishes_accepted_requests_and_exits_with_0(
     tmp_path: Path, cat: Path, number: signal.Signals
 ) -> None:
     with gated(tmp_path, "load") as (server, gates), ThreadPoolExecutor() as pool:
@@ -89,7 +89,7 @@ def test_a_signal_ends_it_with_0_after_the_requests_that_were_accepted(
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda n: n.name)
-def test_a_second_signal_ends_it_at_once(tmp_path: Path, cat: Path, number: signal.Signals) -> None:
+def test_a_second_signal_exits_at_once(tmp_path: Path, cat: Path, number: signal.Signals) -> None:
     with gated(tmp_path, "load") as (server, gates), ThreadPoolExecutor() as pool:
         accepted = pool.submit(post, server, cat.read_bytes())
         gates.wait_until_running()
@@ -102,7 +102,7 @@ def test_a_second_signal_ends_it_at_once(tmp_path: Path, cat: Path, number: sign
             accepted.result(LIMIT_S)
 
 
-def test_a_signal_while_it_loads_ends_it_with_0_and_it_never_is_ready(tmp_path: Path) -> None:
+def test_a_signal_while_it_loads_exits_with_0_and_it_is_never_ready(tmp_path: Path) -> None:
     with gated(tmp_path) as (server, gates):
         wait_until(lambda: "startup complete" in server.read_output())
         server.process.send_signal(signal.SIGTERM)

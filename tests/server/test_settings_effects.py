@@ -277,7 +277,7 @@ def test_cache_bytes_is_what_answers_are_kept_in(limited: RunningServer, cat: Pa
     assert "compute" not in again.headers["server-timing"]
 
 
-def test_grace_s_is_how_long_it_serves_on_though_it_is_not_ready(tmp_path: Path, cat: Path) -> None:
+def test_grace_s_is_how_long_it_serves_after_a_signal(tmp_path: Path, cat: Path) -> None:
     settings = {f"{PREFIX}GRACE_S": "3"}
     with gated(tmp_path, "load", "run", settings=settings) as (server, _):
         server.process.send_signal(signal.SIGTERM)
@@ -289,9 +289,7 @@ def test_grace_s_is_how_long_it_serves_on_though_it_is_not_ready(tmp_path: Path,
         assert server.process.wait(LIMIT_S) == 0
 
 
-def test_stall_s_is_when_a_device_that_does_nothing_makes_it_not_ready(
-    tmp_path: Path, cat: Path
-) -> None:
+def test_stall_s_is_when_a_hanging_batch_makes_it_not_ready(tmp_path: Path, cat: Path) -> None:
     settings = {f"{PREFIX}STALL_S": "0.3", f"{PREFIX}DEADLINE_S": "0.2"}
     with gated(tmp_path, "load", settings=settings) as (server, gates):
         assert post(server, cat.read_bytes()).status_code == 504

@@ -1,4 +1,4 @@
-"""Clients that are slow, or send what is not HTTP: they end in time, and nobody waits for them."""
+"""Clients that are slow, or send no HTTP: their connections are bounded, and block no others."""
 
 from __future__ import annotations
 
@@ -60,10 +60,10 @@ def run(scenario: Coroutine[Any, Any, None]) -> None:
     asyncio.run(asyncio.wait_for(scenario, 2 * LIMIT_S))
 
 
-# Slow ones
+# Slow clients
 
 
-def test_hundreds_of_slow_clients_stop_nobody_else_and_end_in_time(
+def test_hundreds_of_slow_clients_block_no_others_and_time_out(
     impatient: RunningServer, photo: bytes
 ) -> None:
     slow_head = head("/predict", len(photo))
@@ -110,7 +110,7 @@ def test_hundreds_of_slow_clients_stop_nobody_else_and_end_in_time(
     run(scenario())
 
 
-def test_who_says_nothing_is_told_nothing(impatient: RunningServer) -> None:
+def test_a_silent_connection_is_closed(impatient: RunningServer) -> None:
     async def scenario() -> None:
         async with plain(impatient.url) as connection:
             assert await connection.rest() == b""
@@ -118,7 +118,7 @@ def test_who_says_nothing_is_told_nothing(impatient: RunningServer) -> None:
     run(scenario())
 
 
-def test_a_body_that_is_late_is_answered_under_the_id_of_its_request(
+def test_a_late_body_gets_a_408_with_the_id_of_its_request(
     impatient: RunningServer, photo: bytes
 ) -> None:
     async def scenario() -> None:
@@ -132,7 +132,7 @@ def test_a_body_that_is_late_is_answered_under_the_id_of_its_request(
     run(scenario())
 
 
-def test_who_still_sends_when_the_answer_comes_can_read_it_afterwards(
+def test_a_client_that_still_sends_can_read_the_response(
     impatient: RunningServer,
 ) -> None:
     host, port = impatient.url.removeprefix("http://").split(":")
@@ -147,9 +147,7 @@ def test_who_still_sends_when_the_answer_comes_can_read_it_afterwards(
     assert b"request-timeout" in answer
 
 
-def test_the_rest_of_a_body_that_was_refused_is_not_awaited_for_ever(
-    impatient: RunningServer, photo: bytes
-) -> None:
+def test_the_rest_of_a_refused_body_times_out(impatient: RunningServer, photo: bytes) -> None:
     async def scenario() -> None:
         async with plain(impatient.url) as connection:
             await connection.send(head("/nothing", len(photo)))
@@ -160,7 +158,7 @@ def test_the_rest_of_a_body_that_was_refused_is_not_awaited_for_ever(
     run(scenario())
 
 
-def test_who_sends_a_second_request_slowly_is_late_too(impatient: RunningServer) -> None:
+def test_a_second_request_times_out_too(impatient: RunningServer) -> None:
     async def scenario() -> None:
         async with plain(impatient.url) as connection:
             await connection.send(GET)
@@ -171,7 +169,7 @@ def test_who_sends_a_second_request_slowly_is_late_too(impatient: RunningServer)
     run(scenario())
 
 
-def test_a_slow_request_that_is_here_in_time_is_answered(
+def test_a_slow_request_that_arrives_in_time_is_handled(
     impatient: RunningServer, photo: bytes
 ) -> None:
     async def scenario() -> None:
@@ -186,7 +184,7 @@ def test_a_slow_request_that_is_here_in_time_is_answered(
     run(scenario())
 
 
-def test_who_does_not_take_the_answers_does_not_keep_the_server_from_its_end(
+def test_a_client_that_reads_no_responses_does_not_block_the_shutdown(
     tmp_path: Path, photo: bytes
 ) -> None:
     with running_server(tmp_path, SETTINGS) as server:
@@ -205,7 +203,7 @@ def test_who_does_not_take_the_answers_does_not_keep_the_server_from_its_end(
 
 
 def wait_until_stuck(server: RunningServer) -> None:
-    """Wait until nothing more is computed for the client that does not read."""
+    """Wait until the server computes nothing more."""
     before = -1.0
     while (spent := sum(cpu_times(server))) != before:
         before = spent
@@ -235,7 +233,7 @@ def cpu_times(server: RunningServer) -> list[float]:
     ],
     ids=["tls", "words", "nul", "version", "line", "length", "lengths", "chunk"],
 )
-def test_what_is_not_http_is_a_problem(impatient: RunningServer, sent: bytes) -> None:
+def test_bytes_that_are_not_http_get_a_problem(impatient: RunningServer, sent: bytes) -> None:
     async def scenario() -> None:
         async with plain(impatient.url) as connection:
             await connection.send(sent)
@@ -280,7 +278,7 @@ def test_a_head_without_end_is_refused(
     run(scenario())
 
 
-def test_garbage_behind_a_request_does_not_touch_its_answer(
+def test_garbage_behind_a_request_does_not_affect_its_response(
     impatient: RunningServer, photo: bytes
 ) -> None:
     async def scenario() -> None:
@@ -294,7 +292,7 @@ def test_garbage_behind_a_request_does_not_touch_its_answer(
     run(scenario())
 
 
-def test_requests_in_one_go_are_answered_in_their_order(
+def test_pipelined_requests_get_their_responses_in_order(
     impatient: RunningServer, photo: bytes
 ) -> None:
     async def scenario() -> None:
@@ -313,7 +311,7 @@ def test_requests_in_one_go_are_answered_in_their_order(
     run(scenario())
 
 
-def test_who_would_speak_another_protocol_is_answered_in_this_one(
+def test_an_upgrade_to_another_protocol_is_ignored(
     impatient: RunningServer,
 ) -> None:
     async def scenario() -> None:

@@ -61,7 +61,7 @@ def test_the_threads_are_divided_among_them(server: RunningServer) -> None:
     assert "on cpu (1 threads)" in server.read_output()
 
 
-def test_whichever_is_asked_gives_the_metrics_of_all(server: RunningServer, cat: Path) -> None:
+def test_any_worker_answers_metrics_for_all(server: RunningServer, cat: Path) -> None:
     before = answers(server)
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda _: post(server, cat.read_bytes()), range(40)))
@@ -76,7 +76,9 @@ def answers(server: RunningServer) -> int:
     return sum(int(float(line.split()[-1])) for line in found)
 
 
-def test_a_signal_to_all_of_the_group_answers_what_was_accepted(tmp_path: Path, cat: Path) -> None:
+def test_a_signal_to_the_process_group_finishes_accepted_requests(
+    tmp_path: Path, cat: Path
+) -> None:
     counting = TWO | {f"{PREFIX}CACHE_BYTES": "1000000"}  # its lookups say what has arrived
     with running_server(tmp_path, counting) as server, ThreadPoolExecutor(16) as pool:
         wait_until(lambda: "workers: 2" in server.read_output())
@@ -105,7 +107,7 @@ def test_workers_do_not_outlive_their_parent(tmp_path: Path) -> None:
         wait_until(lambda: not any(map(is_alive, workers)))
 
 
-def test_a_model_that_cannot_be_loaded_is_said_once(tmp_path: Path) -> None:
+def test_a_model_that_cannot_be_loaded_is_reported_once(tmp_path: Path) -> None:
     bundle = copy_bundle(tmp_path / "bundle")
     weights = bundle / "model.safetensors"
     content = bytearray(weights.read_bytes())
