@@ -42,7 +42,8 @@ class _Handler(BaseHTTPRequestHandler):
         answer = httpx.request(self.command, url, content=content, headers=kind, timeout=60)
         self.send_response(answer.status_code)
         self.send_header("Content-Type", answer.headers["Content-Type"])
-        is_cut = bool(self.server.cut) and self.server.cut in self.path
+        is_api = not self.path.startswith("/web/")
+        is_cut = is_api and bool(self.server.cut) and self.server.cut in self.path
         if self.server.has_length:  # else the end of the connection is that of the answer
             self.send_header("Content-Length", str(len(answer.content)))
         self.end_headers()

@@ -53,11 +53,12 @@ def test_a_slow_answer_has_a_spinner_after_a_moment(server: RunningServer, page:
     page.goto(server.url)
     expect_explained(page, "cat")
 
-    held: list[Route] = []
-    page.route("**/explain?*", held.append)
+    def answer_once_the_spinner_is_seen(route: Route) -> None:
+        expect(page.locator(".busy", has_text="Computing")).to_be_visible()
+        route.continue_()
+
+    page.route("**/explain?*", answer_once_the_spinner_is_seen)
     page.click("[data-sample=horse]")
-    expect(page.locator(".spinner")).to_be_visible()
-    held[0].continue_()
     expect_explained(page, "horse")
     expect(page.locator(".spinner")).to_have_count(0)
 
