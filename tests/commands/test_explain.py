@@ -36,9 +36,10 @@ def test_every_option_of_the_api_is_an_option_of_the_command(
 @pytest.mark.parametrize("name", all_parameters())
 def test_the_help_of_explain_describes_each_parameter(lrpserve: Lrpserve, name: str) -> None:
     parameter = all_parameters()[name]
-    told = " ".join(lrpserve("explain", "--help").out.split())
-    _, found, text = told.partition(f" --{name.replace('_', '-')} <str> ")
-    assert found
+    printed = " ".join(lrpserve("explain", "--help").out.split())
+    option = f" --{name.replace('_', '-')} "
+    assert option in printed
+    text = printed.split(option, 1)[1].partition(" ")[2]  # after the type: <str>, or TEXT
     shown = "false" if parameter.default is False else str(parameter.default)
     default = "" if parameter.default is None else f" ({shown})"
     assert text.startswith(f"{parameter.text}{default} ")
