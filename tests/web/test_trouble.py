@@ -156,7 +156,7 @@ def test_the_page_asks_for_an_api_key(
         if not is_right_at_once:
             page.get_by_label("API key").fill("another")
             page.get_by_role("button", name="Use this key").click()
-            expect(page.locator(".problem")).to_contain_text("not known")
+            expect(page.locator(".problem")).to_contain_text("not valid")
         page.get_by_label("API key").fill(KEY)
         page.get_by_role("button", name="Use this key").click()
         expect_explained(page, "cat")
