@@ -99,10 +99,14 @@ def drain(url: str, payload: Payload) -> None:
         shortest_s = min(shortest_s or took_s, took_s)
 
 
+def lrpserve(*arguments: str) -> tuple[str, ...]:
+    """Arguments of Python for a command of `lrpserve`, which may not be installed as a script."""
+    return ("-c", "from service.commands.__main__ import run; run()", *arguments)
+
+
 def product(workers: int) -> tuple[str, ...]:
     """The command of the service."""
-    code = "import sys; from service.commands.__main__ import run; run()"
-    return ("-c", code, "serve", "--workers", str(workers), "--port")
+    return lrpserve("serve", "--workers", str(workers), "--port")
 
 
 def peer(name: str) -> tuple[str, ...]:
