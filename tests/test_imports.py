@@ -137,7 +137,11 @@ ALLOWED: dict[str, set[str]] = {
         "service.settings",
         "service.worker_state",
     },
-    "service.server.protocol": {"service.api.response.problems", "service.errors"},
+    "service.server.protocol": {
+        "service.api.response.problems",
+        "service.errors",
+        "service.server.parser",
+    },
     "service.commands": {
         "service",
         "service.api.rate_limit",

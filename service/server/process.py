@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import math
 import os
+import resource
 import signal
 import socket
 import sys
@@ -18,7 +19,7 @@ import uvicorn
 from service.api.state import AppState
 from service.app import create_app
 from service.errors import ServiceError
-from service.server.protocol import allow_many_connections, check_uvicorn, make_protocol
+from service.server.protocol import check_uvicorn, make_protocol
 from service.settings import Settings
 from service.worker_state import State, WorkerSlot
 
@@ -116,6 +117,12 @@ class Server(uvicorn.Server):
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+
+def allow_many_connections() -> None:
+    """Raise the limit of open files to the hard limit: each slow client keeps one open."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def run_server(

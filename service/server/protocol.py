@@ -10,6 +10,7 @@ The contract:
 - A connection that is closed while the client still sends lingers: the client can read the
   response, which a reset would discard (RFC 9112, section 9.6).
 - A request that is being handled is answered first, whatever follows it on the connection.
+- An offer to upgrade to another protocol is ignored (`service.server.parser`).
 
 Timers run on the callbacks of `asyncio.Protocol`, the phases of a request on those of httptools'
 parser. What it needs of uvicorn beside these is checked when this module is imported.
@@ -19,7 +20,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import resource
 import uuid
 from collections.abc import Callable
 from enum import Enum
@@ -32,6 +32,7 @@ from uvicorn.server import ServerState
 
 from service.api.response.problems import problem_response
 from service.errors import BrokenRequest, HeadTooLarge, RequestTimeout, ServiceError
+from service.server.parser import RequestParser
 
 logger = logging.getLogger(__name__)
 MAX_HEAD_BYTES = 1 << 16  # and one read of the socket more at most
@@ -80,7 +81,7 @@ check_uvicorn(
         *("on_message_begin", "on_headers_complete", "on_body", "on_message_complete"),
         *("send_400_response", "shutdown", "_unsupported_upgrade_warning"),
     ),
-    ("transport", "loop", "cycle", "pipeline", "server_state"),
+    ("transport", "loop", "cycle", "pipeline", "server_state", "parser", "headers"),
 )
 check_uvicorn(RequestResponseCycle, (), ("response_started", "response_complete"))
 check_uvicorn(ServerState, (), ("default_headers",))
@@ -89,12 +90,6 @@ check_uvicorn(ServerState, (), ("default_headers",))
 def make_protocol(receive_s: float) -> type[asyncio.Protocol]:
     """Make the protocol class of a server whose clients have `receive_s` seconds to send a head."""
     return type("BoundedProtocol", (Protocol,), {"receive_s": receive_s})
-
-
-def allow_many_connections() -> None:
-    """Raise the limit of open files to the hard limit: each slow client keeps one open."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 class Transport:
@@ -122,6 +117,7 @@ class Protocol(HttpToolsProtocol):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.parser = RequestParser(self)
         self._phase = Phase.IDLE
         self._n_bytes = 0  # since the last request, or the last piece of its body
         self._is_refused = False  # whether no more is read
@@ -177,6 +173,8 @@ class Protocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Hand a request to the application, which reads the body."""
+        if self.parser.offers_upgrade:
+            return
         self._phase = Phase.BODY
         super().on_headers_complete()
 
@@ -187,6 +185,8 @@ class Protocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """End a request."""
+        if self.parser.offers_upgrade:
+            return
         self._phase, self._n_bytes = Phase.IDLE, 0
         if self._receive_timer is not None:
             self._receive_timer.cancel()
