@@ -74,6 +74,9 @@ class Explanation(Prediction):
         excludes it.
     heatmap, overlay : bytes or None
         PNGs; None if `output` excludes them.
+    view, original : bytes or None
+        PNGs of the part of the image that the network saw, and of the whole image; None unless
+        `output` names them.
     bound : float
         The absolute relevance that has full colour.
     conservation : mapping
@@ -92,6 +95,8 @@ class Explanation(Prediction):
     relevance: NDArray[np.float32] | None
     heatmap: bytes | None
     overlay: bytes | None
+    view: bytes | None
+    original: bytes | None
 
     def __repr__(self) -> str:
         shape = "no relevance" if self.relevance is None else f"relevance {self.relevance.shape}"
@@ -134,6 +139,8 @@ def read_explanations(
     shared |= {
         "method": content["method"],
         "layers_without_rule": tuple(content["layers_without_rule"]),
+        "view": _png(content["image"].get("view")),
+        "original": _png(content["image"].get("original")),
     }
     return tuple(
         Explanation(

@@ -151,8 +151,12 @@ def explain(
     ] = None,
     layer: Annotated[str | None, _option("Layer whose relevance is computed (input)")] = None,
     output: Annotated[
-        str | None, _option("`heatmap` (default), `overlay`, `relevance`; comma-separated")
-    ] = None,
+        str,
+        _option(
+            "`heatmap`, `overlay`, `relevance`, `view` (what the network saw of the image), "
+            "`original`; comma-separated"
+        ),
+    ] = "heatmap,overlay",
     relevance_format: Annotated[
         str | None, _option("In the JSON: `base64` (default) or `list`")
     ] = None,
@@ -177,7 +181,7 @@ def explain(
 ) -> None:
     """Write heatmaps, overlays and relevance of images to a folder, without a server.
 
-    Example: lrpserve explain cat.jpg -o out --output heatmap,overlay
+    Example: lrpserve explain cat.jpg -o out --output overlay,relevance
     """
     given = {k: v for k, v in locals().items() if k not in _NOT_WIRE_OPTIONS}
     options = _given(**given, **parameters)

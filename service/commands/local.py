@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import typer
-from PIL import Image
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from service.api.request.image import load_picture
+from service.api.request.image import Pictures, load_picture
 from service.api.request.options import ExplainOptions, PredictOptions, parse_options
 from service.api.request.resolved import resolve_explain
 from service.api.response.explanation import ExplanationRenderer
@@ -45,7 +44,7 @@ class Offline:
         engines = load_engines(models, settings.devices[0], settings.architectures)
         self.engine = engines[self.card.name]
 
-    def load(self, path: Path, options: PredictOptions) -> tuple[FittedImage, Image.Image | None]:
+    def load(self, path: Path, options: PredictOptions) -> tuple[FittedImage, Pictures | None]:
         """Read an image file and fit it to the network."""
         try:
             content = path.read_bytes()
@@ -90,10 +89,10 @@ def explain_files(
 
     def explain_one(path: Path) -> None:
         stem = next(stems)
-        image, view = offline.load(path, options)
+        image, pictures = offline.load(path, options)
         explanation = offline.engine.explain([resolved.job(image.pixels)])[0]
         renderer = ExplanationRenderer(resolved, explanation, image)
-        for suffix, content in renderer.files(view).items():
+        for suffix, content in renderer.files(pictures).items():
             _write(out / f"{stem}{suffix}", content)
 
     return _for_each(paths, explain_one)

@@ -74,6 +74,11 @@ def overlay_png(relevance: Relevance, options: RenderOptions, picture: Image.Ima
     return _png(with_color_bar(drawn, bar, options.bound))
 
 
+def picture_png(picture: Image.Image) -> bytes:
+    """Encode an image, mode RGB, as a PNG."""
+    return _png(np.asarray(picture))
+
+
 def color_indices(relevance: Relevance, bound: float) -> Pixels:
     """Map relevance of any shape to indices into a table of colours: 0 to 254, zero to 127."""
     return _to_indices(_share(relevance, bound))

@@ -47,6 +47,11 @@ class RenderOptions:
 
     def output_size(self, map_shape: tuple[int, ...]) -> tuple[int, int]:
         """Width and height of the picture of a map of shape (H, W), in pixels."""
-        height, width = self.image_size or map_shape
-        longer = max(height, width)
-        return max(1, round(width * self.side / longer)), max(1, round(height * self.side / longer))
+        return scaled_size(self.image_size or map_shape, self.side)
+
+
+def scaled_size(shape: tuple[int, ...], side: int) -> tuple[int, int]:
+    """Width and height of a picture of shape (H, W) whose longer side becomes `side`, in pixels."""
+    height, width = shape
+    longer = max(height, width)
+    return max(1, round(width * side / longer)), max(1, round(height * side / longer))

@@ -65,10 +65,30 @@ def test_explain_writes_the_response_the_images_and_the_relevance(
     assert relevance.shape == (32, 32)
 
 
-def test_explain_writes_only_the_requested_outputs(lrpserve: Lrpserve, photos: Path) -> None:
+@pytest.mark.parametrize(
+    ("flags", "names"),
+    [
+        ((), ["cat.heatmap.png", "cat.json", "cat.overlay.png"]),
+        (("--output", "relevance"), ["cat.json", "cat.npy"]),
+        (("--output", "view,original"), ["cat.json", "cat.original.png", "cat.view.png"]),
+    ],
+)
+def test_explain_writes_only_the_requested_outputs(
+    lrpserve: Lrpserve, photos: Path, flags: tuple[str, ...], names: list[str]
+) -> None:
     out = photos / "out"
-    assert lrpserve("explain", photos / "a" / "cat.jpg", "-o", out).code == 0
-    assert sorted(path.name for path in out.iterdir()) == ["cat.heatmap.png", "cat.json"]
+    assert lrpserve("explain", photos / "a" / "cat.jpg", "-o", out, *flags).code == 0
+    assert sorted(path.name for path in out.iterdir()) == names
+
+
+@pytest.mark.parametrize("name", ["view", "original"])
+def test_explain_writes_the_image_itself(lrpserve: Lrpserve, photos: Path, name: str) -> None:
+    path, out = photos / "a" / "dark.png", photos / "out"
+    Image.new("RGB", (40, 30), (9, 8, 7)).save(path)
+    assert lrpserve("explain", path, "-o", out, "--output", name, "--size", "80").code == 0
+    with Image.open(out / f"dark.{name}.png") as picture:
+        assert picture.size == ((80, 80) if name == "view" else (80, 60))
+        assert (np.asarray(picture) == (9, 8, 7)).all()
 
 
 def test_images_of_the_same_name_are_numbered(lrpserve: Lrpserve, photos: Path) -> None:
@@ -151,7 +171,7 @@ def test_a_label_that_is_no_file_name_is_replaced_by_its_index(
     targets = [f"--targets={index}" for index in range(6)]
     done = lrpserve("explain", photos / "a" / "cat.jpg", "-o", photos / "out", *targets)
     assert (done.code, done.err) == (0, "")
-    pictures = (photos / "out").glob("*.png")
+    pictures = (photos / "out").glob("*.heatmap.png")
     found = sorted(path.name.split(".")[1] for path in pictures)
     assert found == ["0", "1", "3", "4", "dog", "tench, Tinca tinca"]
 

@@ -39,8 +39,11 @@ from service.methods import (
 )
 from service.models.card import ModelCard
 
-Output = Literal["heatmap", "overlay", "relevance"]
-OUTPUTS: tuple[Output, ...] = ("heatmap", "overlay", "relevance")
+Output = Literal["heatmap", "overlay", "relevance", "view", "original"]
+OUTPUTS: tuple[Output, ...] = ("heatmap", "overlay", "relevance", "view", "original")
+PICTURES = tuple(name for name in OUTPUTS if name != "relevance")
+NEEDS_RELEVANCE_MAP = frozenset({"heatmap", "overlay"})
+NEEDS_IMAGE = frozenset({"overlay", "view", "original"})
 MAX_TARGETS = 10
 _LEVELS = ", ".join(f"{level:.0%}" for level in LEVELS)
 
@@ -146,7 +149,9 @@ class _ExplainOptions(PredictOptions):
     )
     output: Outputs = Field(
         ("heatmap",),
-        description="What to return, comma-separated: `heatmap` and `overlay` (PNG), `relevance`",
+        description="What to return, comma-separated: `heatmap` and `overlay` (PNG), `relevance`; "
+        "and of the image as it was decoded (upright, in sRGB, on white), as PNG in `image`: "
+        "`view`, the part that the network saw, and `original`, all of it",
         json_schema_extra={"default": "heatmap", "examples": ["heatmap,relevance"]},
     )
     relevance_format: Literal["base64", "list"] = Field(

@@ -8,7 +8,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from service.api.request.accept import JSON, NPY, PNG
-from service.api.request.options import ExplainOptions, PredictOptions
+from service.api.request.options import (
+    NEEDS_RELEVANCE_MAP,
+    PICTURES,
+    ExplainOptions,
+    PredictOptions,
+)
 from service.errors import OptionError, OptionProblem, join_names
 from service.methods import ATTRIBUTORS, INPUT, Method, all_parameters
 from service.models.card import ModelCard
@@ -233,11 +238,13 @@ def _check_output(options: ExplainOptions, media_type: str, *, has_picture: bool
     """Refuse what a format cannot hold: several classes, two pictures, a picture without space."""
     if media_type != JSON and options.targets is not None:
         raise OptionError.of("targets", f"fit into JSON only: accept {JSON}")
-    if media_type != NPY and options.output != ("relevance",) and not has_picture:
+    needs_map = not NEEDS_RELEVANCE_MAP.isdisjoint(options.output)
+    if media_type != NPY and needs_map and not has_picture:
         raise OptionError.of(
             "output",
             f"the layer {options.layer} has no rows and columns to draw: give output=relevance, "
             f"and accept {JSON} or {NPY}",
         )
-    if media_type == PNG and options.output not in (("heatmap",), ("overlay",)):
-        raise OptionError.of("output", "must be heatmap or overlay where a PNG is accepted")
+    if media_type == PNG and (len(options.output) > 1 or options.output[0] not in PICTURES):
+        names = join_names(PICTURES)
+        raise OptionError.of("output", f"must be one of {names} where a PNG is accepted")

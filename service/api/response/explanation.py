@@ -7,11 +7,13 @@ import re
 from itertools import accumulate
 from typing import Any
 
-from PIL import Image
+import pybase64
 from starlette.responses import Response
 
 from service.api.executor import is_small
 from service.api.request.accept import JSON, NPY
+from service.api.request.image import Pictures
+from service.api.request.options import NEEDS_IMAGE
 from service.api.request.resolved import ResolvedExplain
 from service.api.response.scores import VARY, json_bytes, json_response, predict_fields
 from service.api.response.target import TargetExplanation
@@ -53,33 +55,37 @@ class ExplanationRenderer:
         options = self.resolved.options
         n_pixels = options.size**2 if "heatmap" in options.output else 0
         n_values = self.explanation.attributions[0].relevance.size
-        is_one = len(self.targets) == 1 and "overlay" not in options.output
+        is_one = len(self.targets) == 1 and NEEDS_IMAGE.isdisjoint(options.output)
         is_plain = options.enlarge != "smooth" and not options.color_bar
         return is_one and is_plain and is_small(n_pixels, n_values)
 
-    def render(self, media_type: str, view: Image.Image | None) -> Response:
-        """Write the response; `view` is the picture that an overlay is drawn on."""
+    def render(self, media_type: str, pictures: Pictures | None) -> Response:
+        """Write the response; `pictures` are those of the image."""
         if media_type == JSON:
-            return json_response(self.fields(view))
+            return json_response(self.fields(pictures))
         (target,) = self.targets
-        content = target.npy() if media_type == NPY else self._png(target, view)
+        content = target.npy() if media_type == NPY else self._png(target, pictures)
         header = header_text(self._common_fields() | target.fields())
         return Response(content, media_type=media_type, headers=VARY | {EXPLANATION_HEADER: header})
 
-    def files(self, view: Image.Image | None) -> dict[str, bytes]:
-        """The response as files, by suffix: the JSON, and for each target what `output` names."""
-        files = {".json": json_bytes(self.fields(view))}
+    def files(self, pictures: Pictures | None) -> dict[str, bytes]:
+        """The response as files, by suffix: the JSON, and what `output` names."""
+        files = {".json": json_bytes(self.fields(pictures))}
+        files |= {f".{name}.png": png for name, png in self._image_pngs(pictures).items()}
         for target in self.targets:
             prefix = f".{_file_name(target)}" if self.resolved.has_list else ""
-            files |= {f"{prefix}{suffix}": data for suffix, data in target.files(view).items()}
+            files |= {f"{prefix}{suffix}": data for suffix, data in target.files(pictures).items()}
         return files
 
-    def fields(self, view: Image.Image | None) -> dict[str, Any]:
+    def fields(self, pictures: Pictures | None) -> dict[str, Any]:
         """The fields of the JSON response."""
-        explanations = [target.fields() | target.payload(view) for target in self.targets]
+        explanations = [target.fields() | target.payload(pictures) for target in self.targets]
+        fields = self._common_fields()
+        pngs = self._image_pngs(pictures)
+        fields["image"] |= {name: pybase64.b64encode_as_string(png) for name, png in pngs.items()}
         if self.resolved.has_list:
-            return self._common_fields() | {"explanations": explanations}
-        return self._common_fields() | explanations[0]
+            return fields | {"explanations": explanations}
+        return fields | explanations[0]
 
     def _common_fields(self) -> dict[str, Any]:
         resolved, explanation = self.resolved, self.explanation
@@ -100,9 +106,14 @@ class ExplanationRenderer:
             "engine": self.explanation.engine,
         }
 
-    def _png(self, target: TargetExplanation, view: Image.Image | None) -> bytes:
-        has_overlay = "overlay" in self.resolved.options.output
-        return target.overlay(view) if has_overlay else target.heatmap()
+    def _png(self, target: TargetExplanation, pictures: Pictures | None) -> bytes:
+        (name,) = self.resolved.options.output
+        if name == "overlay":
+            return target.overlay(pictures)
+        return self._image_pngs(pictures).get(name) or target.heatmap()
+
+    def _image_pngs(self, pictures: Pictures | None) -> dict[str, bytes]:
+        return {} if pictures is None else pictures.pngs(self.resolved.options.output)
 
 
 def header_text(fields: dict[str, Any]) -> str:

@@ -38,6 +38,17 @@ class ImageInfo(_Schema):
     )
 
 
+class ExplainedImageInfo(ImageInfo):
+    """The image, the part of it that the network saw, and pictures of both."""
+
+    view: str | None = Field(
+        None, description="PNG in base64: the part that the network saw, upright and in sRGB"
+    )
+    original: str | None = Field(
+        None, description="PNG in base64: the whole image, upright and in sRGB"
+    )
+
+
 class PredictResponse(_Schema):
     """The response of `/predict`."""
 
@@ -90,6 +101,7 @@ class ExplainedTarget(_Schema):
 
 
 class _Explained(PredictResponse):
+    image: ExplainedImageInfo
     method: Method = Field(description="The method, with every parameter that was in effect")
     layers_without_rule: list[str] = Field(
         description="Layers and functions that pass a plain gradient though the method has rules"

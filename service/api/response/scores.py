@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 import orjson
-from PIL import Image
 from starlette.responses import Response
 
 from service.api.request.accept import JSON
+from service.api.request.image import Pictures
 from service.api.request.options import PredictOptions
 from service.api.request.resolved import ResolvedPredict
 from service.imaging.fit import FittedImage
@@ -40,7 +40,7 @@ class PredictionRenderer:
     ) -> None:
         self.resolved, self.prediction, self.image = resolved, prediction, image
 
-    def render(self, media_type: str, view: Image.Image | None) -> Response:
+    def render(self, media_type: str, pictures: Pictures | None) -> Response:
         """Write the response, which is JSON without pictures."""
         resolved = self.resolved
         return json_response(

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 import pybase64
-from PIL import Image
 
+from service.api.request.image import Pictures
 from service.api.request.resolved import ResolvedExplain
 from service.api.response.scores import class_scores
 from service.imaging.render import heatmap_png, overlay_png, own_bound
@@ -52,34 +52,34 @@ class TargetExplanation:
             "conservation": self._conservation(),
         }
 
-    def payload(self, view: Image.Image | None) -> dict[str, Any]:
+    def payload(self, pictures: Pictures | None) -> dict[str, Any]:
         """The pictures and arrays that `output` names, as JSON fields."""
         makers = {
             "heatmap": lambda: _base64(self.heatmap()),
-            "overlay": lambda: _base64(self.overlay(view)),
+            "overlay": lambda: _base64(self.overlay(pictures)),
             "relevance": self._relevance,
         }
-        return {name: makers[name]() for name in self.options.output}
+        return {name: makers[name]() for name in self.options.output if name in makers}
 
-    def files(self, view: Image.Image | None) -> dict[str, bytes]:
+    def files(self, pictures: Pictures | None) -> dict[str, bytes]:
         """The pictures and arrays that `output` names, as files by suffix."""
         makers = {
             "heatmap": (".heatmap.png", self.heatmap),
-            "overlay": (".overlay.png", lambda: self.overlay(view)),
+            "overlay": (".overlay.png", lambda: self.overlay(pictures)),
             "relevance": (".npy", self.npy),
         }
-        chosen = (makers[name] for name in self.options.output)
+        chosen = (makers[name] for name in self.options.output if name in makers)
         return {suffix: make() for suffix, make in chosen}
 
     def heatmap(self) -> bytes:
         """The heatmap as a PNG."""
         return heatmap_png(self.map, self._render_options())
 
-    def overlay(self, view: Image.Image | None) -> bytes:
+    def overlay(self, pictures: Pictures | None) -> bytes:
         """The overlay as a PNG, drawn on the part of the image that the network saw."""
-        if view is None:
+        if pictures is None:
             raise ValueError("an overlay needs a picture to draw on")
-        return overlay_png(self.map, self._render_options(), view)
+        return overlay_png(self.map, self._render_options(), pictures.view)
 
     def _render_options(self) -> RenderOptions:
         options = self.options

@@ -9,7 +9,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
-from PIL import Image
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -18,7 +17,7 @@ from service.api.middleware.request_context import add_log_fields, deadline_of, 
 from service.api.rate_limit import check_rate
 from service.api.request.accept import choose_format
 from service.api.request.body import read_upload
-from service.api.request.image import is_small_picture, load_picture
+from service.api.request.image import Pictures, is_small_picture, load_picture
 from service.api.request.options import Options, parse_options
 from service.api.request.resolved import ResolvedRequest
 from service.api.state import AppState
@@ -41,8 +40,8 @@ class Renderer(Protocol):
         """Whether `render` is work for the event loop."""
         ...
 
-    def render(self, media_type: str, view: Image.Image | None) -> Response:
-        """Write the response; `view` is the picture that an overlay is drawn on."""
+    def render(self, media_type: str, pictures: Pictures | None) -> Response:
+        """Write the response; `pictures` are those of the image."""
         ...
 
 
@@ -123,7 +122,7 @@ class Pipeline(Generic[Options, Resolved]):
         options, max_pixels = resolved.options, app_state.settings.max_pixels
         with timings.measure("decode"):
             file = EncodedImage(content)
-            image, view = await app_state.executor.run(
+            image, pictures = await app_state.executor.run(
                 is_small_picture(file, options),
                 deadline,
                 load_picture,
@@ -135,5 +134,5 @@ class Pipeline(Generic[Options, Resolved]):
         renderer = self._operation.renderer(resolved, done.result, image)
         with timings.measure("render"):
             return await app_state.executor.run(
-                renderer.is_small, deadline, renderer.render, resolved.media_type, view
+                renderer.is_small, deadline, renderer.render, resolved.media_type, pictures
             )

@@ -141,11 +141,24 @@ def test_a_png_is_the_picture_of_the_json(client: httpx.Client, photo: bytes, ou
     assert Image.open(io.BytesIO(answer.content)).size == (256, 256)
 
 
-@pytest.mark.parametrize("output", ["relevance", "heatmap,overlay", "heatmap,relevance"])
+@pytest.mark.parametrize(
+    "output", ["relevance", "heatmap,overlay", "heatmap,relevance", "view,original"]
+)
 def test_a_png_is_one_picture(client: httpx.Client, photo: bytes, output: str) -> None:
     problems = wrong_options(explain(client, photo, PNG, output=output))
 
-    assert problems == {"output": "must be heatmap or overlay where a PNG is accepted"}
+    told = "must be one of heatmap, overlay, view, original where a PNG is accepted"
+    assert problems == {"output": told}
+
+
+@pytest.mark.parametrize("output", ["view", "original"])
+def test_a_png_can_be_the_image_itself(client: httpx.Client, photo: bytes, output: str) -> None:
+    in_json = explain(client, photo, JSON, output=output).json()["image"][output]
+
+    answer = explain(client, photo, PNG, output=output)
+
+    assert answer.content == bytes_of(in_json)
+    assert output not in header_of(answer)["image"]
 
 
 @pytest.mark.parametrize(("channels", "shape"), [("sum", (32, 32)), ("all", (3, 32, 32))])

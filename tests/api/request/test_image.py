@@ -27,11 +27,12 @@ def png() -> bytes:
 def test_crop_cuts_the_centre_out_of_the_resized_picture(card: ModelCard, png: bytes) -> None:
     resized = card.model_copy(update={"resize": 64})
     options = ExplainOptions.model_validate({"output": "overlay", "size": 64})
-    image, view = load_picture(EncodedImage(png), options, resized, 10**6)
+    image, pictures = load_picture(EncodedImage(png), options, resized, 10**6)
     assert image.box == (64, 32, 128, 96)
     assert (image.pixels[1:-1, 1:-1] == 255).all()
-    assert view is not None
-    assert (np.asarray(view)[1:-1, 1:-1] == 255).all()
+    assert pictures is not None
+    assert (np.asarray(pictures.view)[1:-1, 1:-1] == 255).all()
+    assert pictures.original is None
     plain, _ = load_picture(EncodedImage(png), options, card, 10**6)
     assert plain.box == (32, 0, 160, 128)
 
