@@ -27,7 +27,7 @@ package = @command -v $(1) >/dev/null || { echo "installing $(2) ..."; { apt-get
 SUITE = $(BIN)/pytest -n 2 --dist loadfile -m 'not alone and not soak'; beside=$$?; \
 	$(BIN)/pytest -m 'alone and not soak' && exit $$beside
 
-.PHONY: help install serve test bench engine serving gpu gpu-bundle lint scripts reference docs drawing browser node wrk redis graphviz versions pins clean
+.PHONY: help install serve test bench engine serving red gpu gpu-bundle lint scripts reference docs drawing browser node wrk redis graphviz versions pins clean
 
 help:  ## this list (the default)
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12
@@ -52,6 +52,9 @@ serving: $(DEV) wrk  ## measure the service beside its peers, and under too much
 	@$(BIN)/python -c 'import litserve' 2>/dev/null || { $(call install,-e '.[bench]'); }
 	$(BIN)/python -m benchmarks.serving $(ARGS)
 	$(BIN)/python -m benchmarks.overload $(ARGS)
+
+red: $(DEV)  ## measure whether red speaks for the class; ARGS=folder of <class>/*.jpg
+	$(BIN)/python -m benchmarks.red $(ARGS)
 
 gpu: $(DEV)  ## on a machine with CUDA: the tests and benchmarks that need a GPU, in 8 minutes
 	$(BIN)/python -m benchmarks.gpu $(ARGS)
