@@ -21,6 +21,7 @@ ALLOWED: dict[str, set[str]] = {
     "service.strict_json": set(),
     "service.api_keys": set(),
     "service.origins": set(),
+    "service.terminal": set(),
     "service.worker_state": set(),
     "service.settings": {"service.errors", "service.api_keys", "service.origins"},
     "service.models": {"service.errors", "service.models.card", "service.strict_json"},
@@ -157,6 +158,7 @@ ALLOWED: dict[str, set[str]] = {
         "service.runtime",
         "service.server",
         "service.settings",
+        "service.terminal",
     },
     "training": {
         "service",
@@ -166,6 +168,7 @@ ALLOWED: dict[str, set[str]] = {
         "service.methods",
         "service.models",
         "service.runtime",
+        "service.terminal",
     },
 }
 

@@ -11,6 +11,7 @@ from service.errors import ServiceError
 from service.models.bundles import read_bundle
 from service.models.card import check_name
 from service.runtime.device import open_device
+from service.terminal import print_line
 from training.checkpoints import open_run
 from training.config import RECIPES
 from training.data import load_data
@@ -121,7 +122,7 @@ def run() -> None:
     try:
         app()
     except ServiceError as error:
-        typer.echo(f"error: {error.detail}", err=True)
+        print_line(f"error: {error.detail}", is_error=True)
         raise SystemExit(2) from None
 
 

@@ -10,10 +10,9 @@ import numpy as np
 import torch
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
-from rich.console import Console
-from rich.table import Table
 from torch import Tensor
 
+from service import terminal
 from service.errors import join_names
 from service.models.bundles import Bundle
 from service.models.card import ModelCard, read_card, write_card
@@ -104,7 +103,7 @@ def count_confusion(predicted: Tensor, true: Tensor, n_classes: int) -> NDArray[
 
 def print_table(evaluation: Evaluation) -> None:
     """Print the accuracy of each class, and its most frequent wrong prediction."""
-    table = Table("class", "accuracy", "n", "most often taken for", box=None)
+    rows = []
     errors = evaluation.confusion.copy()
     np.fill_diagonal(errors, 0)
     for index, (label, share) in enumerate(evaluation.class_accuracy.items()):
@@ -112,9 +111,9 @@ def print_table(evaluation: Evaluation) -> None:
         other = (
             f"{evaluation.labels[worst]} ({errors[index, worst]})" if errors[index].any() else "-"
         )
-        table.add_row(label, f"{share:.1%}", str(evaluation.confusion[index].sum()), other)
-    table.add_row("all", f"{evaluation.accuracy:.2%}", str(evaluation.n), "")
-    Console().print(table)
+        rows.append((label, f"{share:.1%}", str(evaluation.confusion[index].sum()), other))
+    rows.append(("all", f"{evaluation.accuracy:.2%}", str(evaluation.n), ""))
+    terminal.print_table(("class", "accuracy", "n", "most often taken for"), rows)
 
 
 def write_evaluation(evaluation: Evaluation, title: str, out: Path) -> None:

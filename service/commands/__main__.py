@@ -21,6 +21,7 @@ from service.methods import (
     all_parameters,
 )
 from service.settings import load_settings
+from service.terminal import print_line
 
 app = typer.Typer(
     help="What a network sees in an image, and which pixels made it say so.",
@@ -266,8 +267,8 @@ def import_(
         verify=check_bundle,
     )
     for note in imported.notes:
-        typer.echo(f"note: {note}", err=True)
-    typer.echo(f"wrote {imported.folder}; serve it with: {imported.how_to_serve()}")
+        print_line(f"note: {note}", is_error=True)
+    print_line(f"wrote {imported.folder}; serve it with: {imported.how_to_serve()}")
 
 
 @app.command()
@@ -294,5 +295,5 @@ def run() -> None:
     try:
         app()
     except ServiceError as error:
-        typer.echo(f"error: {error.detail}", err=True)
+        print_line(f"error: {error.detail}", is_error=True)
         raise SystemExit(2) from None

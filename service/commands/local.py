@@ -7,10 +7,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import typer
 from rich.console import Console
 from rich.progress import track
-from rich.table import Table
 
 from service.api.request.image import Pictures, load_picture
 from service.api.request.options import ExplainOptions, PredictOptions, parse_options
@@ -24,6 +22,7 @@ from service.models.card import read_card
 from service.models.registry import find_bundle
 from service.runtime.engines import load_engines
 from service.settings import Settings
+from service.terminal import print_line, print_table
 
 
 class OutputError(ServiceError):
@@ -56,19 +55,18 @@ class Offline:
 def predict_files(offline: Offline, paths: Sequence[Path], given: Mapping[str, Any]) -> int:
     """Print a table of predictions; returns the number of files that failed."""
     options = parse_options(PredictOptions, given, {offline.card.name: offline.card})
-    table = Table("image", "class", "probability", box=None)
+    rows: list[tuple[str, str, str]] = []
 
     def predict_one(path: Path) -> None:
         image, _ = offline.load(path, options)
         logits = offline.engine.predict([image.pixels])[0].logits
         fields = predict_fields(offline.card, logits, options, image)
         for rank, score in enumerate(fields["predictions"]):
-            table.add_row(
-                str(path) if rank == 0 else "", score["label"], f"{score['probability']:.4f}"
-            )
+            name = str(path) if rank == 0 else ""
+            rows.append((name, score["label"], f"{score['probability']:.4f}"))
 
     n_failed = _for_each(paths, predict_one)
-    Console().print(table)
+    print_table(("image", "class", "probability"), rows)
     return n_failed
 
 
@@ -120,7 +118,7 @@ def _for_each(paths: Sequence[Path], action: Callable[[Path], None]) -> int:
         try:
             action(path)
         except ServiceError as error:
-            typer.echo(f"error: {path}: {error.detail}", err=True)
+            print_line(f"error: {path}: {error.detail}", is_error=True)
             n_failed += 1
     return n_failed
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from rich.console import Console
-from rich.table import Table
-
 from service.models.bundles import Bundle, read_bundle
 from service.models.registry import find_bundle
 from service.runtime.device import open_device
 from service.runtime.engine import Engine
 from service.settings import Settings
+from service.terminal import print_line, print_table
+
+_HEADERS = ("composite", "precision", "engine", "difference", "limit", "")
 
 
 def check_bundle(bundle: Bundle) -> None:
@@ -40,13 +40,13 @@ def verify_model(settings: Settings) -> int:
     # not load_engines, which raises an error where a check fails
     engine = Engine(read_bundle(folder, settings.architectures), open_device(settings.devices[0]))
     checks = engine.verify()
-    table = Table("composite", "precision", "engine", "difference", "limit", "", box=None)
+    rows = []
     for check in checks:
         verdict = "passed" if check.passed else "FAILED"
         if check.engine == "-":
             verdict = "does not fit the network"
         numbers = (f"{check.difference:.1e}", f"{check.limit:g}")
-        table.add_row(check.composite, check.dtype, check.engine, *numbers, verdict)
-    Console().print(f"{engine.card.name} on {engine.device_name}, against zennit:")
-    Console().print(table)
+        rows.append((check.composite, check.dtype, check.engine, *numbers, verdict))
+    print_line(f"{engine.card.name} on {engine.device_name}, against zennit:")
+    print_table(_HEADERS, rows)
     return sum(not check.passed for check in checks)

@@ -1,0 +1,48 @@
+"""What commands print: names of files, labels and data literally, and whole. A leaf.
+
+Names are no markup, and their control characters do not drive the terminal. In a pipe or a file
+nothing is cut or wrapped, whatever the width of the terminal.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterable, Sequence
+
+import typer
+
+# control characters, line and paragraph separators, what changes the direction of text, and bytes
+# of file names that are not UTF-8
+_UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def escape(text: str) -> str:
+    r"""Escape control characters and undecodable bytes of a name: a bell becomes `\x07`."""
+    return _UNSAFE.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), text)
+
+
+def print_line(text: str, *, is_error: bool = False) -> None:
+    """Print a message, on standard error if it `is_error`; only its line breaks are kept."""
+    stream = sys.stderr if is_error else sys.stdout
+    lines = "\n".join(escape(line) for line in text.split("\n"))
+    encoding = stream.encoding or "utf-8"
+    typer.echo(lines.encode(encoding, "backslashreplace").decode(encoding), err=is_error)
+
+
+def print_table(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Print a table on standard output."""
+    # most commands print none
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None)
+    for header in headers:
+        table.add_column(header, overflow="fold")
+    for row in rows:
+        table.add_row(*map(escape, row))
+    console = Console(markup=False, emoji=False, highlight=False)
+    if not console.is_terminal:
+        unlimited = console.options.update(max_width=sys.maxsize)
+        console.width = max(1, console.measure(table, options=unlimited).maximum)
+    console.print(table)
