@@ -24,7 +24,7 @@ from tests.lrp.matrix_rules import Floats, Rule
 N_CLASSES = 3
 GRADIENT = Rule("gradient")
 LOW, HIGH = (-4.0, -5.0, -3.5), (4.5, 3.5, 4.0)  # of each channel
-TARGETS, CONTRASTS = ((-1, 1, 2), (2, -1, 0)), ((-1, -1, 0), (0, -1, 1))  # -1: predicted, none
+TARGETS, CONTRASTS = ((-1, 1, 2), (2, 1, 0)), ((-1, -1, 0), (0, -1, 1))  # -1: predicted, none
 IS_LOGIT = ((False, True, False), (True, False, True))
 
 ROUNDINGS = 64  # of a layer: those of its sums, and the 6 bits that alpha-beta may lose

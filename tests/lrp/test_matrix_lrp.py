@@ -14,8 +14,11 @@ from service.lrp.explainer import Explainer
 from service.methods import COMPOSITES, Method, make_method
 from tests.helpers.covering import covering
 from tests.lrp.matrix_check import (
+    CONTRASTS,
     ENGINES,
+    IS_LOGIT,
     N_CLASSES,
+    TARGETS,
     Engine,
     box,
     box_of,
@@ -157,6 +160,16 @@ def test_a_composite(case: Case) -> None:
 
     layers, _ = as_matrices(made, (3, 6, 6), rule_of)
     check(explainer, layers, images_of(6, SEED, engine.dtype), method, engine)
+
+
+def test_both_starts_meet_a_negative_logit() -> None:
+    _, explainer = explained("plain", ENGINES[0])
+    logits = explainer.predict(images_of(6, SEED, ENGINES[0].dtype))
+    rounds = zip(TARGETS, CONTRASTS, IS_LOGIT, strict=True)
+    rows = [row for one in rounds for row in zip(logits, *one, strict=True)]
+    negative = [row for row in rows if row[1] >= 0 and row[0][row[1]] < 0]
+    assert {is_logit for _, _, contrast, is_logit in negative if contrast < 0} == {False, True}
+    assert any(is_logit and contrast >= 0 for _, _, contrast, is_logit in negative)
 
 
 def test_every_composite_has_a_matrix_form() -> None:
