@@ -125,6 +125,11 @@ class TooLarge(RequestError):
     title = "Too large"
 
 
+def body_too_large(max_body_bytes: int) -> TooLarge:
+    """Make the error of a body that has too many bytes."""
+    return TooLarge(f"the body has more than {max_body_bytes} bytes; send a smaller image")
+
+
 class HeadTooLarge(TooLarge):
     """The headers of the request, or of a part of its body, have too many bytes."""
 

@@ -15,7 +15,7 @@ from schemathesis.checks import not_a_server_error
 from schemathesis.core.result import Ok
 from schemathesis.specs.openapi import checks
 
-from service.api.request.body import IMAGE_FIELD
+from service.api.request.multipart import IMAGE_FIELD
 from service.app import create_app
 from service.settings import DEFAULT_MODEL, Settings
 from tests.conftest import SAMPLES

@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from service.api.middleware.auth import HEADER, OPEN_PATHS
-from service.api.request.body import IMAGE_FIELD
+from service.api.request.multipart import IMAGE_FIELD
 from service.api.request.options import ExplainOptions, PredictOptions
 from service.api.response.problems import UNAUTHORIZED_RESPONSE
 from service.api.response.schemas import REFERENCE, Problem

@@ -10,7 +10,10 @@ from starlette.middleware.cors import CORSMiddleware
 from service.api.middleware.auth import HEADER as KEY_HEADER
 from service.api.response.explanation import EXPLANATION_HEADER
 
-_REQUEST_HEADERS = ("Content-Type", "Accept", "X-Request-ID", "Authorization", KEY_HEADER)
+_REQUEST_HEADERS = (
+    *("Content-Type", "Content-Encoding", "Accept", "X-Request-ID", "Authorization"),
+    KEY_HEADER,
+)
 _RESPONSE_HEADERS = (
     *("X-Request-ID", "Server-Timing", "Retry-After", "WWW-Authenticate"),
     EXPLANATION_HEADER,

@@ -140,7 +140,7 @@ BROKEN: dict[str, tuple[Callable[[], Request], int, tuple[str, ...]]] = {
     # no image
     "text": (lambda: body(b"a cat"), 400, ("not a PNG, JPEG",)),
     "HTML": (lambda: body(b"<!DOCTYPE html><html></html>"), 400, ("not a PNG, JPEG",)),
-    "JSON": (lambda: body(b'{"image": ""}'), 400, ("not a PNG, JPEG",)),
+    "JSON": (lambda: body(b'{"image": ""}'), 400, ("JSON; send it with",)),
     "zip": (lambda: body(a_zip()), 400, ("not a PNG, JPEG",)),
     "PDF": (lambda: body(b"%PDF-1.7\n1 0 obj\n"), 415, ("PDF", "convert")),
     "SVG": (lambda: body(b"<svg xmlns='http://www.w3.org/2000/svg'/>"), 415, ("SVG", "convert")),
@@ -204,7 +204,7 @@ BROKEN: dict[str, tuple[Callable[[], Request], int, tuple[str, ...]]] = {
         400,
         ("multipart",),
     ),
-    "form that does not end": (unclosed_form, 400, ("image",)),
+    "form that does not end": (unclosed_form, 400, ("before its last boundary",)),
     "part without a name": (
         lambda: multipart([b"Content-Disposition: form-data\r\n\r\nabc"]),
         400,
