@@ -32,6 +32,7 @@ from service.imaging.warm_up import warm_up_imaging
 from service.metrics import Metrics
 from service.models.card import read_card
 from service.models.registry import served_models
+from service.runtime.cores import set_wait_policy
 from service.runtime.device_thread import Engines
 from service.runtime.queue import DeviceQueue
 from service.settings import Settings
@@ -132,7 +133,7 @@ def _add_middleware(app: FastAPI, app_state: AppState) -> None:
 
 
 def _load_engines(folders: Mapping[str, Path], settings: Settings, device: str) -> Engines:
-    # imports torch, on the device thread, while the port is open already
+    set_wait_policy()  # before torch is imported: here, while the port is open already
     from service.runtime.engines import load_engines
 
     n_sharing = settings.workers * len(settings.devices)

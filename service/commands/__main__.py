@@ -20,6 +20,7 @@ from service.methods import (
     Parameter,
     all_parameters,
 )
+from service.runtime.cores import set_wait_policy
 from service.settings import load_settings
 from service.terminal import print_line
 
@@ -292,6 +293,7 @@ def _exit(n_failed: int) -> None:
 
 def run() -> None:
     """Run the command line; a `ServiceError` is one sentence and exit status 2."""
+    set_wait_policy()
     try:
         app()
     except ServiceError as error:

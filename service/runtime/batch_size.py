@@ -1,45 +1,89 @@
-"""Measures the batch size with the least time per image. Needs no torch."""
+"""Measures how batches are computed fastest: their size and their threads. Needs no torch.
+
+Threads that share the work of an operator wait for each other after each: a small batch is as fast
+with one, which leaves the other cores to the rest of the service.
+"""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 LONGEST_BATCH_S = 0.25  # a larger batch would make those that wait for it wait too long
 _GOOD_ENOUGH = 1.05
 _N_TRIES = 3
 
 
-def best_batch_size(run: Callable[[int], object], sizes: Sequence[int]) -> int:
+@dataclass(frozen=True)
+class BatchPlan:
+    """The best batch size, and the best number of threads for each size that was measured.
+
+    Attributes
+    ----------
+    size : int
+        The largest size that is worth to be computed at once.
+    threads : mapping of int to int
+        Threads by size, ascending; the first size is 1.
+    """
+
+    size: int
+    threads: Mapping[int, int]
+
+    def n_threads(self, size: int) -> int:
+        """Threads for a batch; a size that was not measured has those of the next smaller one."""
+        sizes = reversed(self.threads.items())
+        return next(n_threads for measured, n_threads in sizes if measured <= size)
+
+
+def measure_batches(
+    run: Callable[[int, int], object], sizes: Sequence[int], max_threads: int
+) -> BatchPlan:
     """Find the smallest batch size within 5% of the least time per image.
 
     Parameters
     ----------
     run : callable
-        Does a batch of as many images as it is told.
+        Computes a batch of as many images, with as many threads, as it is told.
     sizes : sequence of int
-        To be tried in their order, ascending, until a batch takes too long or is slower.
+        To be tried in their order, ascending from 1, until a batch takes too long or is slower.
+    max_threads : int
+        Threads that a batch may use.
     """
     per_image_s: dict[int, float] = {}
+    threads: dict[int, int] = {}
     for size in sizes:
-        batch_s = _shortest(run, size)
+        n_threads, batch_s = _fastest(run, size, max_threads)
         if per_image_s and batch_s > LONGEST_BATCH_S:
             break
-        per_image_s[size] = batch_s / size
+        per_image_s[size], threads[size] = batch_s / size, n_threads
         if per_image_s[size] > min(per_image_s.values()) * _GOOD_ENOUGH:
             break
     best_s = min(per_image_s.values())
-    return next(size for size, s in per_image_s.items() if s <= best_s * _GOOD_ENOUGH)
+    best = next(size for size, s in per_image_s.items() if s <= best_s * _GOOD_ENOUGH)
+    return BatchPlan(best, threads)
 
 
-def _shortest(run: Callable[[int], object], size: int) -> float:
+def _fastest(run: Callable[[int, int], object], size: int, max_threads: int) -> tuple[int, float]:
+    """The least number of threads that twice as many are not 5% faster than, and its seconds."""
+    n_threads, batch_s = 1, _shortest(run, size, 1)
+    while n_threads < max_threads:
+        more = min(2 * n_threads, max_threads)
+        with_more_s = _shortest(run, size, more)
+        if with_more_s * _GOOD_ENOUGH > batch_s:
+            break
+        n_threads, batch_s = more, with_more_s
+    return n_threads, batch_s
+
+
+def _shortest(run: Callable[[int, int], object], size: int, n_threads: int) -> float:
     tries_s: list[float] = []
     while len(tries_s) < _N_TRIES and sum(tries_s) < LONGEST_BATCH_S:
-        tries_s.append(_time(run, size))
+        tries_s.append(_time(run, size, n_threads))
     return min(tries_s)
 
 
-def _time(run: Callable[[int], object], size: int) -> float:
+def _time(run: Callable[[int, int], object], size: int, n_threads: int) -> float:
     began = time.perf_counter()
-    run(size)
+    run(size, n_threads)
     return time.perf_counter() - began

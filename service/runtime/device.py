@@ -2,23 +2,36 @@
 
 from __future__ import annotations
 
+import os
 import resource
+from functools import cache
 from pathlib import Path
 
 import torch
 
 from service.errors import BundleError
+from service.runtime.cores import N_THREADS_VARIABLES, usable_cores
 
 
-def open_device(name: str, n_sharing: int = 1) -> torch.device:
+@cache
+def usable_threads() -> int:
+    """Threads of torch for all cores of this process, or as many as the user has chosen.
+
+    It is kept, as the number of threads that torch has now depends on what it does.
+    """
+    n_threads = torch.get_num_threads()  # of physical cores; where the user has chosen, of these
+    if any(name in os.environ for name in N_THREADS_VARIABLES):
+        return n_threads
+    return min(n_threads, usable_cores())
+
+
+def open_device(name: str) -> torch.device:
     """Check that a device is there, and make it compute in full float32.
 
     Parameters
     ----------
     name : str
         `auto` for the GPU if there is one, else the CPU; or a name as torch knows it.
-    n_sharing : int
-        How many threads like this one, in all processes, share the CPU: each gets its part.
 
     Raises
     ------
@@ -32,17 +45,16 @@ def open_device(name: str, n_sharing: int = 1) -> torch.device:
         torch.zeros(1, device=device).item()  # some devices have no values, only shapes
     except (RuntimeError, AssertionError, ImportError) as error:
         raise BundleError(f"the device {name!r} cannot be used; give `auto` or `cpu`") from error
-    torch.set_num_threads(max(1, torch.get_num_threads() // n_sharing))
     torch.backends.cuda.matmul.allow_tf32 = False  # relevance must equal the reference's
     torch.backends.cudnn.allow_tf32 = False
     return device
 
 
-def describe_device(device: torch.device) -> str:
-    """Name the device for people."""
+def describe_device(device: torch.device, n_threads: int | None = None) -> str:
+    """Name the device for people, a CPU with its threads; by default all that it may use."""
     if device.type == "cuda":
         return f"{device} ({torch.cuda.get_device_name(device)})"
-    return f"{device} ({torch.get_num_threads()} threads)"
+    return f"{device} ({n_threads or usable_threads()} threads)"
 
 
 def memory_bytes(device: torch.device) -> int:

@@ -20,9 +20,9 @@ from service.lrp.selftest import Check
 from service.methods import DEFAULT_ATTRIBUTOR, PLAIN, Method, Rules, make_method, parse_rules
 from service.models.bundles import Bundle
 from service.models.normalization import normalize
-from service.runtime.batch_size import best_batch_size
+from service.runtime.batch_size import BatchPlan, measure_batches
 from service.runtime.collate import collate, flatten_result, make_starts, split_result
-from service.runtime.device import describe_device, memory_bytes
+from service.runtime.device import describe_device, memory_bytes, usable_threads
 from service.runtime.jobs import (
     ExplainJob,
     Explanation,
@@ -48,6 +48,8 @@ class Engine:
         The network and its card.
     device : torch.device
         Where it lives.
+    n_threads : int, optional
+        Threads that it may use on a CPU; by default one for each core.
 
     Raises
     ------
@@ -55,14 +57,15 @@ class Engine:
         The network does not do what a network has to.
     """
 
-    def __init__(self, bundle: Bundle, device: torch.device) -> None:
+    def __init__(self, bundle: Bundle, device: torch.device, n_threads: int | None = None) -> None:
         self.card = bundle.card
         self.device = device
-        self.device_name = describe_device(device)
+        self._n_threads = n_threads or usable_threads()
+        self.device_name = describe_device(device, self._n_threads)
         self.own_composites: Mapping[str, Rules] = {
             name: parse_rules(entries) for name, entries in self.card.composites.items()
         }
-        self._batch_size = 1  # until warm_up measures the best
+        self._plan = BatchPlan(1, {1: self._n_threads})  # until warm_up measures the best
         self._mean = torch.tensor(self.card.mean, device=device)
         self._std = torch.tensor(self.card.std, device=device)
         self._samples = selftest.sample_images(self.card.input_size, 2).numpy()
@@ -89,7 +92,7 @@ class Engine:
     def best_batch_size(self, job: Job) -> int:
         """The number of jobs like this one that a batch should have at most."""
         is_one_pass = isinstance(job, PredictJob) or self._is_one_pass(job.method)
-        return self._batch_size if is_one_pass else 1  # the others make batches of their own
+        return self._plan.size if is_one_pass else 1  # the others make batches of their own
 
     @staticmethod
     def _is_one_pass(method: Method) -> bool:
@@ -136,7 +139,7 @@ class Engine:
             The relevance is not what it should be.
         """
         with _wrap_model_errors(self.card.name):
-            self._batch_size = self._find_batch_size(max_batch_size)
+            self._plan = self._measure_batches(max_batch_size)
             self.predict(list(self._samples))
             image = self._normalize(to_device(self._samples[:1], self.device))
             found = selftest.check(self.explainer, image, self._default_method())
@@ -152,15 +155,18 @@ class Engine:
         images = self._normalize(to_device(self._samples, self.device))
         return list(selftest.verify(self.explainer, images, self.own_composites))
 
-    def _find_batch_size(self, limit: int | None) -> int:
-        image = self._samples[0]
+    def _measure_batches(self, limit: int | None) -> BatchPlan:
         method = self._default_method()
+        job = ExplainJob(self._samples[0], self.card.name, method)
         sizes = [2**n for n in range(9 if self.device.type == "cuda" else 6)]
         if limit is not None:
             sizes = [size for size in sizes if size < limit] + [limit]
-        return best_batch_size(
-            lambda n: self.run([ExplainJob(image, self.card.name, method)] * n), sizes
-        )
+
+        def run(size: int, n_threads: int) -> None:
+            self._plan = BatchPlan(1, {1: n_threads})
+            self.run([job] * size)
+
+        return measure_batches(run, sizes, self._n_threads if self.device.type == "cpu" else 1)
 
     def _default_method(self) -> Method:
         try:
@@ -171,6 +177,7 @@ class Engine:
 
     def predict(self, images: Sequence[NDArray[np.uint8]]) -> list[Prediction]:
         """Predict a batch of uint8 images, each of shape (H, W, 3)."""
+        self._set_threads(len(images))
         pixels = to_device(np.stack(images), self.device)
         (logits,) = to_host(self.explainer.predict(self._normalize(pixels)))
         return [Prediction(row) for row in logits]
@@ -217,12 +224,20 @@ class Engine:
     def _explain_together(
         self, jobs: Sequence[ExplainJob], prepared: PreparedMethod, is_cancelled: IsCancelled
     ) -> list[Explanation | ServiceError]:
+        method = jobs[0].method
+        self._set_threads(len(jobs) if self._is_one_pass(method) else None)
         rows, stabilizers, pixels = to_device_at_once(collate(jobs), self.device)
         images, starts = self._normalize(pixels), make_starts(rows)
         result = self.explainer.explain_prepared(
-            prepared, images, starts, jobs[0].method, stabilizers.to(images), is_cancelled
+            prepared, images, starts, method, stabilizers.to(images), is_cancelled
         )
         return split_result(jobs, flatten_result(result), prepared)
+
+    def _set_threads(self, batch_size: int | None) -> None:
+        """Let a batch have its number of threads; None is a method that makes batches itself."""
+        n_threads = self._n_threads if batch_size is None else self._plan.n_threads(batch_size)
+        if self.device.type == "cpu" and torch.get_num_threads() != n_threads:
+            torch.set_num_threads(n_threads)  # of this thread's operators
 
     def _normalize(self, pixels: Tensor) -> Tensor:
         images = normalize(pixels, self._mean, self._std)

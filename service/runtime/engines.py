@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from service.models.bundles import read_bundle
-from service.runtime.device import open_device
+from service.runtime.device import open_device, usable_threads
 from service.runtime.engine import Engine
+
+# torch.fx traces by patching torch's classes: a second thread's calls would be traced with them
+_tracing = threading.Lock()
 
 
 def load_engines(
@@ -28,7 +32,7 @@ def load_engines(
     architectures : sequence of str
         Modules of the user's own that an architecture may name.
     n_sharing : int
-        How many threads like this one, in all processes, share the CPU.
+        How many engines of each model, in all processes, share the cores of the CPU.
     max_batch_size : int or None
         Upper bound of the batch size that is measured at start-up.
 
@@ -37,10 +41,12 @@ def load_engines(
     BundleError
         A bundle or the device cannot be used, or a model fails its self-test.
     """
-    opened = open_device(device, n_sharing)
+    opened = open_device(device)
+    n_threads = max(1, usable_threads() // n_sharing)
     engines = {}
     for name, folder in models.items():
-        engine = Engine(read_bundle(folder, architectures), opened)
-        engine.warm_up(max_batch_size)
+        with _tracing:
+            engine = Engine(read_bundle(folder, architectures), opened, n_threads)
+            engine.warm_up(max_batch_size)
         engines[name] = engine
     return engines

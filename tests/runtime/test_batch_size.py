@@ -1,4 +1,4 @@
-"""The best batch is found by trying, and is no larger than it has to be."""
+"""The fastest size and threads of batches are measured, and are no more than needed."""
 
 from __future__ import annotations
 
@@ -7,26 +7,39 @@ from collections.abc import Callable
 import pytest
 
 from service.runtime import batch_size
-from service.runtime.batch_size import LONGEST_BATCH_S, best_batch_size
+from service.runtime.batch_size import (
+    LONGEST_BATCH_S,
+    BatchPlan,
+    measure_batches,
+)
 
 SIZES = [1, 2, 4, 8, 16, 32]
 
 
 class Clock:
-    """Stands in for time: a batch takes as long as it is told to."""
+    """Stands in for time: a batch takes as long as it is told to.
 
-    def __init__(self, cost_s: Callable[[int], float]) -> None:
-        self.cost_s, self.now_s = cost_s, 0.0
+    `speed_up` is how many times as fast it is with some threads.
+    """
+
+    def __init__(
+        self,
+        cost_s: Callable[[int], float],
+        speed_up: Callable[[int], float] = lambda n_threads: 1.0,
+    ) -> None:
+        self.cost_s, self.speed_up, self.now_s = cost_s, speed_up, 0.0
         self.tried: list[int] = []
+        self.threads: list[int] = []
 
     def perf_counter(self) -> float:
         """Say what time it is."""
         return self.now_s
 
-    def run(self, size: int) -> None:
+    def run(self, size: int, n_threads: int) -> None:
         """Let the time pass that a batch takes."""
         self.tried.append(size)
-        self.now_s += self.cost_s(size)
+        self.threads.append(n_threads)
+        self.now_s += self.cost_s(size) / self.speed_up(n_threads)
 
 
 @pytest.mark.parametrize(
@@ -47,20 +60,20 @@ def test_it_is_the_smallest_that_is_nearly_as_good_as_the_best(
     clock = Clock(cost_s)
     monkeypatch.setattr(batch_size, "time", clock)
     sizes = SIZES if best != 8 else [1, 8, 16]
-    assert best_batch_size(clock.run, sizes) == best
+    assert measure_batches(clock.run, sizes, 1).size == best
 
 
 def test_it_stops_when_a_batch_takes_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock(lambda n: LONGEST_BATCH_S if n == 1 else 2 * LONGEST_BATCH_S)
     monkeypatch.setattr(batch_size, "time", clock)
-    assert best_batch_size(clock.run, SIZES) == 1
+    assert measure_batches(clock.run, SIZES, 1).size == 1
     assert set(clock.tried) == {1, 2}
 
 
 def test_what_takes_long_is_tried_once(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock(lambda n: 2.0 * n)
     monkeypatch.setattr(batch_size, "time", clock)
-    assert best_batch_size(clock.run, SIZES) == 1
+    assert measure_batches(clock.run, SIZES, 1).size == 1
     assert clock.tried == [1, 2]
 
 
@@ -68,4 +81,45 @@ def test_a_single_slow_try_does_not_count(monkeypatch: pytest.MonkeyPatch) -> No
     slow = iter([9.0])
     clock = Clock(lambda n: next(slow, 0.004 + 0.0001 * n))
     monkeypatch.setattr(batch_size, "time", clock)
-    assert best_batch_size(clock.run, SIZES) == 32
+    assert measure_batches(clock.run, SIZES, 1).size == 32
+
+
+@pytest.mark.parametrize(
+    ("speed_ups", "best"),
+    [
+        ({1: 1.0, 2: 1.9, 4: 3.5}, 4),
+        ({1: 1.0, 2: 1.9, 4: 1.95}, 2),  # four would be 3% faster only
+        ({1: 1.0, 2: 1.02, 4: 3.5}, 1),  # not tried after two gained nothing
+        ({1: 1.0, 2: 0.1, 4: 0.1}, 1),
+    ],
+    ids=["all", "half", "little", "slower"],
+)
+def test_a_batch_has_no_more_threads_than_it_gains_from(
+    speed_ups: dict[int, float], best: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock(lambda n: 0.001 * n, speed_ups.__getitem__)
+    monkeypatch.setattr(batch_size, "time", clock)
+    assert measure_batches(clock.run, SIZES, 4).n_threads(1) == best
+
+
+def test_each_size_has_threads_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock(lambda n: 0.001 * n**0.9)
+    clock.speed_up = lambda n_threads: 1.0 if clock.tried[-1] < 8 else float(n_threads)
+    monkeypatch.setattr(batch_size, "time", clock)
+    plan = measure_batches(clock.run, SIZES, 2)
+    assert [plan.n_threads(size) for size in SIZES] == [1, 1, 1, 2, 2, 2]
+
+
+@pytest.mark.parametrize("n_cores", [1, 2, 3, 4, 6, 8, 64])
+def test_no_more_threads_than_cores_are_tried(
+    n_cores: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock(lambda n: 0.004 + 0.0001 * n, float)
+    monkeypatch.setattr(batch_size, "time", clock)
+    plan = measure_batches(clock.run, SIZES, n_cores)
+    assert max(clock.threads) == plan.n_threads(1) == n_cores
+
+
+def test_a_size_that_was_not_measured_has_the_threads_of_the_next_smaller() -> None:
+    plan = BatchPlan(4, {1: 1, 4: 2})
+    assert [plan.n_threads(size) for size in (1, 3, 4, 100)] == [1, 1, 2, 2]

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from service.errors import BundleError
-from service.runtime.device import describe_device, open_device
+from service.runtime.device import describe_device, open_device, usable_threads
 
 
 def test_auto_is_the_gpu_if_there_is_one_else_the_cpu() -> None:
@@ -33,4 +33,5 @@ def test_an_opened_device_computes_in_full_float32() -> None:
 
 
 def test_a_description_is_for_people() -> None:
-    assert describe_device(torch.device("cpu")) == f"cpu ({torch.get_num_threads()} threads)"
+    assert describe_device(torch.device("cpu")) == f"cpu ({usable_threads()} threads)"
+    assert describe_device(torch.device("cpu"), 3) == "cpu (3 threads)"
