@@ -55,8 +55,9 @@ def relevance_by_layer(model: nn.Module, image: Tensor, method: Method) -> list[
 
 
 def _measure(explainer: Explainer, image: Tensor, method: Method) -> Iterator[LayerRelevance]:
-    starts = [OutputRelevance.predicted(len(image))]
-    for layer in (*explainer.prepare(method).recorded_layers, INPUT):
+    prepared = explainer.prepare(method)
+    starts = [OutputRelevance.predicted(len(image), is_logit=prepared.default_start == "logit")]
+    for layer in (*prepared.recorded_layers, INPUT):
         found = explainer.explain(image, starts, replace(method, layer=layer))
         values = found.relevances[0]
         has_space = values.ndim == 4

@@ -111,7 +111,7 @@ def _example(
         true_label=card.labels[int(split.labels[index])],
         predicted_label=card.labels[found.target],
         probability=float(probabilities[found.target]),
-        conservation=float(found.relevance.sum(dtype=np.float64)) / found.start,
+        conservation=float(found.relevance.sum(dtype=np.float64)) / found.total,
     )
 
 

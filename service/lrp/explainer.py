@@ -27,11 +27,17 @@ from service.lrp.attribution.sampling import (
     smooth_grad,
 )
 from service.lrp.network.network import Network, names_of
-from service.lrp.rules.assignment import Rules, assign_rules, layers_without_rule
+from service.lrp.rules.assignment import (
+    Rules,
+    assign_rules,
+    default_start,
+    default_start_untraced,
+    layers_without_rule,
+)
 from service.lrp.rules.modified_weights import ModifiedWeights
 from service.lrp.twin import Box, NoTwinError, make_twin, with_recorded_layers
 from service.lrp.zennit_reference import ZennitGradient, make_zennit_gradient
-from service.methods import COMPOSITES, INPUT, PLAIN, Method
+from service.methods import COMPOSITES, INPUT, PLAIN, Method, Start
 
 IsCancelled = Callable[[], bool]
 EngineName = Literal["twin", "zennit"]
@@ -50,6 +56,8 @@ class PreparedMethod:
         Computes relevance.
     engine : {"twin", "zennit"}
         Which of them it is.
+    default_start : {"one_hot", "logit"}
+        The output relevance with which positive relevance speaks for the target.
     recorded_layers : tuple of str
         Names of the layers whose relevance is summed.
     layers_without_rule : tuple of str
@@ -62,6 +70,7 @@ class PreparedMethod:
 
     gradient: TwinGradient | ZennitGradient
     engine: EngineName
+    default_start: Start
     recorded_layers: tuple[str, ...]
     layers_without_rule: tuple[str, ...]
     is_batch_first: bool
@@ -204,6 +213,19 @@ class Explainer:
             self._evict()
             return self._prepared[key]
 
+    def default_start(self, method: Method) -> Start:
+        """The output relevance of a method for requests that name none; see `assignment`.
+
+        Raises
+        ------
+        OptionError
+            The rules do not fit the network.
+        """
+        graph = self.network.graph
+        if graph is None:
+            return default_start_untraced(self.network.module, method)
+        return default_start(graph, assign_rules(graph, method))
+
     def to_double(self) -> Explainer:
         """Copy the network into double precision, and explain that."""
         low, high = self._box
@@ -248,6 +270,7 @@ class Explainer:
         return PreparedMethod(
             TwinGradient(with_recorded_layers(twin, recorded_layers), _options(method)),
             "twin",
+            default_start(graph, rules),
             names_of(recorded_layers),
             layers_without_rule(graph, rules, method),
             self.network.is_batch_first,
@@ -274,6 +297,7 @@ class Explainer:
         return PreparedMethod(
             self._make_oracle(method, rules),
             "zennit",
+            self.default_start(method),
             names_of(self.network.recorded_layers(method.layer)),
             (UNTRACED,) if graph is None else layers_without_rule(graph, rules or {}, method),
             is_batch_first=False,

@@ -56,9 +56,10 @@ def check(explainer: Explainer, images: Tensor, method: Method) -> Check:
     OptionError
         The method does not fit the network.
     """
-    starts = [OutputRelevance.predicted(len(images), images.device)]
-    stabilizers = images.new_tensor([method.stabilizers])
     prepared = explainer.prepare(method)
+    is_logit = prepared.default_start == "logit"
+    starts = [OutputRelevance.predicted(len(images), images.device, is_logit=is_logit)]
+    stabilizers = images.new_tensor([method.stabilizers])
     found = prepared.gradient.attribute(images, starts, stabilizers)
     wanted = explainer.oracle(method).attribute(images, starts)
     dtype = str(images.dtype).removeprefix("torch.")

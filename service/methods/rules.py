@@ -43,6 +43,9 @@ class Rule:
         Parameters of a request.
     conserves : bool
         Whether the sum of the relevance is kept, but for biases and stabilizers.
+    divides_by_output : bool
+        Whether relevance is divided by the layer's own output: where that is negative, the rule
+        turns the sign of relevance that is not in proportion to it.
     """
 
     name: str
@@ -51,6 +54,7 @@ class Rule:
     affects: Affects
     parameters: tuple[Parameter, ...] = ()
     conserves: bool = True
+    divides_by_output: bool = False
 
 
 _BACH = "Bach et al. 2015, PLOS ONE 10(7):e0130140"
@@ -68,6 +72,7 @@ RULES: Mapping[str, Rule] = MappingProxyType(
                 f"{_BACH}, equation 58",
                 "affine",
                 (EPSILON, ZERO_BIAS),
+                divides_by_output=True,
             ),
             Rule(
                 "gamma",
@@ -75,6 +80,7 @@ RULES: Mapping[str, Rule] = MappingProxyType(
                 f"{_MONTAVON_2019}; for inputs of any sign: Andéol et al. 2021, arXiv:2106.12465",
                 "affine",
                 (GAMMA, STABILIZER, ZERO_BIAS),
+                divides_by_output=True,
             ),
             Rule(
                 "zplus",
@@ -119,6 +125,7 @@ RULES: Mapping[str, Rule] = MappingProxyType(
                 f"{_BACH}, equation 56",
                 "averaging",
                 (STABILIZER,),
+                divides_by_output=True,
             ),
             Rule("pass", "Unchanged.", _BACH, "elementwise"),
             Rule(

@@ -12,12 +12,13 @@ from service.errors import OptionError, RelevanceError, ServiceError
 from service.lrp.attribution.gradient import AttributionResult
 from service.lrp.attribution.output_relevance import OutputRelevance
 from service.lrp.explainer import PreparedMethod
+from service.methods import Start
 from service.runtime.jobs import Attribution, ExplainJob, Explanation, Floats, LayerRelevance
 from service.runtime.transfer import to_host
 
 
 def collate(
-    jobs: Sequence[ExplainJob],
+    jobs: Sequence[ExplainJob], default_start: Start
 ) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.uint8]]:
     """Collect what differs between the jobs of a batch.
 
@@ -33,7 +34,7 @@ def collate(
     """
     n_rounds = max(len(job.targets) for job in jobs)
     rows = [
-        [_index(job.contrast), job.start == "logit"]
+        [_index(job.contrast), (job.start or default_start) == "logit"]
         + [_index(job.targets[min(n, len(job.targets) - 1)]) for n in range(n_rounds)]
         for job in jobs
     ]
@@ -78,7 +79,13 @@ def split_result(
             )
         except ServiceError as error:  # of this job alone
             return error
-        return Explanation(logits[row], attributions, prepared.engine, prepared.layers_without_rule)
+        return Explanation(
+            logits[row],
+            attributions,
+            job.start or prepared.default_start,
+            prepared.engine,
+            prepared.layers_without_rule,
+        )
 
     return [make_one(row, job) for row, job in enumerate(jobs)]
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar
 
 from service.errors import InternalError, ServiceError
+from service.methods import Start
 from service.metrics import Metrics
 from service.runtime.batcher import Batcher, Outcomes
 from service.runtime.jobs import Explanation, Job, LayerInfo, Prediction, Result
@@ -26,6 +27,7 @@ class JobRunner(Protocol):
 
     device_name: str
     layers: tuple[LayerInfo, ...]
+    default_starts: Mapping[str, Start]  # by composite
 
     def best_batch_size(self, job: Job) -> int:
         """The largest batch size that jobs like this one gain from."""

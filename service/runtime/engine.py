@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import numpy as np
 import torch
@@ -17,7 +17,16 @@ from service.lrp import selftest
 from service.lrp.explainer import Explainer, IsCancelled, PreparedMethod, never_cancelled
 from service.lrp.network.canonize import difference
 from service.lrp.selftest import Check
-from service.methods import DEFAULT_ATTRIBUTOR, PLAIN, Method, Rules, make_method, parse_rules
+from service.methods import (
+    COMPOSITES,
+    DEFAULT_ATTRIBUTOR,
+    PLAIN,
+    Method,
+    Rules,
+    Start,
+    make_method,
+    parse_rules,
+)
 from service.models.bundles import Bundle
 from service.models.normalization import normalize
 from service.runtime.batch_size import BatchPlan, measure_batches
@@ -74,6 +83,7 @@ class Engine:
             self.explainer = self._make_explainer(bundle, images)
             layers = self.explainer.network.describe_layers(images)
         self.layers = tuple(LayerInfo(one.name, one.kind, one.shape) for one in layers)
+        self.default_starts: Mapping[str, Start] = self._find_default_starts()
 
     def _make_explainer(self, bundle: Bundle, images: Tensor) -> Explainer:
         model = bundle.model.to(self.device)
@@ -84,6 +94,15 @@ class Engine:
             return explainer
         logger.warning("%s: its graph does not compute what its code does", self.card.name)
         return Explainer(model, box, is_traced=False)
+
+    def _find_default_starts(self) -> dict[str, Start]:
+        """The default output relevance of each composite that fits the network."""
+        starts: dict[str, Start] = {}
+        for name in COMPOSITES:
+            with suppress(OptionError):  # such as a box for a network whose first layer is none
+                method = make_method(name, DEFAULT_ATTRIBUTOR, {})
+                starts[name] = self.explainer.default_start(method)
+        return starts
 
     def memory_bytes(self) -> int:
         """Memory in use on the device; on a CPU, by the process."""
@@ -226,7 +245,9 @@ class Engine:
     ) -> list[Explanation | ServiceError]:
         method = jobs[0].method
         self._set_threads(len(jobs) if self._is_one_pass(method) else None)
-        rows, stabilizers, pixels = to_device_at_once(collate(jobs), self.device)
+        rows, stabilizers, pixels = to_device_at_once(
+            collate(jobs, prepared.default_start), self.device
+        )
         images, starts = self._normalize(pixels), make_starts(rows)
         result = self.explainer.explain_prepared(
             prepared, images, starts, method, stabilizers.to(images), is_cancelled

@@ -54,8 +54,8 @@ class ExplainJob:
         Indices of the classes to explain; None for the predicted one.
     contrast : int or None
         Index of the class to explain each target against.
-    start : {"one_hot", "logit"}
-        Relevance at the target: 1, or the logit.
+    start : {"one_hot", "logit"} or None
+        Relevance at the target: 1, or the logit; None for the method's default.
     """
 
     pixels: Pixels
@@ -63,7 +63,7 @@ class ExplainJob:
     method: Method
     targets: tuple[int | None, ...] = (None,)
     contrast: int | None = None
-    start: Start = "one_hot"
+    start: Start | None = None
 
     @property
     def key(self) -> Hashable:
@@ -101,7 +101,7 @@ class Attribution:
         Index of the class that was explained.
     relevance : NDArray[float32]
         Shape (C, H, W); (C,) or another at a layer without space.
-    start : float
+    total : float
         The relevance at the output, before it is propagated.
     by_layer : tuple of LayerRelevance or None
         From the output to the requested layer: that one, and those that every path crosses;
@@ -110,7 +110,7 @@ class Attribution:
 
     target: int
     relevance: Floats
-    start: float
+    total: float
     by_layer: tuple[LayerRelevance, ...] | None
 
 
@@ -124,6 +124,8 @@ class Explanation:
         Shape (num_classes,).
     attributions : tuple of Attribution
         One for each target.
+    start : {"one_hot", "logit"}
+        The relevance at each target: 1, or the logit.
     engine : {"twin", "zennit"}
         The implementation of the rules that ran.
     layers_without_rule : tuple of str
@@ -132,6 +134,7 @@ class Explanation:
 
     logits: Floats
     attributions: tuple[Attribution, ...]
+    start: Start
     engine: str
     layers_without_rule: tuple[str, ...]
 

@@ -28,6 +28,7 @@ from service.errors import (
     QueueFull,
     ServiceError,
 )
+from service.methods import Start
 from service.metrics import Metrics
 from service.runtime.batcher import Batcher, Full
 from service.runtime.deadline import Deadline
@@ -90,6 +91,7 @@ class DeviceQueue:
         self.device_name = "no device"
         # of each model, by its name; known when it is ready
         self.layers: Mapping[str, tuple[LayerInfo, ...]] = {}
+        self.default_starts: Mapping[str, Mapping[str, Start]] = {}  # and composite
 
     def start(self) -> None:
         """Start the threads, which load the engines first."""
@@ -212,6 +214,7 @@ class DeviceQueue:
         names = [next(iter(engines.values())).device_name for engines in devices]
         self.device_name = ", ".join(names)
         self.layers = {model: engine.layers for model, engine in devices[0].items()}
+        self.default_starts = {model: engine.default_starts for model, engine in devices[0].items()}
         if self.state is State.STARTING:
             self.state = State.READY
 

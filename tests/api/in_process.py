@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -16,6 +16,7 @@ import service.app
 from service.api.request.accept import JSON
 from service.api.state import AppState
 from service.app import create_app
+from service.methods import Start
 from service.runtime.batcher import Outcomes
 from service.runtime.jobs import (
     Attribution,
@@ -50,6 +51,7 @@ class FakeEngine:
 
     def __init__(self, *models: str) -> None:
         self.models, self.layers = models or (DEFAULT_MODEL,), INFOS
+        self.default_starts: Mapping[str, Start] = {}
         self.jobs: list[Job] = []
 
     def best_batch_size(self, job: Job) -> int:
@@ -77,12 +79,18 @@ class FakeEngine:
             Attribution(
                 predicted if target is None else target,
                 random.normal(size=shape).astype(np.float32),
-                start=1.0,
+                total=1.0,
                 by_layer=(LayerRelevance("classifier", 0.75),) if job.method.conserves else None,
             )
             for target in job.targets
         )
-        return Explanation(logits, found, engine="fake", layers_without_rule=("features.9",))
+        return Explanation(
+            logits,
+            found,
+            start=job.start or "logit",
+            engine="fake",
+            layers_without_rule=("features.9",),
+        )
 
 
 class Connection:

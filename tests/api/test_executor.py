@@ -177,7 +177,7 @@ def test_a_response_is_small_by_what_it_draws(
     image = fit_image(Image.new("RGB", (32, 32)), card.input_size, "crop", (0, 0, 0))
     one = Attribution(0, np.zeros((3, 32, 32), np.float32), 1.0, None)
     logits = np.zeros(len(card.labels), np.float32)
-    explanation = Explanation(logits, (one,) * len(resolved.targets), "twin", ())
+    explanation = Explanation(logits, (one,) * len(resolved.targets), "logit", "twin", ())
     assert ExplanationRenderer(resolved, explanation, image).is_small is small
 
 

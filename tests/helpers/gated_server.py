@@ -28,6 +28,7 @@ class GatedRunner:
     def __init__(self, inner: JobRunner, folder: Path) -> None:
         self.inner, self.folder = inner, folder
         self.device_name, self.layers = inner.device_name, inner.layers
+        self.default_starts = inner.default_starts
 
     def best_batch_size(self, job: Job) -> int:
         """The largest batch."""

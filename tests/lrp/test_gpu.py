@@ -181,7 +181,7 @@ def test_nothing_waits_between_the_copy_in_and_the_copy_out(
     wanted = engine.explain(jobs)  # the twin is made, and kernels are chosen
     prepared = engine.explainer.prepare(method)
     with no_waiting(device):
-        rows, stabilizers, pixels = to_device_at_once(collate(jobs), device)
+        rows, stabilizers, pixels = to_device_at_once(collate(jobs, prepared.default_start), device)
         images, starts = engine._normalize(pixels), make_starts(rows)
         result = engine.explainer.explain_prepared(
             prepared, images, starts, method, stabilizers.to(images)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from service.methods import Start
 from service.runtime.deadline import Deadline
 from service.runtime.device_thread import Done, Engines
 from service.runtime.jobs import Job, LayerInfo, Prediction, PredictJob
@@ -32,6 +33,7 @@ class Runner:
 
     def __init__(self) -> None:
         self.layers: tuple[LayerInfo, ...] = (LayerInfo("input", "Image", (3, 1, 1)),)
+        self.default_starts: Mapping[str, Start] = {}
         self.size = 1
         self.sizes: list[int] = []  # of the batches that it did
         self.done: list[int] = []

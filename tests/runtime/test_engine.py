@@ -72,7 +72,7 @@ def test_an_explanation_in_a_batch_equals_the_one_alone(
         deviations.append(difference / np.abs(other.relevance).max())
         np.testing.assert_allclose(together.logits, alone.logits, rtol=0, atol=1e-5)
         assert one.target == other.target
-        assert one.start == pytest.approx(other.start, abs=1e-5)
+        assert one.total == pytest.approx(other.total, abs=1e-5)
     assert max(deviations) < 1e-5
 
 
@@ -131,14 +131,14 @@ def test_the_start_is_one_the_logit_or_their_difference(
 ) -> None:
     job = ExplainJob(images[0], MODEL, Method(), (4,))
     logits = explain_alone(engine, job).logits
-    starts = {
-        1.0: job,
+    totals = {
+        1.0: replace(job, start="one_hot"),
         logits[4]: replace(job, start="logit"),
-        0.0: replace(job, contrast=6),
+        0.0: replace(job, contrast=6, start="one_hot"),
         logits[4] - logits[6]: replace(job, contrast=6, start="logit"),
     }
-    for start, asked in starts.items():
-        assert only(explain_alone(engine, asked)).start == pytest.approx(start, abs=1e-6)
+    for total, asked in totals.items():
+        assert only(explain_alone(engine, asked)).total == pytest.approx(total, abs=1e-6)
 
 
 # the others keep the positive part on the way: they are not linear
@@ -281,7 +281,7 @@ def test_relevance_is_counted_from_the_output_to_the_layer(
     found = only(explain_alone(engine, ExplainJob(images[0], MODEL, Method())))
     assert found.by_layer is not None
     assert [one.layer for one in found.by_layer] == BY_LAYER
-    assert found.by_layer[0].arrived == pytest.approx(found.start)
+    assert found.by_layer[0].arrived == pytest.approx(found.total)
     method = make_method("epsilon_plus_flat", "gradient", {}, layer="features.6")
     inside = only(explain_alone(engine, ExplainJob(images[0], MODEL, method)))
     assert inside.by_layer is not None

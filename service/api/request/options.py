@@ -131,9 +131,13 @@ class _ExplainOptions(PredictOptions):
         "`contrast`; the response, which is JSON, has `explanations`",
         examples=[["cat", "dog"]],
     )
-    start: Start = Field(
-        "one_hot",
-        description="Relevance at the network's output: 1 at the target, or the target's logit",
+    start: Start | None = Field(
+        None,
+        description="Relevance at the network's output: `logit`, the target's logit, or `one_hot`, "
+        "1 at the target; a contrast gets the same, negated. Default: `logit` where the rule of "
+        "the last layer divides by its output (all composites `epsilon_...`), so that positive "
+        "relevance speaks for the target also where its logit is negative; else `one_hot`",
+        examples=["logit"],
     )
     composite: CompositeOrRules = Field(
         None, description=describe_composites(), examples=[EXAMPLE_RULES]

@@ -218,7 +218,7 @@ def _target_indices(options: ExplainOptions, card: ModelCard) -> tuple[int | Non
 
 
 def _check_start(options: ExplainOptions) -> None:
-    if options.start != "one_hot" and not ATTRIBUTORS[options.attributor].is_modified:
+    if options.start == "logit" and not ATTRIBUTORS[options.attributor].is_modified:
         raise OptionError.of(
             "start", f"must be one_hot with {options.attributor}, which explains the logit itself"
         )

@@ -100,7 +100,7 @@ class ExplanationRenderer:
         index = resolved.contrast
         return {
             **resolved.method.describe(),
-            "start": resolved.options.start,
+            "start": self.explanation.start,
             "contrast": None if index is None else resolved.card.labels[index],
             "layer": resolved.method.layer,
             "engine": self.explanation.engine,

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from service.api.request.parameters import Method, Rule
-from service.methods import Kind, Value
+from service.methods import Kind, Start, Value
 from service.methods.rules import Affects
 from service.models.measures import Accuracy, Confusion, Epoch
 
@@ -66,12 +66,28 @@ class LayerConservation(_Schema):
 
 
 class Conservation(_Schema):
-    """How much of the relevance at the network's output was conserved."""
+    """The account of the relevance: `positive + negative + absorbed = start`."""
 
-    start: float = Field(description="Relevance at the network's output")
-    arrived: float = Field(description="Sum of the returned relevance")
+    start: float = Field(
+        description="Relevance at the network's output: the logit (with a contrast, the difference "
+        "of the logits), or 1, as `method.start` says; the mean over the samples of `smooth_grad`"
+    )
+    arrived: float = Field(description="Sum of the returned relevance: `positive + negative`")
     ratio: float | None = Field(
-        description="`arrived / start`; null if the start is 0 or the method does not conserve"
+        description="`arrived / start`; null if the start is 0 or the method does not conserve. "
+        "Large where the start is close to 0, as for two classes of nearly the same logit"
+    )
+    positive: float = Field(
+        description="Sum of the relevance above 0, which speaks for the target; the channels of a "
+        "pixel are summed before"
+    )
+    negative: float = Field(
+        description="Sum of the relevance below 0, which speaks against the target (or for the "
+        "contrast)"
+    )
+    absorbed: float | None = Field(
+        description="What biases and stabilizers kept: `start - arrived`; null where the method "
+        "does not conserve"
     )
     by_layer: list[LayerConservation] | None = Field(
         description="Sums at the layers that every path through the network crosses, from its "
@@ -159,6 +175,10 @@ class CompositeInfo(_Schema):
     text: str
     source: str
     conserves: bool
+    start: Start | None = Field(
+        description="The default of the option `start`; null while the model is loaded, or where "
+        "the composite does not fit the network"
+    )
     parameters: list[ParameterInfo]
     rules: list[Rule] = Field(
         description="As a request writes them: a layer gets the rule of the first entry whose "
@@ -188,6 +208,10 @@ class RuleInfo(_Schema):
     affects: Affects = Field(description="The kinds of layers that the rule fits")
     parameters: list[ParameterInfo]
     conserves: bool
+    divides_by_output: bool = Field(
+        description="Whether it divides relevance by the layer's output; at the last layer, the "
+        "default of `start` is then `logit`"
+    )
 
 
 class ColormapInfo(_Schema):

@@ -110,14 +110,19 @@ class TargetExplanation:
         return {"shape": list(array.shape), "dtype": "float32", "data": data}
 
     def _conservation(self) -> dict[str, Any]:
-        start, layers = self.attribution.start, self.attribution.by_layer
-        arrived = float(self.attribution.relevance.sum(dtype=np.float64))
-        has_ratio = start != 0 and self.resolved.method.conserves
+        start, layers = self.attribution.total, self.attribution.by_layer
+        conserves = self.resolved.method.conserves
+        positive = float(self.map.clip(min=0).sum(dtype=np.float64))
+        negative = float(self.map.clip(max=0).sum(dtype=np.float64))
+        arrived = positive + negative
         by_layer = None if layers is None else [vars(layer) for layer in layers]
         return {
             "start": start,
             "arrived": arrived,
-            "ratio": arrived / start if has_ratio else None,
+            "ratio": arrived / start if conserves and start != 0 else None,
+            "positive": positive,
+            "negative": negative,
+            "absorbed": start - arrived if conserves else None,
             "by_layer": by_layer,
         }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -13,7 +14,7 @@ from service.api.response.schemas import Limits, ModelInfo, ModelList
 from service.api.state import AppState
 from service.errors import NotFound, join_names
 from service.imaging.colormaps import COLOR_BLIND_SAFE, COLORMAPS, strip_png
-from service.methods import ATTRIBUTORS, COMPOSITES, RULES, TYPES, Composite
+from service.methods import ATTRIBUTORS, COMPOSITES, RULES, TYPES, Composite, Start
 from service.runtime.jobs import LayerInfo
 from service.worker_state import State
 
@@ -57,7 +58,10 @@ def describe_model(app_state: AppState, name: str) -> dict[str, Any]:
         "default": name == app_state.default,
         "ready": app_state.queue.state is State.READY,
         "layers": [_describe_layer(layer) for layer in app_state.queue.layers.get(name, ())],
-        "composites": [_describe_composite(composite) for composite in COMPOSITES.values()],
+        "composites": [
+            _describe_composite(composite, app_state.queue.default_starts.get(name, {}))
+            for composite in COMPOSITES.values()
+        ],
         "own_composites": card["composites"],
         "attributors": [asdict(attributor) for attributor in ATTRIBUTORS.values()],
         "rules": [asdict(rule) for rule in RULES.values()],
@@ -66,8 +70,11 @@ def describe_model(app_state: AppState, name: str) -> dict[str, Any]:
     }
 
 
-def _describe_composite(composite: Composite) -> dict[str, Any]:
-    return asdict(composite) | {"rules": [rule.describe() for rule in composite.rules]}
+def _describe_composite(composite: Composite, starts: Mapping[str, Start]) -> dict[str, Any]:
+    return asdict(composite) | {
+        "start": starts.get(composite.name),
+        "rules": [rule.describe() for rule in composite.rules],
+    }
 
 
 def _describe_layer(layer: LayerInfo) -> dict[str, Any]:

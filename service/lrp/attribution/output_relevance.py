@@ -27,10 +27,12 @@ class OutputRelevance:
     is_logit: Tensor
 
     @classmethod
-    def predicted(cls, n: int, device: torch.device | None = None) -> OutputRelevance:
-        """Start from 1 at the predicted class of each of `n` images."""
+    def predicted(
+        cls, n: int, device: torch.device | None = None, *, is_logit: bool = False
+    ) -> OutputRelevance:
+        """Start from 1, or from the logit, at the predicted class of each of `n` images."""
         nothing = torch.full((n,), -1, device=device)
-        return cls(nothing, nothing, torch.zeros(n, dtype=torch.bool, device=device))
+        return cls(nothing, nothing, torch.full((n,), is_logit, device=device))
 
     def resolve_targets(self, logits: Tensor) -> OutputRelevance:
         """Replace -1 by the predicted class, so that targets no longer depend on logits."""

@@ -29,7 +29,8 @@ def smooth_grad(
 ) -> AttributionResult:
     """The mean over noisy copies of each image, and the image itself.
 
-    SmoothGrad, Smilkov et al. 2017, arXiv:1706.03825, equation 1.
+    SmoothGrad, Smilkov et al. 2017, arXiv:1706.03825, equation 1. A copy starts from its own
+    logits, so the total is the mean over the copies too.
 
     Parameters
     ----------
@@ -47,15 +48,18 @@ def smooth_grad(
     low, high = images.flatten(1).amin(1), images.flatten(1).amax(1)
     scale = (float(method["noise_level"]) * (high - low)).view(-1, 1, 1, 1)
     relevances, layer_sums = list(clean.relevances), list(clean.layer_sums)
+    totals = list(clean.totals)
     for noise in _noise(images, n_samples - 1, int(method["seed"])):
         n = len(noise)
         noisy = (images + noise[:, None] * scale).flatten(0, 1)
         found = attribute(noisy, [start.repeat(n) for start in clean.starts])
         relevances = _add(relevances, found.relevances, n)
         layer_sums = _add(layer_sums, found.layer_sums, n)
+        totals = _add(totals, found.totals, n)
     return replace(
         clean,
         relevances=[relevance / n_samples for relevance in relevances],
+        totals=[total / n_samples for total in totals],
         layer_sums=[one / n_samples for one in layer_sums],
     )
 

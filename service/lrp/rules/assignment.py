@@ -10,9 +10,9 @@ from torch import fx, nn
 from zennit.types import Activation, AvgPool, BatchNorm, Convolution, Linear
 
 from service.errors import OptionError, join_names
-from service.lrp.network.analysis import is_transparent, module_of
+from service.lrp.network.analysis import is_transparent, logits_of, module_of
 from service.lrp.network.layers import Sum
-from service.methods import RULES, TYPES, Assignment, Method
+from service.methods import RULES, TYPES, Assignment, Method, Start
 
 Rules = dict[str, Assignment]
 
@@ -81,6 +81,45 @@ def layers_without_rule(network: fx.GraphModule, rules: Rules, method: Method) -
         and not isinstance(module_of(network, node), Activation)  # gates a tensor without relevance
     ]
     return tuple(dict.fromkeys(names))
+
+
+def default_start(network: fx.GraphModule, rules: Rules) -> Start:
+    """Choose the output relevance with which positive relevance speaks for the target.
+
+    The logit, if the rule of the last layer divides by that layer's output: such a rule turns the
+    sign of a relevance of 1 where the logit is negative. Else 1, as for gradients.
+    """
+    waiting, seen = [logits_of(network.graph)], set[fx.Node]()
+    while waiting:
+        node = waiting.pop()
+        if node in seen:
+            continue
+        seen.add(node)
+        entry = rules.get(str(node.target))
+        if entry is not None and RULES[entry.rule].divides_by_output:
+            return "logit"
+        if _keeps_sign(module_of(network, node), entry):
+            waiting.extend(node.all_input_nodes)
+    return "one_hot"
+
+
+def default_start_untraced(network: nn.Module, method: Method) -> Start:
+    """`default_start` of a network without a graph: of its last layer in order of definition."""
+    layers = {name: one for name, one in network.named_modules() if isinstance(one, Linear)}
+    last = next(reversed(layers), "")
+    chosen = [
+        assignment.rule
+        for assignment in method.rules
+        if last in _matching(assignment.layers, layers) and _fits(assignment.rule, layers[last])
+    ]
+    return "logit" if chosen and RULES[chosen[0]].divides_by_output else "one_hot"
+
+
+def _keeps_sign(module: nn.Module | None, entry: Assignment | None) -> bool:
+    """Whether relevance passes a node on its way to the last layer that has a rule."""
+    if entry is not None:
+        return entry.rule == "pass"
+    return not isinstance(module, Linear)  # without a rule: a plain gradient
 
 
 def _name(node: fx.Node) -> str:

@@ -27,7 +27,7 @@ DEFAULTS: dict[str, Any] = {
     "target": None,
     "contrast": None,
     "targets": None,
-    "start": "one_hot",
+    "start": None,
     "composite": None,  # the attributor's own
     "attributor": "gradient",
     "layer": "input",

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import base64
 import io
+import json
 import math
 import re
 from typing import Any
@@ -14,6 +15,7 @@ from PIL import Image
 
 from service.api.response.schemas import ExplainResponse, PredictResponse
 from service.imaging.colormaps import COLORMAPS, color_table
+from service.methods import COMPOSITES
 from service.models.card import ModelCard
 from tests.api.sending import send
 from tests.helpers.pictures import encode, noise, smooth_photo
@@ -107,8 +109,8 @@ def test_the_ratio_is_arrived_over_start(
     assert found.ratio == found.arrived / found.start
 
 
-def test_a_contrast_starts_with_nothing(client: httpx.Client, photo: bytes) -> None:
-    found = explain(client, photo, target="cat", contrast="dog").conservation
+def test_a_contrast_of_ones_starts_with_nothing(client: httpx.Client, photo: bytes) -> None:
+    found = explain(client, photo, target="cat", contrast="dog", start="one_hot").conservation
 
     assert found.start == 0
     assert found.ratio is None
@@ -117,11 +119,70 @@ def test_a_contrast_starts_with_nothing(client: httpx.Client, photo: bytes) -> N
 def test_a_contrast_of_logits_starts_with_their_difference(
     client: httpx.Client, photo: bytes
 ) -> None:
-    answer = explain(client, photo, target="cat", contrast="dog", start="logit", top_k=10)
+    answer = explain(client, photo, target="cat", contrast="dog", top_k=10)
     dog = next(score.logit for score in answer.predictions if score.label == "dog")
 
     assert answer.conservation.start == pytest.approx(answer.target.logit - dog, abs=1e-6)
     assert answer.conservation.ratio is not None
+
+
+@pytest.mark.parametrize("composite", COMPOSITES)
+@pytest.mark.parametrize("attributor", ["gradient", "smooth_grad"])
+@pytest.mark.parametrize("target", ["cat", "airplane"])
+def test_the_account_adds_up(
+    client: httpx.Client, photo: bytes, composite: str, attributor: str, target: str
+) -> None:
+    options = {"composite": composite, "attributor": attributor, "target": target}
+    answer = explain(client, photo, output="relevance", **options)
+    found, relevance = answer.conservation, relevance_of(answer).astype(np.float64)
+
+    assert found.positive == pytest.approx(relevance[relevance > 0].sum())
+    assert found.negative == pytest.approx(relevance[relevance < 0].sum())
+    assert found.arrived == found.positive + found.negative
+    if not COMPOSITES[composite].conserves:
+        assert found.absorbed is None
+        return
+    assert found.absorbed is not None
+    assert found.positive + found.negative + found.absorbed == pytest.approx(found.start)
+
+
+@pytest.mark.parametrize("composite", COMPOSITES)
+def test_the_default_start_depends_on_the_composite(
+    client: httpx.Client, photo: bytes, composite: str
+) -> None:
+    answer = explain(client, photo, composite=composite, target="airplane")
+
+    default = "logit" if composite.startswith("epsilon_") else "one_hot"
+    assert answer.method.start == default
+    assert answer.target.logit < 0
+    start = answer.target.logit if default == "logit" else 1
+    assert answer.conservation.start == pytest.approx(start)
+
+
+@pytest.mark.parametrize("start", ["one_hot", "logit"])
+def test_either_start_can_be_asked_for(client: httpx.Client, photo: bytes, start: str) -> None:
+    found = [explain(client, photo, composite=one, start=start) for one in ("none", "epsilon_plus")]
+
+    assert [one.method.start for one in found] == [start, start]
+
+
+def test_rules_of_the_request_have_the_default_start_of_their_last_layer(
+    client: httpx.Client, photo: bytes
+) -> None:
+    lists = [json.dumps([{"layers": "type:linear", "rule": rule}]) for rule in ("epsilon", "zplus")]
+    starts = [explain(client, photo, composite=rules).method.start for rules in lists]
+
+    assert starts == ["logit", "one_hot"]
+
+
+def test_smooth_grad_starts_each_sample_with_its_own_logit(
+    client: httpx.Client, photo: bytes
+) -> None:
+    options = {"attributor": "smooth_grad", "noise_level": 0.3, "zero_bias": "true"}
+    answer = explain(client, photo, **options)
+
+    assert answer.conservation.start != pytest.approx(answer.target.logit, rel=1e-3)
+    assert answer.conservation.ratio == pytest.approx(1, abs=1e-3)
 
 
 def test_a_gradient_does_not_conserve(client: httpx.Client, photo: bytes) -> None:

@@ -17,7 +17,12 @@ from service.errors import OptionError
 from service.lrp.network.analysis import module_of
 from service.lrp.network.canonize import canonize
 from service.lrp.network.layers import Sum
-from service.lrp.rules.assignment import assign_rules, layers_without_rule
+from service.lrp.rules.assignment import (
+    assign_rules,
+    default_start,
+    default_start_untraced,
+    layers_without_rule,
+)
 from service.methods import COMPOSITES, PLAIN, TYPES, Method, make_method, parse_rules
 from tests.lrp.networks import SIDES, architecture, random_networks
 from tests.lrp.unusual import unusual
@@ -256,3 +261,81 @@ def test_it_is_as_zennit_has_it_on_any_small_network(model: nn.Module, composite
     network = canonize(model)
     found = assigned(network, make_method(composite, "gradient", {}))
     assert found == by_zennit(network, composite)
+
+
+# --- the default start
+
+
+def default_of(network: nn.Module, *rules: tuple[str, str]) -> str:
+    entries = [{"layers": layers, "rule": rule} for layers, rule in rules]
+    method = make_method(parse_rules(entries), "gradient", {})
+    graph = fx.symbolic_trace(network.eval())
+    return default_start(graph, assign_rules(graph, method))
+
+
+def headed(*layers: nn.Module) -> nn.Module:
+    """A convolution, and what follows it."""
+    return nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.ReLU(), *layers)
+
+
+@pytest.mark.parametrize("composite", COMPOSITES)
+def test_the_default_start_of_a_composite_is_that_of_the_last_dense_layer(composite: str) -> None:
+    network = headed(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 5))
+    method = make_method(composite, "gradient", {})
+    graph = fx.symbolic_trace(network)
+    wanted = "logit" if composite.startswith("epsilon_") else "one_hot"
+    assert default_start(graph, assign_rules(graph, method)) == wanted
+    assert default_start_untraced(network, method) == wanted
+
+
+@pytest.mark.parametrize(
+    ("rule", "wanted"),
+    [
+        ("epsilon", "logit"),
+        ("gamma", "logit"),
+        ("zplus", "one_hot"),
+        ("alpha_beta", "one_hot"),
+        ("wsquare", "one_hot"),
+        ("flat", "one_hot"),
+        ("gradient", "one_hot"),
+    ],
+)
+def test_the_last_layers_rule_decides(rule: str, wanted: str) -> None:
+    network = headed(nn.Flatten(), nn.Linear(4 * 64, 5))
+    others = "zplus" if wanted == "logit" else "epsilon"
+    assert default_of(network, ("type:dense", rule), ("type:linear", others)) == wanted
+
+
+def test_a_pool_at_the_end_has_a_rule_that_divides_by_its_output() -> None:
+    network = headed(nn.Conv2d(4, 5, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    rules = ("type:convolution", "zplus")
+    assert default_of(network, rules, ("type:avg_pool", "norm")) == "logit"
+    assert default_of(network, rules) == "one_hot"
+
+
+@pytest.mark.parametrize("last", [nn.Dropout(), nn.Identity(), nn.ReLU(), nn.Flatten()])
+def test_what_keeps_the_sign_is_passed_on_the_way_to_the_last_layer(last: nn.Module) -> None:
+    network = headed(nn.Flatten(), nn.Linear(4 * 64, 5), last)
+    assert default_of(network, ("type:linear", "epsilon"), ("type:activation", "pass")) == "logit"
+
+
+class TwoHeads(nn.Module):
+    """Logits that two layers add up, or that they have side by side."""
+
+    def __init__(self, *, is_sum: bool) -> None:
+        super().__init__()
+        self.left, self.right = nn.Linear(12, 5), nn.Linear(12, 5)
+        self.is_sum = is_sum
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Compute logits."""
+        x = images.flatten(1)
+        left, right = self.left(x), self.right(x)
+        return left + right if self.is_sum else torch.cat([left, right], 1)
+
+
+@pytest.mark.parametrize("is_sum", [True, False])
+def test_one_of_several_last_layers_is_enough(is_sum: bool) -> None:
+    network = TwoHeads(is_sum=is_sum)
+    assert default_of(network, ("left", "zplus"), ("right", "epsilon")) == "logit"
+    assert default_of(network, ("left", "zplus"), ("right", "flat")) == "one_hot"
