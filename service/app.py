@@ -19,6 +19,7 @@ from service.api.middleware.compression import Compression
 from service.api.middleware.cors import add_cors
 from service.api.middleware.disconnect import CancelOnDisconnect
 from service.api.middleware.load_shedding import LoadShedding
+from service.api.middleware.paths import HeadAsGet, Paths
 from service.api.middleware.request_context import Failsafe, RequestContext
 from service.api.openapi import complete_document
 from service.api.rate_limit import make_rate_limit
@@ -78,7 +79,9 @@ def create_app(
         lifespan=_make_lifespan(app_state, has_loaded),
         docs_url=None,  # its scripts would come from elsewhere; see add_docs
         redoc_url=None,
+        servers=None if settings.root_path else [{"url": "."}],  # relative to the document
         swagger_ui_oauth2_redirect_url=None,
+        redirect_slashes=False,  # a redirect would lose the prefix of a proxy
     )
     app.state.lrpserve = app_state
     _add_routes(app, app_state)
@@ -121,6 +124,7 @@ def _add_middleware(app: FastAPI, app_state: AppState) -> None:
     """Add the middleware stack from the inside out: the last one gets a request first."""
     settings = app_state.settings
     app.add_middleware(Compression)
+    app.add_middleware(HeadAsGet)
     if not app_state.cache.is_on:  # a cached response needs no place in the queue
         app.add_middleware(LoadShedding, queue=app_state.queue)
     if settings.api_keys:
@@ -129,6 +133,7 @@ def _add_middleware(app: FastAPI, app_state: AppState) -> None:
     if settings.cors_origins:
         add_cors(app, settings.cors_origins)
     app.add_middleware(RequestContext, metrics=app_state.metrics, deadline_s=settings.deadline_s)
+    app.add_middleware(Paths, root_path=settings.root_path)
     app.add_middleware(CancelOnDisconnect)
 
 

@@ -22,6 +22,7 @@ _HOST = r"([\w.-]+|\[[0-9A-Fa-f:.]+\])"
 _STORAGE_URI = re.compile(
     rf"memory://|rediss?://([^@/\s]*@)?{_HOST}:\d{{1,5}}(/\d*)?(\?\S*)?|redis\+unix:///\S+"
 )
+_ROOT_PATH = re.compile(r"(/[\w.~-]+)+", re.ASCII)
 
 
 class SettingsError(ServiceError):
@@ -97,6 +98,11 @@ class Settings(BaseSettings):
         "info",
         description="Lowest level that is logged; with `warning` there is no line for each request",
     )
+    root_path: str = Field(
+        "",
+        description="Path under which a proxy serves the service, such as `/lrp`, whether it "
+        "strips the path or not",
+    )
     cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
         (),
         description="Origins of web pages that may call the service (CORS), comma-separated: "
@@ -148,6 +154,14 @@ class Settings(BaseSettings):
     @classmethod
     def _check_origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(read_origin(text) for text in value)
+
+    @field_validator("root_path")
+    @classmethod
+    def _check_root_path(cls, value: str) -> str:
+        value = value.strip().rstrip("/")
+        if value and not _ROOT_PATH.fullmatch(value):
+            raise ValueError("must be a path like /lrp")
+        return value
 
     @field_validator("rate_limit")
     @classmethod

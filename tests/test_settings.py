@@ -30,6 +30,7 @@ DEFAULTS = {
     "grace_s": 0.0,
     "log_format": "text",
     "log_level": "info",
+    "root_path": "",
     "cors_origins": (),
     "api_keys": (),
     "rate_limit": None,
@@ -40,6 +41,7 @@ DEFAULTS = {
 
 # text of the variable, and the value of the setting
 GIVEN = {
+    "root_path": ("/team-1/lrp/", "/team-1/lrp"),
     "device": ("cuda:1", "cuda:1"),
     "workers": ("2", 2),
     "model": ("/models/my own", "/models/my own"),
@@ -70,6 +72,9 @@ GIVEN = {
 NEEDED = {"rate_limit": {"api_keys": KEY_HASH}}
 
 WRONG = [
+    ("root_path", "lrp"),
+    ("root_path", "http://host/lrp"),
+    ("root_path", "/a b"),
     ("max_body_bytes", "0"),
     ("max_body_bytes", "10MB"),
     ("max_pixels", "-1"),

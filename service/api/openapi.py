@@ -106,7 +106,8 @@ def _named_schemas() -> dict[str, Any]:
     image = {"type": "string", "description": "Base64 of the file, or a data: URL"}
     for kind, name in _REQUESTS.items():
         about = {"description": "An image and options", "title": name}
-        schemas[name] = _object({IMAGE_FIELD: image, **_properties(kind)}) | about
+        options = {option: _with_null(field) for option, field in _properties(kind).items()}
+        schemas[name] = _object({IMAGE_FIELD: image, **options}) | about
     return schemas
 
 
@@ -146,6 +147,14 @@ def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
         del kept["default"]
     kinds = [kind for kind in schema.get("anyOf", []) if kind != {"type": "null"}]
     return kept | (kinds[0] if len(kinds) == 1 else {"anyOf": kinds} if kinds else {})
+
+
+def _with_null(schema: dict[str, Any]) -> dict[str, Any]:
+    """Allow `null` in JSON, for an option that is left out."""
+    about = {key: schema[key] for key in ("description", "default", "examples") if key in schema}
+    kind = {key: value for key, value in schema.items() if key not in about}
+    kinds = kind["anyOf"] if kind.keys() == {"anyOf"} else [kind]
+    return about | {"anyOf": [*kinds, {"type": "null"}]}
 
 
 def _as_text(schema: dict[str, Any]) -> dict[str, Any]:

@@ -226,7 +226,6 @@ def parse_rules(entries: object) -> tuple[Assignment, ...]:
 def _parse_entry(number: int, entry: object) -> Assignment:
     if not isinstance(entry, Mapping):
         raise _error(f"entry {number} must be an object with `layers` and `rule`")
-    values = {str(key): value for key, value in entry.items() if key not in ("layers", "rule")}
     layers, name = entry.get("layers"), entry.get("rule")
     if not isinstance(layers, str) or not 0 < len(layers) <= 200:
         raise _error(f"entry {number}: `layers` must be a layer's name, a pattern, or a type")
@@ -235,6 +234,10 @@ def _parse_entry(number: int, entry: object) -> Assignment:
     rule = RULES.get(name) if isinstance(name, str) else None
     if rule is None:
         raise _error(f"entry {number}: `rule` must be one of: {join_names(RULES)}")
+    values = {str(key): value for key, value in entry.items() if key not in ("layers", "rule")}
+    for parameter in rule.parameters:  # null is left out
+        if values.get(parameter.name) is None:
+            values.pop(parameter.name, None)
     problems = list(_problems(rule, values))
     if problems:
         raise _error(f"entry {number}: {'; '.join(problems)}")

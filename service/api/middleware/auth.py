@@ -8,6 +8,7 @@ from hmac import compare_digest
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from service.api.middleware.paths import path_of
 from service.api.response.problems import problem_response
 from service.api_keys import digest_of, name_of
 from service.errors import Unauthorized
@@ -62,7 +63,7 @@ class APIKeyAuth:
 
 
 def _is_open(scope: Scope) -> bool:
-    path = scope["path"].removeprefix(scope.get("root_path", ""))
+    path = path_of(scope)
     return path in OPEN_PATHS or path.startswith(_OPEN_FOLDERS)
 
 

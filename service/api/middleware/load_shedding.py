@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from service.api.middleware.paths import path_of
 from service.api.response.problems import problem_response
 from service.errors import QueueFull
 from service.runtime.queue import DeviceQueue
@@ -29,14 +30,15 @@ class LoadShedding:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve or refuse a request."""
-        if scope["type"] != "http" or scope["method"] != "POST" or scope["path"] not in PATHS:
+        is_image = scope["type"] == "http" and scope["method"] == "POST"
+        if not is_image or path_of(scope) not in PATHS:
             await self._app(scope, receive, send)
             return
         try:
             self._queue.check_capacity()
         except QueueFull as error:
             state = scope["state"]
-            state["route"] = scope["path"]
+            state["route"] = path_of(scope)
             await problem_response(error, state["request_id"])(scope, receive, send)
             return
         await self._app(scope, receive, send)

@@ -235,7 +235,7 @@ def parse_options(
     kind : type
         `PredictOptions` or `ExplainOptions`.
     given : mapping of str to Any
-        The options as they were sent.
+        The options as they were sent; None is left out, as many serializers write it.
     models : mapping of str to ModelCard
         The served models' cards, by name.
 
@@ -244,10 +244,12 @@ def parse_options(
     OptionError
         Names every wrong option and what is allowed.
     """
+    fields = kind.model_fields
+    given = {name: v for name, v in given.items() if v is not None or name not in fields}
     try:
         options = kind.model_validate(given)
     except ValidationError as error:
-        allowed = join_names(["image", *kind.model_fields], limit=len(kind.model_fields) + 1)
+        allowed = join_names(["image", *fields], limit=len(fields) + 1)
         raise OptionError([_problem(e, allowed) for e in error.errors()]) from None
     if options.model is not None and options.model not in models:
         raise OptionError.of("model", f"there is no such model; there are: {join_names(models)}")

@@ -50,9 +50,13 @@ def _translate(request: Request, error: HTTPException) -> ServiceError:
     headers = dict(error.headers or {})
     path = request.url.path
     if error.status_code == NotFound.status:
-        return NotFound(f"there is no path {path}; /docs lists the paths", headers)
+        docs = f"{request.scope.get('root_path', '')}/docs"
+        return NotFound(f"there is no path {path}; {docs} lists the paths", headers)
     if error.status_code == MethodNotAllowed.status:
-        allowed = headers.get("Allow", headers.get("allow", "another method"))
+        allowed = headers.get("Allow", "GET")  # files have none
+        if allowed == "GET":  # middleware answers HEAD, on every path
+            allowed = "GET, HEAD"
+        headers["Allow"] = allowed
         return MethodNotAllowed(f"{path} does not support {request.method}; use {allowed}", headers)
     return RequestError(str(error.detail), headers)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter, FastAPI
 from fastapi.openapi.docs import get_swagger_ui_html
+from starlette.requests import Request
 from starlette.responses import HTMLResponse
 from starlette.staticfiles import StaticFiles
 
@@ -21,13 +22,14 @@ def _make_router(title: str) -> APIRouter:
     router = APIRouter(include_in_schema=False)
 
     @router.get("/docs")
-    async def docs() -> HTMLResponse:
+    async def docs(request: Request) -> HTMLResponse:
+        up = "../" if request.scope.get("raw_path", b"").endswith(b"/") else ""
         return get_swagger_ui_html(
-            openapi_url="openapi.json",
+            openapi_url=f"{up}openapi.json",
             title=title,
-            swagger_js_url=f"{_ASSETS}/swagger-ui-bundle.js",
-            swagger_css_url=f"{_ASSETS}/swagger-ui.css",
-            swagger_favicon_url=f"{_ASSETS}/favicon-32x32.png",
+            swagger_js_url=f"{up}{_ASSETS}/swagger-ui-bundle.js",
+            swagger_css_url=f"{up}{_ASSETS}/swagger-ui.css",
+            swagger_favicon_url=f"{up}{_ASSETS}/favicon-32x32.png",
             swagger_ui_parameters={"tryItOutEnabled": True, "displayRequestDuration": True},
         )
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from fastapi import FastAPI, Request, Response
 from starlette.datastructures import MutableHeaders
+from starlette.responses import RedirectResponse
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -33,6 +34,9 @@ def add_page(app: FastAPI) -> None:
 
     @app.get("/", include_in_schema=False)
     async def page(request: Request) -> Response:
+        folder = request.scope.get("raw_path", b"/").decode("ascii").rpartition("/")[2]
+        if folder:  # the prefix of a proxy without its slash: relative addresses need it
+            return RedirectResponse(f"{folder}/")
         response = await files.get_response("index.html", request.scope)
         response.headers.update(HEADERS)
         return response

@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from service.api.request.options import ExplainOptions
+from service.api.request.options import ExplainOptions, PredictOptions
 from tests.api.sending import (
     FORMS,
     multipart,
@@ -259,7 +259,7 @@ def test_values_of_any_shape(client: httpx.Client, photo: bytes, option: str) ->
 
         response = post_json(client, body)
 
-        if value == "null" and ExplainOptions.model_fields[option].default is None:
+        if value == "null":
             assert response.content == send(client, photo).content  # it is left out
         else:
             assert list(wrong_options(response)) == [option], value
@@ -274,3 +274,33 @@ def test_an_index_with_many_digits(client: httpx.Client, photo: bytes, digits: i
         assert answer.json()["target"]["index"] == 9
     else:
         assert list(wrong_options(answer)) == ["target"]
+
+
+# --- null
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_null_counts_as_left_out(client: httpx.Client, photo: bytes, path: str) -> None:
+    kind = ExplainOptions if path == "/explain" else PredictOptions
+    nothing: dict[str, Any] = dict.fromkeys(kind.model_fields)
+
+    answer = send(client, photo, nothing, form="json", path=path)
+
+    assert answer.status_code == 200
+    assert answer.content == send(client, photo, path=path).content
+
+
+def test_null_in_a_rule_counts_as_left_out(client: httpx.Client, photo: bytes) -> None:
+    rule = {"layers": "type:linear", "rule": "gamma"}
+    options = [{"composite": [rule | more]} for more in ({}, {"gamma": None, "stabilizer": None})]
+
+    answers = [send(client, photo, each, form="json") for each in options]
+
+    assert answers[1].status_code == 200
+    assert answers[0].content == answers[1].content
+
+
+def test_an_unknown_name_with_null_is_named(client: httpx.Client, photo: bytes) -> None:
+    assert list(wrong_options(send(client, photo, {"sise": None}, form="json"))) == ["sise"]
+    options = {"composite": [{"layers": "type:linear", "rule": "gamma", "gama": None}]}
+    assert "gama" in wrong_options(send(client, photo, options, form="json"))["composite"]
