@@ -96,7 +96,7 @@ def predict(
     """
     from service.commands.local import Offline, predict_files
 
-    offline = Offline(load_settings(**_given(model=model, device=device)))
+    offline = Offline(load_settings(**_given(model=model, device=device)), len(images))
     _exit(predict_files(offline, images, _given(top_k=top_k, fit=fit)))
 
 
@@ -189,7 +189,7 @@ def explain(
     options = _given(**given, **parameters)
     from service.commands.local import Offline, explain_files
 
-    offline = Offline(load_settings(**_given(model=model, device=device)))
+    offline = Offline(load_settings(**_given(model=model, device=device)), len(images))
     _exit(explain_files(offline, images, options, out))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +15,19 @@ from service.api.request.options import ExplainOptions, PredictOptions, parse_op
 from service.api.request.resolved import resolve_explain
 from service.api.response.explanation import ExplanationRenderer
 from service.api.response.scores import predict_fields
+from service.commands.files import FileBatches, Outcome
 from service.errors import NotAnImage, OptionError, ServiceError
 from service.imaging.decode import EncodedImage
 from service.imaging.fit import FittedImage
 from service.models.card import read_card
 from service.models.registry import find_bundle
 from service.runtime.engines import load_engines
+from service.runtime.jobs import Explanation, Prediction
 from service.settings import Settings
 from service.terminal import print_line, print_table
+
+Loaded = tuple[FittedImage, Pictures | None]
+_MEASURED_FROM = 64  # images
 
 
 class OutputError(ServiceError):
@@ -33,17 +38,29 @@ class OutputError(ServiceError):
 
 
 class Offline:
-    """An engine in this process, on the first device of the settings."""
+    """An engine in this process, on the first device of the settings.
 
-    def __init__(self, settings: Settings) -> None:
+    Parameters
+    ----------
+    settings : Settings
+        The model and the device.
+    n_images : int
+        Images to come: for few, the batch size is not measured, as that takes longer than they do.
+    """
+
+    def __init__(self, settings: Settings, n_images: int) -> None:
         self.settings = settings
         folder = find_bundle(settings.model, settings.models)
         self.card = read_card(folder)
         models = {self.card.name: folder}
-        engines = load_engines(models, settings.devices[0], settings.architectures)
+        engines = load_engines(
+            *(models, settings.devices[0], settings.architectures),
+            max_batch_size=settings.max_batch_size,
+            measures_batches=n_images >= _MEASURED_FROM,
+        )
         self.engine = engines[self.card.name]
 
-    def load(self, path: Path, options: PredictOptions) -> tuple[FittedImage, Pictures | None]:
+    def load(self, path: Path, options: PredictOptions) -> Loaded:
         """Read an image file and fit it to the network."""
         try:
             content = path.read_bytes()
@@ -55,18 +72,23 @@ class Offline:
 def predict_files(offline: Offline, paths: Sequence[Path], given: Mapping[str, Any]) -> int:
     """Print a table of predictions; returns the number of files that failed."""
     options = parse_options(PredictOptions, given, {offline.card.name: offline.card})
-    rows: list[tuple[str, str, str]] = []
+    rows: dict[int, list[tuple[str, str, str]]] = {}
 
-    def predict_one(path: Path) -> None:
-        image, _ = offline.load(path, options)
-        logits = offline.engine.predict([image.pixels])[0].logits
-        fields = predict_fields(offline.card, logits, options, image)
-        for rank, score in enumerate(fields["predictions"]):
-            name = str(path) if rank == 0 else ""
-            rows.append((name, score["label"], f"{score['probability']:.4f}"))
+    def run(images: Sequence[FittedImage]) -> Sequence[Prediction]:
+        return offline.engine.predict([image.pixels for image in images])
 
-    n_failed = _for_each(paths, predict_one)
-    print_table(("image", "class", "probability"), rows)
+    def write(index: int, image: FittedImage, prediction: Prediction) -> None:
+        fields = predict_fields(offline.card, prediction.logits, options, image)
+        rows[index] = [
+            (str(paths[index]) if rank == 0 else "", score["label"], f"{score['probability']:.4f}")
+            for rank, score in enumerate(fields["predictions"])
+        ]
+
+    batch_size = offline.engine.batch_size(None)
+    batches = FileBatches(lambda path: offline.load(path, options)[0], run, write, batch_size)
+    n_failed = _count_failures(batches, paths)
+    in_order = [row for index in sorted(rows) for row in rows[index]]
+    print_table(("image", "class", "probability"), in_order)
     return n_failed
 
 
@@ -83,17 +105,21 @@ def explain_files(
     options = parse_options(ExplainOptions, given, {offline.card.name: offline.card})
     resolved = resolve_explain(options, offline.card, offline.engine.layers)
     _make_folder(out)
-    stems = _unique_stems(paths)
+    stems = list(_unique_stems(paths))
 
-    def explain_one(path: Path) -> None:
-        stem = next(stems)
-        image, pictures = offline.load(path, options)
-        explanation = offline.engine.explain([resolved.job(image.pixels)])[0]
+    def run(loaded: Sequence[Loaded]) -> Sequence[Explanation | ServiceError]:
+        jobs = [resolved.job(image.pixels) for image, _ in loaded]
+        return offline.engine.run(jobs)  # type: ignore[return-value]  # the jobs are explanations
+
+    def write(index: int, loaded: Loaded, explanation: Explanation) -> None:
+        image, pictures = loaded
         renderer = ExplanationRenderer(resolved, explanation, image)
         for suffix, content in renderer.files(pictures).items():
-            _write(out / f"{stem}{suffix}", content)
+            _write(out / f"{stems[index]}{suffix}", content)
 
-    return _for_each(paths, explain_one)
+    batch_size = offline.engine.batch_size(resolved.method)
+    batches = FileBatches(lambda path: offline.load(path, options), run, write, batch_size)
+    return _count_failures(batches, paths)
 
 
 def _read_composite(option: str, value: Any) -> Any:
@@ -111,22 +137,21 @@ def _read_composite(option: str, value: Any) -> Any:
     return text
 
 
-def _for_each(paths: Sequence[Path], action: Callable[[Path], None]) -> int:
-    """Call `action` for each file; returns the number of failures, each of which is printed."""
+def _count_failures(batches: FileBatches[Any, Any], paths: Sequence[Path]) -> int:
+    """Process the files; returns the number of failures, each of which is printed."""
     n_failed = 0
-    for path in _with_progress(paths):
-        try:
-            action(path)
-        except ServiceError as error:
+    for path, error in _with_progress(batches.outcomes(paths), len(paths)):
+        if error is not None:
             print_line(f"error: {path}: {error.detail}", is_error=True)
             n_failed += 1
     return n_failed
 
 
-def _with_progress(paths: Sequence[Path]) -> Iterable[Path]:
-    if len(paths) == 1 or not sys.stderr.isatty():
-        return paths
-    return track(paths, description="images", console=Console(stderr=True), transient=True)
+def _with_progress(outcomes: Iterable[Outcome], n_files: int) -> Iterable[Outcome]:
+    if n_files == 1 or not sys.stderr.isatty():
+        return outcomes
+    console = Console(stderr=True)
+    return track(outcomes, description="images", total=n_files, console=console, transient=True)
 
 
 def _unique_stems(paths: Sequence[Path]) -> Iterator[str]:

@@ -38,7 +38,6 @@ from service.runtime.jobs import (
     Job,
     LayerInfo,
     Prediction,
-    PredictJob,
     Result,
 )
 from service.runtime.transfer import to_device, to_device_at_once, to_host
@@ -110,7 +109,11 @@ class Engine:
 
     def best_batch_size(self, job: Job) -> int:
         """The number of jobs like this one that a batch should have at most."""
-        is_one_pass = isinstance(job, PredictJob) or self._is_one_pass(job.method)
+        return self.batch_size(job.method if isinstance(job, ExplainJob) else None)
+
+    def batch_size(self, method: Method | None) -> int:
+        """The best batch size of a method; None is a prediction."""
+        is_one_pass = method is None or self._is_one_pass(method)
         return self._plan.size if is_one_pass else 1  # the others make batches of their own
 
     @staticmethod
@@ -145,12 +148,13 @@ class Engine:
             return [*self.predict([job.pixels for job in jobs])]
 
     def warm_up(self, max_batch_size: int | None = None) -> None:
-        """Measure the best batch size, and check the default method against zennit.
+        """Measure the best batch size and its threads, then `check`; no larger batch is tried."""
+        with _wrap_model_errors(self.card.name):
+            self._plan = self._measure_batches(max_batch_size)
+        self.check()
 
-        Parameters
-        ----------
-        max_batch_size : int or None
-            No larger batch is tried.
+    def check(self) -> None:
+        """Check predictions, and the default method against zennit.
 
         Raises
         ------
@@ -158,7 +162,6 @@ class Engine:
             The relevance is not what it should be.
         """
         with _wrap_model_errors(self.card.name):
-            self._plan = self._measure_batches(max_batch_size)
             self.predict(list(self._samples))
             image = self._normalize(to_device(self._samples[:1], self.device))
             found = selftest.check(self.explainer, image, self._default_method())

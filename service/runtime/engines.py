@@ -20,6 +20,8 @@ def load_engines(
     architectures: Sequence[str] = (),
     n_sharing: int = 1,
     max_batch_size: int | None = None,
+    *,
+    measures_batches: bool = True,
 ) -> dict[str, Engine]:
     """Load models, and check each against the reference.
 
@@ -34,7 +36,9 @@ def load_engines(
     n_sharing : int
         How many engines of each model, in all processes, share the cores of the CPU.
     max_batch_size : int or None
-        Upper bound of the batch size that is measured at start-up.
+        Upper bound of the batch size.
+    measures_batches : bool
+        Whether the best batch size is measured; without that it is 1.
 
     Raises
     ------
@@ -47,6 +51,9 @@ def load_engines(
     for name, folder in models.items():
         with _tracing:
             engine = Engine(read_bundle(folder, architectures), opened, n_threads)
-            engine.warm_up(max_batch_size)
+            if measures_batches:
+                engine.warm_up(max_batch_size)
+            else:
+                engine.check()
         engines[name] = engine
     return engines
