@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
@@ -14,6 +15,7 @@ from service.models.registry import SHIPPED
 from service.settings import DEFAULT_MODEL
 from tests.helpers.servers import RunningServer, running_server
 from tests.web.conftest import Service
+from tests.web.pictures import drawn
 
 N_METHODS = len(COMPOSITES) + len(ATTRIBUTORS) - 1
 
@@ -46,15 +48,41 @@ def test_each_column_shows_time_conservation_and_maximum(opened: Page, service: 
         assert largest == pytest.approx(answer["bound"], rel=5e-3)
 
 
-def test_all_columns_share_a_scale(opened: Page, service: Service) -> None:
+def bound_shown(place: Page | Locator) -> float:
+    return float(place.locator(".scale span").last.inner_text().split()[0])
+
+
+def test_methods_have_scales_of_their_own(opened: Page, service: Service) -> None:
     bounds = [service.explain("cat", composite=name)["bound"] for name in list(COMPOSITES)[:4]]
-    shown = float(opened.locator(".scale span").last.inner_text().split()[0])
-    assert shown == pytest.approx(max(bounds), rel=5e-3)
-    opened.get_by_label("Each on its own scale").check()
+    expect(opened.locator("#scales")).to_contain_text("Each method on a scale of its own")
     expect(opened.locator(".column .scale")).to_have_count(4)
     for column, bound in zip(opened.locator(".column").all(), bounds, strict=True):
-        own = column.locator(".scale span").last.inner_text().split()[0]
-        assert float(own) == pytest.approx(bound, rel=5e-3)
+        assert bound_shown(column) == pytest.approx(bound, rel=5e-3)
+    opened.get_by_label("Each on its own scale").uncheck()
+    expect(opened.locator("#scales")).to_contain_text("All methods on one scale")
+    expect(opened.locator(".scale")).to_have_count(1)
+    assert bound_shown(opened) == pytest.approx(max(bounds), rel=5e-3)
+    opened.reload()  # the address has it
+    expect(opened.locator("#scales")).to_contain_text("All methods on one scale")
+
+
+def test_classes_share_a_scale(server: RunningServer, page: Page, service: Service) -> None:
+    page.goto(f"{server.url}/?view=compare&by=classes&columns=cat|ship")
+    expect(page.locator(".column canvas")).to_have_count(2)
+    bounds = [service.explain("cat", target=name)["bound"] for name in ("cat", "ship")]
+    expect(page.locator("#scales")).to_contain_text("All classes on one scale")
+    expect(page.locator(".scale")).to_have_count(1)
+    assert bound_shown(page) == pytest.approx(max(bounds), rel=5e-3)
+    page.get_by_label("Each on its own scale").check()
+    expect(page.locator(".column .scale")).to_have_count(2)
+
+
+def test_no_method_is_blank(opened: Page) -> None:
+    opened.get_by_role("button", name="All").click()
+    expect(opened.locator(".column .map canvas")).to_have_count(N_METHODS)
+    for i in range(N_METHODS):
+        # full colour for the largest relevance, on white
+        assert np.ptp(drawn(opened, i).astype(int), axis=2).max() > 200
 
 
 def test_columns_are_added_and_removed(opened: Page) -> None:
@@ -88,7 +116,7 @@ def test_classes_are_compared_too(opened: Page, service: Service) -> None:
     likeliest = [one["label"] for one in service.explain("cat", top_k="3")["predictions"]]
     assert names(opened) == likeliest
     opened.get_by_label("Add a column").select_option("ship")
-    expect(opened.locator(".column canvas")).to_have_count(8)  # two make a map
+    expect(opened.locator(".column .map canvas")).to_have_count(4)
     text = opened.locator(".column p").nth(6).inner_text()
     bound = service.explain("cat", target="ship")["bound"]
     assert float(text.rpartition(" ")[2]) == pytest.approx(bound, rel=5e-3)
@@ -210,6 +238,7 @@ def test_a_failing_column_leaves_the_others_and_can_be_corrected(
 
 
 def test_maps_too_weak_to_be_seen_are_counted(opened: Page) -> None:
+    opened.get_by_label("Each on its own scale").uncheck()
     assert opened.locator("#weak").count() == 0
     opened.get_by_label("Add a column").select_option("~occlusion")
     expect(opened.locator("#weak")).to_have_text("4 of 5 are too weak to be seen on this scale.")
@@ -237,7 +266,7 @@ def test_a_failure_common_to_all_columns_is_shown_once(
     expect(page.locator(".problem")).to_contain_text("contrast")
     page.get_by_label("… rather than").select_option("cat")
     expect(page.locator(".problem")).to_have_count(0)
-    expect(page.locator(".column canvas")).to_have_count(8)
+    expect(page.locator(".column .map canvas")).to_have_count(4)
 
 
 def test_removing_a_column_keeps_the_focus_in_the_view(opened: Page) -> None:

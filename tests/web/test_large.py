@@ -42,7 +42,7 @@ def take(page: Page, photo: Path) -> int:
     """Choose a photo; gives the number of bytes that are sent, once."""
     expect(page.locator("#classes")).to_be_visible()
     sent: list[Request] = []
-    page.on("request", lambda request: sent.append(request) if "explain" in request.url else None)
+    page.on("request", lambda request: sent.append(request) if "top_k" in request.url else None)
     page.set_input_files("#file", photo)
     expect(page.locator("#view h2").first).to_have_text("Why “horse”?")
     (request,) = sent

@@ -1,4 +1,5 @@
 // Colour maps as the service lists them: a table of colours, read off a sample strip.
+import { decodePng } from "./decode.js";
 
 /** @typedef {number[]} Color - red, green and blue, 0 to 255 */
 
@@ -11,43 +12,27 @@ const tables = new Map();
  * @param {{ name: string, strip: string }} colormap - `strip` is the base64 of a PNG
  */
 export async function tableOf({ name, strip }) {
-  const table = tables.get(name) ?? (await readStrip(strip));
+  const table = tables.get(name) ?? colorsOf(await decodePng(strip));
   tables.set(name, table);
   return table;
 }
 
 /**
- * @param {string} strip
- * @returns {Promise<Color[]>}
- */
-async function readStrip(strip) {
-  const picture = new Image();
-  picture.src = strip.startsWith("data:") ? strip : `data:image/png;base64,${strip}`;
-  await picture.decode();
-  const canvas = new OffscreenCanvas(picture.naturalWidth, 1);
-  const context = canvas.getContext("2d");
-  if (!context) throw new Error("this browser cannot draw on a canvas");
-  context.drawImage(picture, 0, 0);
-  const { data } = context.getImageData(0, 0, canvas.width, 1);
-  return colorsOf(data);
-}
-
-/**
- * The colours of RGBA bytes.
+ * The colours of the first row of RGBA bytes.
  *
- * @param {Uint8ClampedArray} pixels
+ * @param {{ data: Uint8ClampedArray, width: number }} pixels
  * @returns {Color[]}
  */
-export const colorsOf = (pixels) =>
-  Array.from({ length: pixels.length / 4 }, (_, i) => [...pixels.subarray(4 * i, 4 * i + 3)]);
+export const colorsOf = ({ data, width }) =>
+  Array.from({ length: width }, (_, i) => [...data.subarray(4 * i, 4 * i + 3)]);
 
 /**
- * The colour of a share of the bound, from -1 to 1.
+ * The index of a share of the bound, from -1 to 1, in a table of colours.
  *
- * @param {Color[]} table
+ * @param {number} nColors - an odd number: the colour of nothing is in the middle
  * @param {number} share
  */
-export function colorOf(table, share) {
-  const position = ((table.length - 1) * (Math.max(-1, Math.min(1, share)) + 1)) / 2;
-  return table[Math.round(position)];
+export function indexOf(nColors, share) {
+  const center = (nColors - 1) / 2;
+  return center + Math.round(center * Math.max(-1, Math.min(1, share)));
 }

@@ -1,5 +1,5 @@
-// Relevance as pixels.
-import { colorOf } from "./colors.js";
+// Relevance as pixels, in the colours that the service's own pictures have.
+import { indexOf } from "./colors.js";
 
 /** @import { Color } from "./colors.js" */
 
@@ -15,10 +15,9 @@ import { colorOf } from "./colors.js";
  * @typedef {object} RenderOptions
  * @property {Color[]} table - the colours from against over nothing to for
  * @property {number} bound - the absolute relevance that has the full colour
- * @property {number} [opacity] - over a picture: 0 to 1
- * @property {boolean} [isOpaque] - the colours stand without a picture
- * @property {boolean} [isSmooth] - interpolated, rather than squares
  */
+
+const LIGHT = 0.35; // share of white that is mixed into the grey picture, as in the service
 
 /**
  * The largest absolute relevance.
@@ -29,21 +28,61 @@ export const boundOf = ({ values }) =>
   values.reduce((largest, value) => Math.max(largest, Math.abs(value)), 0);
 
 /**
- * The RGBA bytes of a heatmap. Over a picture relevance has the full colour of its sign, and shows
- * by its opacity: a pale colour as well would weaken it twice.
+ * The RGBA bytes of a heatmap.
  *
  * @param {Float32Array} values
  * @param {RenderOptions} options
  */
-export function heatmapPixels(values, { table, bound, opacity = 1, isOpaque = false }) {
+export function heatmapPixels(values, { table, bound }) {
   const pixels = new Uint8ClampedArray(4 * values.length);
   values.forEach((value, i) => {
-    const share = bound ? value / bound : 0;
-    const color = colorOf(table, isOpaque ? share : Math.sign(share));
-    const alpha = isOpaque ? 255 : 255 * opacity * Math.min(1, Math.abs(share));
-    pixels.set([...color, alpha], 4 * i);
+    const color = table[indexOf(table.length, shareOf(value, bound))];
+    pixels.set(color, 4 * i);
+    pixels[4 * i + 3] = 255;
   });
   return pixels;
+}
+
+/**
+ * The RGBA bytes of relevance over a picture in grey. Relevance has the full colour of its sign,
+ * and shows by how much it covers: a pale colour as well would weaken it twice.
+ *
+ * @param {Float32Array} values - one for each pixel of the picture
+ * @param {Uint8ClampedArray} picture - RGBA
+ * @param {RenderOptions & { opacity: number }} options - `opacity` of the largest relevance, 0 to 1
+ */
+export function overlayPixels(values, picture, { table, bound, opacity }) {
+  const pixels = new Uint8ClampedArray(picture.length);
+  const center = (table.length - 1) / 2;
+  values.forEach((value, i) => {
+    const index = indexOf(table.length, shareOf(value, bound));
+    const cover = (opacity * Math.abs(index - center)) / center;
+    const color = table[index > center ? table.length - 1 : 0];
+    const grey = lightGrey(picture, 4 * i);
+    for (let channel = 0; channel < 3; channel += 1) {
+      pixels[4 * i + channel] = Math.round(grey * (1 - cover) + color[channel] * cover);
+    }
+    pixels[4 * i + 3] = 255;
+  });
+  return pixels;
+}
+
+/**
+ * @param {number} value
+ * @param {number} bound
+ */
+const shareOf = (value, bound) => (bound ? value / bound : 0);
+
+/**
+ * The luma of a pixel (ITU-R 601-2), made lighter.
+ *
+ * @param {Uint8ClampedArray} picture - RGBA
+ * @param {number} at - the offset of the pixel
+ */
+function lightGrey(picture, at) {
+  const luma = 0.299 * picture[at] + 0.587 * picture[at + 1] + 0.114 * picture[at + 2];
+  const grey = Math.round(luma);
+  return grey + LIGHT * (255 - grey);
 }
 
 /**

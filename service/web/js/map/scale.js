@@ -7,13 +7,16 @@ import { formatNumber } from "../page/numbers.js";
 /**
  * @param {Color[]} table
  * @param {number} bound - the absolute relevance at either end
+ * @param {{ isNarrow?: boolean }} [options] - `isNarrow`: there is room for numbers only
  */
-export function makeScale(table, bound) {
+export function makeScale(table, bound, { isNarrow = false } = {}) {
   const attributes = { width: table.length, height: 1, role: "img", "aria-label": "Colour scale" };
   const canvas = make("canvas", attributes);
   const pixels = Uint8ClampedArray.from(table.flatMap((color) => [...color, 255]));
   contextOf(canvas).putImageData(new ImageData(pixels, table.length, 1), 0, 0);
-  const texts = scaleTexts(bound).map((text) => make("span", {}, text));
+  const texts = scaleTexts(bound).map((text) =>
+    make("span", {}, isNarrow ? text.split(" ")[0] : text),
+  );
   return make("div", { class: "scale" }, canvas, make("div", {}, ...texts));
 }
 

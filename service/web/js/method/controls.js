@@ -1,6 +1,6 @@
 // The controls of the method and of the colours, made from what `/models` says there is.
 import { find, make, replaceContent } from "../page/dom.js";
-import { makeCheckbox, makeField, makeSelect } from "../page/fields.js";
+import { makeField, makeSelect } from "../page/fields.js";
 import { words } from "../page/numbers.js";
 import * as state from "../page/state.js";
 import {
@@ -9,7 +9,6 @@ import {
   composite,
   composites,
   isModelKnown,
-  isSmooth,
   model,
   modelNames,
   parameters,
@@ -19,6 +18,13 @@ import { parameterControl } from "./parameters.js";
 
 /** @import { Changes } from "../page/address.js" */
 /** @import { Entry } from "../page/fields.js" */
+
+/** @type {Entry[]} */
+const ENLARGE = [
+  ["", "squares; smooth over the image"],
+  ["nearest", "squares"],
+  ["smooth", "smooth"],
+];
 
 /**
  * Draw the controls anew: those of the method and of the colours only where the view has them.
@@ -107,7 +113,10 @@ function colorFields() {
       "Colours",
       makeSelect(entries, name, (cmap) => state.update({ cmap })),
     ),
-    makeCheckbox("Smooth", isSmooth(), (isOn) => state.update({ smooth: isOn ? 1 : null })),
+    makeField(
+      "Pixels",
+      makeSelect(ENLARGE, state.get("enlarge"), (enlarge) => state.update({ enlarge })),
+    ),
   ];
 }
 

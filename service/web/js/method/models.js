@@ -1,8 +1,9 @@
 // The models that the service has, and which of their methods the address names.
+import { words } from "../page/numbers.js";
 import * as state from "../page/state.js";
 import { fetchModels } from "../service/requests.js";
 
-/** @import { Limits, Method, Model, Options } from "../service/types.d.ts" */
+/** @import { Composite, Limits, Model, Options, Parameter } from "../service/types.d.ts" */
 
 /** @type {Model[]} */
 let models = [];
@@ -52,17 +53,45 @@ const byName = (entries, name) => entries.find((entry) => entry.name === name) ?
 
 export const attributor = () => byName(model().attributors, state.get("attributor", "gradient"));
 export const colormap = () => byName(model().colormaps, state.get("cmap", "bwr"));
-export const isSmooth = () => Boolean(state.get("smooth"));
 
 /**
- * The composites of the service and of the model's bundle.
+ * Whether pixels of a map are interpolated, rather than squares; by default those over an image
+ * are, as in the service.
+ */
+export const isSmooth = (isOverlay = false) =>
+  (state.get("enlarge") || (isOverlay ? "smooth" : "nearest")) === "smooth";
+
+/**
+ * The composites of the service and of the model's bundle; each has the start as a parameter.
  *
- * @returns {Method[]}
+ * @returns {Composite[]}
  */
 export function composites() {
-  const own = Object.keys(model().own_composites);
   const text = "Rules from the model's bundle";
-  return [...model().composites, ...own.map((name) => ({ name, text, parameters: [] }))];
+  const own = Object.keys(model().own_composites).map((name) => ({ name, text, parameters: [] }));
+  /** @type {Composite[]} */
+  const all = [...model().composites, ...own];
+  return all.map((one) => ({ ...one, parameters: [...one.parameters, startParameter(one)] }));
+}
+
+/**
+ * What relevance starts with at the network's output.
+ *
+ * @param {Composite} composite
+ * @returns {Parameter}
+ */
+function startParameter({ start }) {
+  const name = start ? `: ${words(start)}` : "";
+  return {
+    name: "start",
+    kind: "enum",
+    default: null,
+    automatic: `default of the method${name}`,
+    text: "What relevance starts with: the score of the class (logit), or 1 (one hot)",
+    minimum: null,
+    maximum: null,
+    choices: ["logit", "one_hot"],
+  };
 }
 
 /** The composite; null where the attributor goes with none. */

@@ -15,7 +15,7 @@ import { words } from "../page/numbers.js";
  * @param {string} [scope] - tells apart parameters of the same name
  */
 export function parameterControl(parameter, value, onChange, scope = "") {
-  const { name, kind, text: title, choices } = parameter;
+  const { name, kind, text: title, choices, automatic } = parameter;
   const label = words(name);
   /** @param {string} given */
   const change = (given) => onChange(isDefault(parameter, given) ? null : given);
@@ -25,7 +25,9 @@ export function parameterControl(parameter, value, onChange, scope = "") {
   }
   if (kind === "enum") {
     /** @type {Entry[]} */
-    const entries = choices.map((choice) => [choice, choice]);
+    const named = choices.map((choice) => [choice, words(choice)]);
+    /** @type {Entry[]} */
+    const entries = automatic ? [["", automatic], ...named] : named;
     return makeField(label, makeSelect(entries, value, change), { title, scope });
   }
   return makeField(label, numberInput(parameter, value, change), { title, scope });

@@ -3,15 +3,14 @@ import { smaller } from "./smaller.js";
 import * as state from "./state.js";
 import { clear, withStatus } from "./status.js";
 
-/** @import { Limits } from "./smaller.js" */
+/** @import { Limits, Size } from "./smaller.js" */
 
 /**
  * @typedef {object} ChosenImage
  * @property {Blob} blob - what is sent
  * @property {string} name - of its file
  * @property {string | null} sample - null for the visitor's own image
- * @property {ImageBitmap | null} bitmap - null where the browser cannot show it; the service may
- * @property {boolean} [isSmaller] - made smaller here, to be within the service's limits
+ * @property {Size} [reduced] - where it was made smaller here, to be within the service's limits
  */
 
 /**
@@ -114,7 +113,7 @@ async function loadSample() {
  */
 async function readSample(name) {
   const blob = await sources.fetchFile(samplePath(name));
-  return { blob, name: `${name}.jpg`, sample: name, bitmap: await bitmapOf(blob) };
+  return { blob, name: `${name}.jpg`, sample: name };
 }
 
 /**
@@ -127,7 +126,6 @@ export async function chooseFile(file) {
   const request = nRequests;
   const loaded = await withStatus(() => readFile(file), null, READING);
   if (!loaded || nRequests !== request) return;
-  own?.bitmap?.close();
   own = loaded;
   if (state.get("sample") === OWN) {
     state.update({ target: null, contrast: null }, { isMinor: true });
@@ -148,20 +146,14 @@ async function readFile(file) {
   const bitmap = await bitmapOf(blob);
   const name = file.name || "pasted.png";
   const reduced = await smaller(blob, bitmap, await sources.limits);
-  if (!reduced) return { blob, name, sample: null, bitmap };
   bitmap?.close();
+  if (!reduced) return { blob, name, sample: null };
   const stem = name.replace(/\.\w+$/, "");
-  return {
-    blob: reduced,
-    name: `${stem}.small.jpg`,
-    sample: null,
-    bitmap: await bitmapOf(reduced),
-    isSmaller: true,
-  };
+  return { blob: reduced.blob, name: `${stem}.small.jpg`, sample: null, reduced: reduced.size };
 }
 
 /**
- * The upright picture; null where the browser cannot read the image.
+ * The image as the browser reads it, upright; null where it cannot.
  *
  * @param {Blob} blob
  */

@@ -15,6 +15,25 @@ export function formatNumber(number) {
   return text.replaceAll("-", MINUS);
 }
 
+const MIN_DECIMALS = 2;
+const MAX_DECIMALS = 12;
+
+/**
+ * A number with its sign, and as many decimals as give three significant digits of the largest
+ * number beside it, but two at least.
+ *
+ * @param {number} number
+ * @param {{ of: number, isPlain?: boolean }} options - `of`: the largest; `isPlain`: without "+"
+ */
+export function formatSigned(number, { of, isPlain = false }) {
+  const wanted = of > 0 ? 2 - Math.floor(Math.log10(of)) : MIN_DECIMALS;
+  const decimals = Math.min(MAX_DECIMALS, Math.max(MIN_DECIMALS, wanted));
+  const text = Math.abs(number).toFixed(decimals);
+  if (Number(text) === 0) return "0";
+  if (number < 0) return MINUS + text;
+  return isPlain ? text : `+${text}`;
+}
+
 /**
  * A share as a percentage; one decimal below 10%.
  *

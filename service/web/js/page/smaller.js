@@ -2,6 +2,7 @@
 
 /** @typedef {{ max_body_bytes: number, max_pixels: number }} Limits */
 /** @typedef {{ width: number, height: number }} Size */
+/** @typedef {{ blob: Blob, size: Size }} Reduced */
 
 const MAX_SIDE = 2048; // far more than any network looks at
 const JPEG_QUALITY = 0.92;
@@ -13,13 +14,14 @@ const JPEG_QUALITY = 0.92;
  * @param {Blob} blob
  * @param {ImageBitmap | null} bitmap
  * @param {Limits | null} limits
+ * @returns {Promise<Reduced | null>}
  */
 export async function smaller(blob, bitmap, limits) {
   if (!bitmap || !limits || fits(blob.size, bitmap, limits)) return null;
   for (let scale = firstScale(bitmap, limits); ; scale /= 2) {
     const size = scaled(bitmap, scale);
     const reduced = await encodeJpeg(bitmap, size);
-    if (reduced.size <= limits.max_body_bytes) return reduced;
+    if (reduced.size <= limits.max_body_bytes) return { blob: reduced, size };
     if (Math.max(size.width, size.height) === 1) return null;
   }
 }

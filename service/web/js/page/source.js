@@ -1,11 +1,11 @@
 // The card of the image: samples, files, the camera, dropping and pasting, and a note.
-import { contextOf, find, make, saveFile } from "./dom.js";
+import { fetchThumbnail } from "../service/pictures.js";
+import { find, make, saveFile } from "./dom.js";
 import { makeButton } from "./fields.js";
 import { chooseFile, chooseSample, currentImage, onImage, SAMPLES, samplePath } from "./image.js";
 
 /** @import { ChosenImage } from "./image.js" */
-
-const THUMBNAIL_PIXELS = 160;
+/** @import { Size } from "./smaller.js" */
 
 /** Make the controls that choose an image, and show which one is chosen. */
 export function drawSource() {
@@ -78,9 +78,9 @@ function drawChosen() {
   }
   find("#note").replaceChildren(
     noteOf(chosen),
-    ...(chosen?.isSmaller ? smallerNote(chosen) : []),
-    ...(chosen?.sample === null ? thumbnail(chosen) : []),
+    ...(chosen?.reduced ? smallerNote(chosen, chosen.reduced) : []),
   );
+  if (chosen?.sample === null) showThumbnail(chosen);
 }
 
 /** @param {ChosenImage | null} chosen */
@@ -94,9 +94,10 @@ function noteOf(chosen) {
  * What was done to the image. It can be saved: code for the same request needs it.
  *
  * @param {ChosenImage} chosen
+ * @param {Size} size
  */
-function smallerNote({ blob, name, bitmap }) {
-  const size = bitmap ? `${bitmap.width} × ${bitmap.height} pixels` : "";
+function smallerNote({ blob, name }, { width, height }) {
+  const size = `${width} × ${height} pixels`;
   return [
     make(
       "span",
@@ -107,21 +108,21 @@ function smallerNote({ blob, name, bitmap }) {
   ];
 }
 
+/** @type {WeakMap<ChosenImage, string>} */
+const thumbnails = new WeakMap(); // addresses of pictures
+
 /**
- * A small picture of the visitor's own image; samples are seen anyway.
+ * Show a small picture of the visitor's own image, as the service decoded it; samples are seen
+ * anyway. Where the service refuses the image, its explanation says why.
  *
  * @param {ChosenImage} chosen
  */
-function thumbnail({ bitmap, name }) {
-  if (!bitmap) return [];
-  const scale = THUMBNAIL_PIXELS / Math.max(bitmap.width, bitmap.height);
-  const canvas = make("canvas", {
-    class: "thumbnail",
-    role: "img",
-    "aria-label": name,
-    width: Math.ceil(scale * bitmap.width),
-    height: Math.ceil(scale * bitmap.height),
-  });
-  contextOf(canvas).drawImage(bitmap, 0, 0, canvas.width, canvas.height);
-  return [canvas];
+async function showThumbnail(chosen) {
+  const known = thumbnails.get(chosen);
+  const address = known ?? (await fetchThumbnail(chosen).then(URL.createObjectURL, () => ""));
+  if (!address || chosen !== currentImage()) return;
+  thumbnails.set(chosen, address);
+  const picture = make("img", { class: "thumbnail", src: address, alt: chosen.name });
+  find("#note").querySelector(".thumbnail")?.remove();
+  find("#note").append(picture);
 }

@@ -202,11 +202,11 @@ export async function fetchExplanationFile(image, options, accept) {
  * An explanation with its relevance.
  *
  * @param {Sendable} image
- * @param {Options} options
+ * @param {Options} options - `output` names the relevance, if it names anything
  * @param {AbortSignal} signal
  */
 export async function fetchExplanation(image, options, signal) {
-  const response = await explain(image, { ...options, output: "relevance" }, { signal });
+  const response = await explain(image, { output: "relevance", ...options }, { signal });
   /** @type {ExplainResponse} */
   const body = await readBody(() => response.json());
   return explanationOf(body, response.headers.get("Server-Timing"));

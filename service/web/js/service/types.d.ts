@@ -15,6 +15,11 @@ export interface Conservation {
   arrived: number;
   /** null where the start is 0 or the method does not conserve relevance */
   ratio: number | null;
+  /** the sums of what arrived above and below zero */
+  positive: number;
+  negative: number;
+  /** what biases and stabilizers kept; null where the method does not conserve relevance */
+  absorbed: number | null;
   by_layer: { layer: string; arrived: number }[] | null;
 }
 
@@ -25,14 +30,22 @@ export interface RelevanceArray {
   data: string;
 }
 
+export type Start = "logit" | "one_hot";
+
 /** The response of `/explain` with `output=relevance`. */
 export interface ExplainResponse {
   model: string;
   predictions: ClassScore[];
   target: ClassScore;
-  method: { contrast: string | null };
+  method: { attributor: string; composite: string; contrast: string | null; start: Start };
   conservation: Conservation;
-  image: { width: number; height: number; box: Box };
+  image: {
+    width: number;
+    height: number;
+    box: Box;
+    /** base64 of a PNG: the part that the network saw, where `output` names it */
+    view?: string;
+  };
   relevance: RelevanceArray;
 }
 
@@ -57,6 +70,8 @@ export interface Parameter {
   minimum: number | null;
   maximum: number | null;
   choices: string[];
+  /** what is taken where no value is given and `default` is null */
+  automatic?: string;
 }
 
 /** A composite or an attributor. */
@@ -64,6 +79,11 @@ export interface Method {
   name: string;
   text: string;
   parameters: Parameter[];
+}
+
+export interface Composite extends Method {
+  /** by default; not known before the model is loaded, nor of the composites of a bundle */
+  start?: Start | null;
 }
 
 export interface Attributor extends Method {
@@ -110,7 +130,7 @@ export interface Model {
   ready: boolean;
   /** empty before the model is loaded */
   layers: Layer[];
-  composites: Method[];
+  composites: Composite[];
   /** the composites of the model's bundle, by name */
   own_composites: Record<string, unknown>;
   attributors: Attributor[];

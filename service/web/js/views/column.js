@@ -1,4 +1,5 @@
 // A column of a comparison: its map, what it took, and its parameters.
+import { drawHeatmap } from "../map/draw.js";
 import { makeMap } from "../map/map.js";
 import { boundOf } from "../map/pixels.js";
 import { makeScale } from "../map/scale.js";
@@ -58,11 +59,11 @@ function contentOf({ content, table, bound }, title) {
   const readout = make("p", { class: "readout quiet" });
   const map = makeMap({
     grid: content,
-    render: { table, bound: bound ?? own, isOpaque: true, isSmooth: isSmooth() },
+    pixels: drawHeatmap(content, { table, bound: bound ?? own, isSmooth: isSmooth() }),
     label: `Relevance by ${title}`,
     readout,
   });
-  const scale = bound === null ? makeScale(table, own) : null;
+  const scale = bound === null ? makeScale(table, own, { isNarrow: true }) : null;
   return [map, scale, make("p", { class: "quiet" }, factsOf(content, own)), readout];
 }
 

@@ -1,4 +1,5 @@
-// The view of several explanations of one image, on one colour scale.
+// The view of several explanations of one image: of methods, each on a scale of its own, or of
+// classes, on a common one.
 import { tableOf } from "../map/colors.js";
 import { boundOf } from "../map/pixels.js";
 import { makeScale } from "../map/scale.js";
@@ -111,7 +112,7 @@ function commonFailure(contents) {
 function draw({ names, contents, table, predicted }) {
   const failures = commonFailure(contents);
   const explanations = contents.filter(isExplanation);
-  const hasOwnScales = Boolean(state.get("own_scale"));
+  const hasOwnScales = Boolean(Number(state.get("own_scale", ownScaleDefault())));
   const common = Math.max(0, ...explanations.map(boundOf));
   const bound = hasOwnScales ? null : common;
   const columns = names.map((_, i) =>
@@ -126,11 +127,24 @@ function draw({ names, contents, table, predicted }) {
       isByClass() ? null : makeQuestion({ predicted }),
       columnChooser(names, hasOwnScales),
       failures.length ? problemOf(failures[0].error, () => retryAll(failures)) : null,
+      make("p", { class: "quiet", id: "scales" }, scaleText(hasOwnScales)),
       hasOwnScales || !explanations.length ? null : makeScale(table, common),
       hasOwnScales ? null : weakNote(explanations, common),
       make("div", { class: "columns", id: "columns" }, ...columns),
     ),
   );
+}
+
+/** Methods have units of their own; relevance of classes has one, the score. */
+const ownScaleDefault = () => (isByClass() ? "0" : "1");
+
+/** @param {boolean} hasOwnScales */
+function scaleText(hasOwnScales) {
+  if (!hasOwnScales && isByClass())
+    return "All classes on one scale: their relevance has one unit.";
+  if (!hasOwnScales) return "All methods on one scale, though their units differ.";
+  if (isByClass()) return "Each class on a scale of its own: compare places, not strengths.";
+  return "Each method on a scale of its own, as their units differ: compare places, not strengths.";
 }
 
 /** @param {Failure[]} failures */
@@ -170,7 +184,7 @@ function columnChooser(names, hasOwnScales) {
     subjectSelect(),
     ...addControls(names),
     makeCheckbox("Each on its own scale", hasOwnScales, (isOn) =>
-      state.update({ own_scale: isOn ? 1 : null }),
+      state.update({ own_scale: Number(isOn) === Number(ownScaleDefault()) ? null : Number(isOn) }),
     ),
   );
 }
@@ -181,7 +195,9 @@ function subjectSelect() {
     ["", "methods"],
     ["classes", "classes"],
   ];
-  const select = makeSelect(subjects, state.get("by"), (by) => state.update({ by, columns: null }));
+  const select = makeSelect(subjects, state.get("by"), (by) =>
+    state.update({ by, columns: null, own_scale: null }),
+  );
   select.setAttribute("aria-label", "Compare");
   return select;
 }

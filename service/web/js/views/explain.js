@@ -1,28 +1,39 @@
 // The view of one explanation.
 import { tableOf } from "../map/colors.js";
+import { drawHeatmap, drawOverlay, sizeOf } from "../map/draw.js";
 import { makeMap } from "../map/map.js";
 import { boundOf } from "../map/pixels.js";
 import { makeScale } from "../map/scale.js";
 import { contrastText } from "../method/label.js";
-import { colormap, isSmooth, model } from "../method/models.js";
+import { attributor, colormap, composites, isSmooth, model } from "../method/models.js";
 import { explainClass, explainOptions, makeQuestion } from "../method/question.js";
 import { find, make, replaceContent } from "../page/dom.js";
 import { makeCheckbox } from "../page/fields.js";
 import { requireImage } from "../page/image.js";
 import { cssPercent, formatNumber, formatPercent } from "../page/numbers.js";
 import * as state from "../page/state.js";
-import { fetchExplanation } from "../service/requests.js";
-import { conservationText } from "./conservation.js";
+import { fetchWithView, pictureSide } from "../service/pictures.js";
+import { accountText, startText } from "./account.js";
 import { makeExports } from "./exports.js";
 
 /** @import { Color } from "../map/colors.js" */
 /** @import { ChosenImage } from "../page/image.js" */
 /** @import { ClassScore, Explanation } from "../service/types.d.ts" */
 
-const APPEARANCE = ["cmap", "smooth", "opacity", "side"]; // what changes no request
-const OPACITY = "0.9"; // by default
+const APPEARANCE = ["cmap", "enlarge", "opacity", "side"]; // what changes no request
+const OPACITY = "0.9"; // of the largest relevance, by default: as in the service
 const MAX_CLASSES = 10;
-/** @type {{ image: ChosenImage, explanation: Explanation } | null} */
+
+/**
+ * What is shown.
+ *
+ * @typedef {object} Shown
+ * @property {Explanation} explanation
+ * @property {ImageData} view - what the network saw of the image
+ * @property {Color[]} table
+ */
+
+/** @type {{ image: ChosenImage, fetched: Omit<Shown, "table"> } | null} */
 let last = null;
 
 /**
@@ -35,10 +46,11 @@ export async function show(signal, changed) {
   const image = requireImage();
   const isSame = last?.image === image && changed?.every((name) => APPEARANCE.includes(name));
   if (!isSame) last = null;
-  last ??= { image, explanation: await fetchShown(image, signal) };
-  const { explanation } = last;
+  const fetched = last?.fetched ?? (await fetchShown(image, signal));
   const table = await tableOf(colormap());
-  if (!signal.aborted) draw(explanation, table);
+  if (signal.aborted) return;
+  last = { image, fetched };
+  draw({ ...fetched, table });
 }
 
 /**
@@ -47,25 +59,18 @@ export async function show(signal, changed) {
  */
 function fetchShown(image, signal) {
   const nClasses = Math.min(MAX_CLASSES, model().labels.length);
-  return fetchExplanation(image, { ...explainOptions(), top_k: nClasses }, signal);
+  const options = { ...explainOptions(), top_k: nClasses };
+  return fetchWithView(image, options, pictureSide(model().input_size), signal);
 }
 
-/**
- * @param {Explanation} explanation
- * @param {Color[]} table
- */
-function draw(explanation, table) {
-  const maps = mapCard(explanation, table);
-  const classes = classCard(explanation);
-  replaceContent(find("#view"), make("div", { class: "answer" }, maps, classes));
+/** @param {Shown} shown */
+function draw(shown) {
+  replaceContent(find("#view"), make("div", { class: "answer" }, mapCard(shown), classCard(shown)));
 }
 
-/**
- * @param {Explanation} explanation
- * @param {Color[]} table
- */
-function mapCard(explanation, table) {
-  const { target, conservation } = explanation;
+/** @param {Shown} shown */
+function mapCard(shown) {
+  const { explanation, table } = shown;
   const readout = make(
     "p",
     { class: "readout", id: "readout" },
@@ -74,17 +79,25 @@ function mapCard(explanation, table) {
   return make(
     "div",
     { class: "card" },
-    make("h2", {}, `Why “${target.label}”${contrastText(explanation)}?`),
-    makeMaps(explanation, table, readout),
+    make("h2", {}, `Why “${explanation.target.label}”${contrastText(explanation)}?`),
+    makeMaps(shown, readout),
     readout,
     makeScale(table, boundOf(explanation)),
-    appearanceControls(explanation, table),
-    make("p", { id: "conservation" }, conservationText(conservation, target.label)),
+    appearanceControls(shown),
+    make("p", { id: "account" }, accountText(explanation)),
+    attributor().is_modified ? startNote(explanation) : null,
   );
 }
 
 /** @param {Explanation} explanation */
-function classCard(explanation) {
+function startNote(explanation) {
+  const used = composites().find(({ name }) => name === explanation.method.composite);
+  return make("p", { id: "start", class: "quiet" }, startText(explanation, used?.start));
+}
+
+/** @param {Shown} shown */
+function classCard(shown) {
+  const { explanation } = shown;
   const { predictions } = explanation;
   return make(
     "div",
@@ -96,55 +109,62 @@ function classCard(explanation) {
       predicted: predictions[0].label,
       hasTarget: model().labels.length > predictions.length, // else the list has every class
     }),
-    makeExports(),
+    makeExports({
+      table: shown.table,
+      bound: boundOf(explanation),
+      overlay: () => overlayOf(shown),
+      heatmap: () => heatmapOf(shown),
+    }),
   );
 }
 
 /**
- * The heatmap over the image, or both side by side.
+ * The heatmap over the image in grey, or both side by side.
  *
- * @param {Explanation} explanation
- * @param {Color[]} table
+ * @param {Shown} shown
  * @param {HTMLElement} readout
  */
-function makeMaps(explanation, table, readout) {
-  const { bitmap } = requireImage();
-  const common = { grid: explanation, bitmap, box: explanation.image.box, readout };
+function makeMaps(shown, readout) {
+  const { explanation, view } = shown;
+  const common = { grid: explanation, readout };
   const label = `Relevance for ${explanation.target.label}`;
-  const opacity = Number(state.get("opacity", OPACITY));
-  const render = { table, bound: boundOf(explanation), opacity, isSmooth: isSmooth() };
-  if (!state.get("side")) return makeMap({ ...common, render, label });
+  if (!state.get("side")) return makeMap({ ...common, pixels: overlayOf(shown), label });
   const imageLabel = `The image, as the network saw it; ${label}`;
   return make(
     "div",
     { class: "maps" },
-    makeMap({ ...common, render: { ...render, opacity: 0 }, label: imageLabel }),
-    makeMap({ ...common, render: { ...render, isOpaque: true }, label }),
+    makeMap({ ...common, pixels: view, label: imageLabel }),
+    makeMap({ ...common, pixels: heatmapOf(shown), label }),
   );
 }
 
-/**
- * @param {Explanation} explanation
- * @param {Color[]} table
- */
-function appearanceControls(explanation, table) {
+/** @param {Shown} shown */
+function overlayOf({ explanation, view, table }) {
+  const opacity = Number(state.get("opacity", OPACITY));
+  const options = { table, bound: boundOf(explanation), opacity, isSmooth: isSmooth(true) };
+  return drawOverlay(explanation, view, options);
+}
+
+/** @param {Shown} shown */
+function heatmapOf({ explanation, view, table }) {
+  const options = { table, bound: boundOf(explanation), isSmooth: isSmooth() };
+  return drawHeatmap(explanation, options, sizeOf(view));
+}
+
+/** @param {Shown} shown */
+function appearanceControls(shown) {
   const isSideBySide = Boolean(state.get("side"));
   const change = (/** @type {boolean} */ isOn) => state.update({ side: isOn ? 1 : null });
   return make(
     "div",
     { class: "row" },
-    isSideBySide
-      ? null
-      : make("label", { class: "inline-field" }, "Heatmap", opacitySlider(explanation, table)),
+    isSideBySide ? null : make("label", { class: "inline-field" }, "Heatmap", opacitySlider(shown)),
     makeCheckbox("Side by side", isSideBySide, change),
   );
 }
 
-/**
- * @param {Explanation} explanation
- * @param {Color[]} table
- */
-function opacitySlider(explanation, table) {
+/** @param {Shown} shown */
+function opacitySlider(shown) {
   const slider = make("input", {
     type: "range",
     id: "opacity",
@@ -157,7 +177,7 @@ function opacitySlider(explanation, table) {
   slider.addEventListener("input", () => {
     const opacity = slider.value === OPACITY ? null : slider.value;
     state.update({ opacity }, { isMinor: true });
-    find(".map").replaceWith(makeMaps(explanation, table, find("#readout")));
+    find(".map").replaceWith(makeMaps(shown, find("#readout")));
   });
   return slider;
 }

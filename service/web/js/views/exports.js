@@ -1,5 +1,6 @@
 // Downloads of an explanation, and code that sends the same request.
-import { colormap, isSmooth, model, parameters } from "../method/models.js";
+import { pictureFile } from "../map/file.js";
+import { colormap, model, parameters } from "../method/models.js";
 import { typedValue } from "../method/parameters.js";
 import { explainOptions } from "../method/question.js";
 import { find, make, saveFile } from "../page/dom.js";
@@ -10,10 +11,23 @@ import { withStatus } from "../page/status.js";
 import { fetchExplanationFile, hasKey } from "../service/requests.js";
 import { SNIPPETS } from "./snippets.js";
 
+/** @import { Color } from "../map/colors.js" */
 /** @import { Options } from "../service/types.d.ts" */
 /** @import { SnippetRequest } from "./snippets.js" */
 
 /**
+ * What the page has drawn.
+ *
+ * @typedef {object} Drawn
+ * @property {Color[]} table
+ * @property {number} bound
+ * @property {() => ImageData} overlay
+ * @property {() => ImageData} heatmap
+ */
+
+/**
+ * A file of the service.
+ *
  * @typedef {object} FileType
  * @property {string} text
  * @property {string} suffix - of the file's name
@@ -22,41 +36,38 @@ import { SNIPPETS } from "./snippets.js";
  */
 
 const PNG = "image/png";
-const PICTURE = { size: 512, color_bar: true }; // by itself a picture needs its scale
 /** @type {FileType[]} */
 const FILE_TYPES = [
-  {
-    text: "Heatmap (PNG)",
-    suffix: ".heatmap.png",
-    accept: PNG,
-    options: { ...PICTURE, output: "heatmap" },
-  },
-  {
-    text: "Overlay (PNG)",
-    suffix: ".overlay.png",
-    accept: PNG,
-    options: { ...PICTURE, output: "overlay" },
-  },
   {
     text: "Contours (PNG)",
     suffix: ".contours.png",
     accept: PNG,
-    options: { ...PICTURE, output: "overlay", overlay_style: "contours" },
+    options: { size: 512, color_bar: true, output: "overlay", overlay_style: "contours" },
   },
   { text: "Relevance (.npy)", suffix: ".npy", accept: "application/x-npy", options: {} },
   {
     text: "Everything (JSON)",
     suffix: ".json",
     accept: "application/json",
-    options: { output: "heatmap,overlay,relevance" },
+    options: { output: "heatmap,overlay,relevance,view" },
   },
 ];
 
-/** Buttons for files and for code. */
-export function makeExports() {
+/**
+ * Buttons for files and for code. Pictures are as they are on the screen.
+ *
+ * @param {Drawn} drawn
+ */
+export function makeExports({ table, bound, overlay, heatmap }) {
   const code = make("pre", { hidden: true, tabindex: 0, id: "code", "aria-label": "Code" });
   const note = make("span", { class: "quiet", role: "status" });
-  const downloads = FILE_TYPES.map((type) => makeButton(type.text, () => download(type)));
+  const save = async (/** @type {ImageData} */ picture, /** @type {string} */ suffix) =>
+    saveFile(await pictureFile(picture, table, bound), fileName(suffix));
+  const downloads = [
+    makeButton("Overlay (PNG)", () => save(overlay(), ".overlay.png")),
+    makeButton("Heatmap (PNG)", () => save(heatmap(), ".heatmap.png")),
+    ...FILE_TYPES.map((type) => makeButton(type.text, () => download(type))),
+  ];
   const copies = Object.entries(SNIPPETS).map(([language, write]) =>
     makeButton(`Copy as ${language}`, () => copy(write(snippetRequest()), code, note)),
   );
@@ -72,10 +83,13 @@ export function makeExports() {
   );
 }
 
+/** @param {string} suffix */
+const fileName = (suffix) => `${requireImage().name.replace(/\.\w+$/, "")}${suffix}`;
+
 /** @param {FileType} type */
 async function download({ suffix, accept, options }) {
   const image = requireImage();
-  const appearance = { cmap: colormap().name, enlarge: isSmooth() ? "smooth" : "" };
+  const appearance = { cmap: colormap().name, enlarge: state.get("enlarge") };
   const problem = find("#download-problem");
   Object.assign(problem, { hidden: true, className: "" });
   const content = await withStatus(async () => {
@@ -88,7 +102,7 @@ async function download({ suffix, accept, options }) {
       return null;
     }
   }, null);
-  if (content) saveFile(content, `${image.name.replace(/\.\w+$/, "")}${suffix}`);
+  if (content) saveFile(content, fileName(suffix));
 }
 
 /**

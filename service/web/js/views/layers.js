@@ -1,5 +1,6 @@
 // The view of the relevance at each layer.
 import { tableOf } from "../map/colors.js";
+import { drawHeatmap } from "../map/draw.js";
 import { makeMap } from "../map/map.js";
 import { boundOf } from "../map/pixels.js";
 import { contrastText } from "../method/label.js";
@@ -10,7 +11,7 @@ import { requireImage } from "../page/image.js";
 import { cssPercent, formatNumber, words } from "../page/numbers.js";
 import { isCancelled, problemOf } from "../page/status.js";
 import { forEachConcurrently, getExplanation } from "../service/answers.js";
-import { sumsByLayer } from "./conservation.js";
+import { sumsByLayer } from "./account.js";
 
 /** @import { Color } from "../map/colors.js" */
 /** @import { RequestError, Retry } from "../page/status.js" */
@@ -159,7 +160,7 @@ function drawLayer(column, name, explanation, table) {
   const bound = boundOf(explanation);
   const map = makeMap({
     grid: explanation,
-    render: { table, bound, isOpaque: true, isSmooth: isSmooth() },
+    pixels: drawHeatmap(explanation, { table, bound, isSmooth: isSmooth() }),
     label: `Relevance at ${name}`,
     readout,
   });

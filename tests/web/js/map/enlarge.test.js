@@ -1,18 +1,23 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { smooth } from "../../../../service/web/js/map/smooth.js";
+import { enlarge } from "../../../../service/web/js/map/enlarge.js";
 
-test("a map of 256 pixels and more stays as it is", () => {
+test("a map of the same size stays as it is", () => {
   const grid = { values: Float32Array.from({ length: 300 }, (_, i) => i), width: 300, height: 1 };
-  assert.deepEqual(smooth(grid), grid);
+  for (const isSmooth of [true, false]) {
+    assert.deepEqual(enlarge(grid, { width: 300, height: 1 }, isSmooth), grid);
+  }
+});
+
+test("squares are as large as can be where a side is no multiple", () => {
+  const grid = { values: Float32Array.of(1, 2), width: 2, height: 1 };
+  const { values } = enlarge(grid, { width: 5, height: 2 }, false);
+  assert.deepEqual([...values], [1, 1, 2, 2, 2, 1, 1, 2, 2, 2]);
 });
 
 test("between two pixels relevance changes linearly, beyond their centres it does not", () => {
-  const { values, width, height } = smooth({
-    values: Float32Array.of(-1, 1),
-    width: 2,
-    height: 1,
-  });
+  const grid = { values: Float32Array.of(-1, 1), width: 2, height: 1 };
+  const { values, width, height } = enlarge(grid, { width: 256, height: 128 }, true);
   assert.deepEqual([width, height], [256, 128]);
   const row = values.subarray(0, width);
   assert.ok(row.subarray(0, 64).every((value) => value === -1));
@@ -22,7 +27,8 @@ test("between two pixels relevance changes linearly, beyond their centres it doe
 });
 
 test("every row of the finer grid follows its pixels", () => {
-  const { values, width } = smooth({ values: Float32Array.of(0, 0, 8, 8), width: 2, height: 2 });
+  const grid = { values: Float32Array.of(0, 0, 8, 8), width: 2, height: 2 };
+  const { values, width } = enlarge(grid, { width: 256, height: 256 }, true);
   const column = Array.from({ length: 256 }, (_, y) => values[y * width + 17]);
   assert.deepEqual([column[0], column[63], column[192], column[255]], [0, 0, 8, 8]);
   assert.ok(Math.abs(column[127] - 8 * (63.5 / 128)) < 1e-5);
@@ -31,7 +37,8 @@ test("every row of the finer grid follows its pixels", () => {
 
 test("a plane is kept where it is between centres", () => {
   const plane = Float32Array.from({ length: 16 }, (_, i) => (i % 4) + 10 * Math.floor(i / 4));
-  const { values, width } = smooth({ values: plane, width: 4, height: 4 });
+  const grid = { values: plane, width: 4, height: 4 };
+  const { values, width } = enlarge(grid, { width: 256, height: 256 }, true);
   const [x, y] = [100, 150];
   const expected = (x + 0.5) / 64 - 0.5 + 10 * ((y + 0.5) / 64 - 0.5);
   assert.ok(Math.abs(values[y * width + x] - expected) < 1e-5);
