@@ -12,7 +12,7 @@ from torch import Tensor
 from torchvision.datasets import CIFAR10, ImageFolder
 
 from service.errors import ServiceError
-from service.imaging.decode import decode
+from service.imaging.decode import EncodedImage
 from service.imaging.fit import fit_image
 
 CIFAR10_SOURCE = "cifar10"
@@ -155,10 +155,10 @@ def _load_folder(root: Path, size: tuple[int, int]) -> tuple[Split, tuple[str, .
 
     def load_one(path: str) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
         try:
-            picture = decode(Path(path).read_bytes(), _MAX_PIXELS)
+            decoded = EncodedImage(Path(path).read_bytes()).decode(_MAX_PIXELS)
         except (OSError, ServiceError) as error:
             raise DataError(f"{path} cannot be read: {error}") from error
-        return fit_image(picture, size, "crop", _PAD_FILL).pixels
+        return fit_image(decoded, size, "crop", _PAD_FILL).pixels
 
     with ThreadPoolExecutor() as pool:
         images = np.stack(list(pool.map(load_one, (path for path, _ in folder.samples))))

@@ -69,7 +69,7 @@ def request_schema(kind: type[PredictOptions], example: dict[str, Any]) -> dict[
         "parameters": [_query_parameter(name, schema) for name, schema in in_forms.items()],
         "requestBody": {
             "required": True,
-            "description": "One image: PNG, JPEG, WebP, GIF (first frame), BMP or TIFF",
+            "description": "One image: PNG, JPEG, WebP, GIF (first frame), BMP, TIFF or AVIF",
             "content": {
                 "multipart/form-data": {"schema": _object(as_file)},
                 "application/json": {

@@ -1,43 +1,37 @@
-"""Decoding of an image file into an upright RGB image."""
+"""Decoding of an image file into an upright sRGB image on white."""
 
 from __future__ import annotations
 
 import io
-import re
-import struct
-import zlib
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from PIL import ExifTags, Image, ImageOps
+from PIL import Image
 from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 
-from service.errors import NotAnImage, TooLarge, UnsupportedMediaType
+from service.errors import NotAnImage, ServiceError, TooLarge, UnsupportedMediaType
+from service.imaging.color import to_srgb
+from service.imaging.formats import FORMATS, broken, unreadable
+from service.imaging.jpeg import verify_jpeg
+from service.imaging.orientation import TURNED, Extent, orientation, upright, upright_extent
+from service.imaging.png_chunks import SIGNATURE, PngChunks, read_png
+from service.imaging.profiles import color_profile, png_profile
+from service.imaging.tiff import (
+    TiffFile,
+    correct_palette,
+    describe,
+    read_tiff,
+    unread_compression,
+)
 
-FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
-FORMAT_NAMES = "PNG, JPEG, WebP, GIF, BMP or TIFF"
-_PNG_SIGNATURE_BYTES = 8
-_TURNED = (5, 6, 7, 8)  # EXIF orientations that exchange rows and columns
-_COMPRESSED_CHUNKS = (b"zTXt", b"iTXt", b"iCCP")  # of a PNG; each may become a megabyte
+_TIFF_STARTS = (b"II*\0", b"II+\0", b"MM\0*", b"MM\0+")
 _MODES_16_BIT = ("I;16", "I;16L", "I;16B", "I;16N")
 # Pillow widens or narrows the samples of these PNGs to 8 bits, but not their transparent colour
 _KEY_FACTORS = {"L;2": 85.0, "L;4": 17.0, "RGB;16B": 1 / 256}
-# common formats that are not supported, to name them rather than say "not an image"
-_OTHER_FORMATS = {
-    "HEIC": rb"....ftyp(heic|heix|hevc|mif1|msf1)",
-    "AVIF": rb"....ftypavi[fs]",
-    "JPEG 2000": rb"\0\0\0\x0cjP  |\xff\x4f\xff\x51",
-    "JPEG XL": rb"\xff\x0a|\0\0\0\x0cJXL ",
-    "SVG": rb"(\xef\xbb\xbf)?\s*(<\?xml[^>]*>\s*)?(<!--.*?-->\s*)?(<!DOCTYPE svg|<svg)",
-    "PDF": rb"%PDF-",
-    "EPS": rb"%!PS|\xc5\xd0\xd3\xc6",
-    "ICO": rb"\0\0[\1\2]\0[^\0]\0",
-    "ICNS": rb"icns",
-    "PSD": rb"8BPS",
-    "PPM": rb"P[1-7]\s",
-}
+# what takes long to read in a header: compressed data, and ICC profiles (their signature)
+_SLOW_PARTS = (b"iCCP", b"zTXt", b"acsp")
 
 # Pillow's own guard warns, or raises, at numbers of its own; `decode` checks the limit that the
 # operator has set, before any pixel is decoded.
@@ -51,13 +45,31 @@ class Decoded:
     Attributes
     ----------
     image : Image.Image
-        Upright, mode RGB.
+        Upright, mode RGB, in sRGB.
     original : tuple of 2 int
         Height and width of the upright image at its full size, in pixels.
+    extent : tuple of 4 float
+        The part of `image` that `original` fills: left, top, right, bottom. A reduced JPEG may have
+        a last column or row that is filled in part only.
     """
 
     image: Image.Image
     original: tuple[int, int]
+    extent: Extent
+
+    @classmethod
+    def whole(cls, image: Image.Image) -> Decoded:
+        """An image at its full size."""
+        return cls(image, (image.height, image.width), (0, 0, image.width, image.height))
+
+
+@dataclass(frozen=True)
+class _Opened:
+    """A file whose header is read."""
+
+    image: Image.Image
+    png: PngChunks | None = None
+    tiff: TiffFile | None = None
 
 
 class EncodedImage:
@@ -73,7 +85,7 @@ class EncodedImage:
         self.content = content
 
     @cached_property
-    def _image(self) -> Image.Image:
+    def _opened(self) -> _Opened:
         return _open(self.content)
 
     @property
@@ -85,19 +97,20 @@ class EncodedImage:
         NotAnImage, UnsupportedMediaType
             As `decode` does.
         """
-        width, height = self._image.size
+        width, height = self._opened.image.size
         return width * height
 
     @property
     def has_slow_header(self) -> bool:
-        """Whether reading the header may be slow: it decompresses texts and profiles."""
-        return any(kind in self.content for kind in _COMPRESSED_CHUNKS)
+        """Whether reading the header may be slow: it has compressed data or a colour profile."""
+        return any(part in self.content for part in _SLOW_PARTS)
 
     def decode(self, max_pixels: int, side: int | None = None) -> Decoded:
         """Decode the image; can be called once.
 
-        Grey, palette, 16-bit, CMYK and transparent images become RGB (transparency is composited
-        on white), an animation is reduced to its first frame, and the EXIF orientation is applied.
+        The image is converted to sRGB by its colour profile. Grey, palette, 16-bit, CMYK and
+        transparent images become RGB (transparency is composited on white), an animation is reduced
+        to its first frame, and the EXIF orientation is applied.
 
         Parameters
         ----------
@@ -115,35 +128,43 @@ class EncodedImage:
         TooLarge
             It has more than `max_pixels` pixels.
         UnsupportedMediaType
-            Its format or its depth is not supported.
+            Its format, or something about it, is not supported.
         """
-        image = self._image
-        width, height = image.size
+        opened = self._opened
+        width, height = opened.image.size
         if width * height > max_pixels:
             raise TooLarge(
                 f"the image has {width} x {height} = {width * height} pixels; "
                 f"at most {max_pixels} are accepted: send a smaller one"
             )
         try:
-            return self._decode(image, side)
-        except UnsupportedMediaType:
+            return self._decode(opened, side)
+        except ServiceError:
             raise
         except Exception as error:  # decoders raise anything when fed hostile bytes
-            raise NotAnImage(
-                f"the image is broken: its header says {image.format}, but it cannot be decoded "
-                "(truncated or damaged); send the whole file"
-            ) from error
+            compression = opened.tiff and unread_compression(opened.tiff.page)
+            if compression:
+                raise unreadable(self.content, compression) from error
+            raise broken(opened.image.format or "an image") from error
 
-    def _decode(self, image: Image.Image, side: int | None) -> Decoded:
+    def _decode(self, opened: _Opened, side: int | None) -> Decoded:
+        image = opened.image
         width, height = image.size
-        if isinstance(image, PngImageFile):
-            _verify_crcs(self.content)
-            _scale_transparent_color(image)
-        if isinstance(image, JpegImageFile) and side is not None:
-            image.draft(None, (2 * side, 2 * side))
+        profile = png_profile(opened.png) if opened.png else color_profile(image, self.content)
+        # TIFFs are turned by Pillow, while they are decoded
+        exif = opened.png.exif if opened.png else image.info.get("exif")
+        value = 1 if opened.tiff else orientation(exif)
+        extent: tuple[float, float] = (width, height)
+        if isinstance(image, JpegImageFile):
+            verify_jpeg(self.content)
+            if side is not None:
+                draft = image.draft(None, (2 * side, 2 * side))
+                extent = draft[1][2:] if draft else extent
+        _scale_transparent_color(image)
         image.load()
-        upright, is_turned = _upright(image)
-        return Decoded(_to_rgb(upright), (width, height) if is_turned else (height, width))
+        rgb = upright(to_srgb(_to_8_bits(image, opened.tiff), profile), value)
+        original = (width, height) if value in TURNED else (height, width)
+        return Decoded(rgb, original, upright_extent(extent, image.size, value))
 
 
 def decode(content: bytes, max_pixels: int) -> Image.Image:
@@ -151,40 +172,25 @@ def decode(content: bytes, max_pixels: int) -> Image.Image:
     return EncodedImage(content).decode(max_pixels).image
 
 
-def _open(content: bytes) -> Image.Image:
+def _open(content: bytes) -> _Opened:
     if not content:
         raise NotAnImage("the image is empty (0 bytes): send the bytes of an image file")
+    tiff = png = None
     try:
-        return Image.open(io.BytesIO(content), formats=FORMATS)
+        if content.startswith(SIGNATURE):
+            png = read_png(content)
+        elif content.startswith(_TIFF_STARTS):
+            tiff = read_tiff(content)
+        readable = png or tiff
+        image = Image.open(io.BytesIO(readable.content if readable else content), formats=FORMATS)
+        # neither browsers nor the Metadata Working Group turn an image by its XMP
+        image.info.pop("xmp", None)
+        correct_palette(image)
+    except ServiceError:
+        raise
     except Exception as error:  # as above
-        for name, start in _OTHER_FORMATS.items():
-            if re.match(start, content[:1000], re.DOTALL):
-                raise UnsupportedMediaType(
-                    f"{name} is not read; convert the image to {FORMAT_NAMES}"
-                ) from error
-        raise NotAnImage(
-            f"the bytes are not a {FORMAT_NAMES} image that can be read; send a whole image file"
-        ) from error
-
-
-def _verify_crcs(content: bytes) -> None:
-    """Verify the CRCs of a PNG's chunks; Pillow skips those of the pixels.
-
-    Raises
-    ------
-    ValueError
-        A CRC is wrong.
-    struct.error
-        The file ends before its last chunk does.
-    """
-    at, kind = _PNG_SIGNATURE_BYTES, b""
-    while kind != b"IEND":
-        n_bytes, kind = struct.unpack_from(">I4s", content, at)
-        end = at + 8 + n_bytes
-        (declared,) = struct.unpack_from(">I", content, end)
-        if zlib.crc32(memoryview(content)[at + 4 : end]) != declared:
-            raise ValueError(f"the sum of a chunk {kind!r} is wrong")
-        at = end + 4
+        raise unreadable(content, describe(tiff.page) if tiff else None) from error
+    return _Opened(image, png, tiff)
 
 
 def _scale_transparent_color(image: Image.Image) -> None:
@@ -199,34 +205,17 @@ def _scale_transparent_color(image: Image.Image) -> None:
         image.info["transparency"] = tuple(int(value * factor) for value in key)
 
 
-def _upright(image: Image.Image) -> tuple[Image.Image, bool]:
-    """Apply the EXIF orientation; also returns whether rows became columns."""
-    try:
-        is_turned = image.getexif().get(ExifTags.Base.Orientation) in _TURNED
-        return ImageOps.exif_transpose(image), is_turned
-    except Exception:  # noqa: BLE001  a damaged EXIF block is no reason to refuse good pixels
-        return image, False
-
-
-def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode == "RGB" and "transparency" not in image.info:
-        return image
-    if image.mode in _MODES_16_BIT:
-        return _from_16_bit(image)
+def _to_8_bits(image: Image.Image, tiff: TiffFile | None) -> Image.Image:
+    """The image with 8 bits per channel."""
     if image.mode in ("I", "F"):
-        raise UnsupportedMediaType(
-            "the image has 32 bits per channel; convert it to 8 or 16 bits per channel"
-        )
-    if image.has_transparency_data:
-        rgba = image.convert("RGBA")
-        white = Image.new("RGBA", rgba.size, "white")
-        return Image.alpha_composite(white, rgba).convert("RGB")
-    return image.convert("RGB")
-
-
-def _from_16_bit(image: Image.Image) -> Image.Image:
+        raise UnsupportedMediaType("32 bits per channel are not read; convert it to an 8-bit PNG")
+    if image.mode not in _MODES_16_BIT:
+        return image
     # Pillow clips when it converts; the upper byte is the 8-bit value
+    n_bits = tiff.page.n_bits if tiff else 16
     values = np.asarray(image.convert("I"))
-    grey = (values >> 8).astype(np.uint8)
+    grey = (values >> (n_bits - 8)).astype(np.uint8)
+    if tiff and tiff.is_inverted:
+        grey = 255 - grey
     grey[values == image.info.get("transparency", -1)] = 255
-    return Image.fromarray(grey).convert("RGB")
+    return Image.fromarray(grey)

@@ -17,7 +17,7 @@ from service.api.request.options import ExplainOptions, PredictOptions, parse_op
 from service.api.request.resolved import resolve_explain
 from service.api.response.explanation import ExplanationRenderer
 from service.errors import DeadlineExceeded, NotAnImage, QueueFull
-from service.imaging.decode import EncodedImage
+from service.imaging.decode import Decoded, EncodedImage
 from service.imaging.fit import fit_image
 from service.models.card import ModelCard
 from service.runtime.deadline import Deadline
@@ -174,7 +174,7 @@ def test_a_response_is_small_by_what_it_draws(
     card: ModelCard, asked: dict[str, Any], small: bool
 ) -> None:
     resolved = resolve_explain(parse_options(ExplainOptions, asked, {card.name: card}), card)
-    image = fit_image(Image.new("RGB", (32, 32)), card.input_size, "crop", (0, 0, 0))
+    image = fit_image(Decoded.whole(Image.new("RGB", (32, 32))), card.input_size, "crop", (0, 0, 0))
     one = Attribution(0, np.zeros((3, 32, 32), np.float32), 1.0, None)
     logits = np.zeros(len(card.labels), np.float32)
     explanation = Explanation(logits, (one,) * len(resolved.targets), "logit", "twin", ())
@@ -184,5 +184,5 @@ def test_a_response_is_small_by_what_it_draws(
 def test_pixels_are_counted_from_the_header_alone() -> None:
     noise = np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8)
     buffer = io.BytesIO()
-    Image.fromarray(noise).save(buffer, "PNG")
-    assert EncodedImage(buffer.getvalue()[:200]).n_pixels == 64 * 64
+    Image.fromarray(noise).save(buffer, "JPEG")
+    assert EncodedImage(buffer.getvalue()[:1000]).n_pixels == 64 * 64

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from service.errors import NotAnImage
-from service.imaging.decode import EncodedImage, decode
+from service.imaging.decode import EncodedImage
 from service.imaging.fit import Fit, fit_image
 from tests.helpers.pictures import (
     encode,
@@ -45,8 +45,8 @@ def test_the_network_sees_the_same_of_a_reduced_jpeg(size: tuple[int, int], fit:
     content = encode(photo, "JPEG", quality=90)
     reduced = EncodedImage(content).decode(10_000_000, 32)
     fill, target = (9, 99, 199), (32, 32)
-    seen = fit_image(reduced.image, target, fit, fill, original=reduced.original)
-    full = fit_image(decode(content, 10_000_000), target, fit, fill)
+    seen = fit_image(reduced, target, fit, fill)
+    full = fit_image(EncodedImage(content).decode(10_000_000), target, fit, fill)
     assert (seen.width, seen.height, seen.box) == (full.width, full.height, full.box)
     distance = np.abs(seen.pixels.astype(int) - full.pixels.astype(int))
     assert distance.mean() < 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 import time
+import tracemalloc
 import zlib
 
 import pytest
@@ -56,8 +57,12 @@ def test_a_text_that_expands_is_not_expanded() -> None:
     text = chunk(b"zTXt", b"Comment\0\0" + zlib.compress(bytes(20_000_000), 1))
     content = raw_png((1, 1), 8, PNG_GREY, [b"\0"], text)
 
-    with pytest.raises(NotAnImage):
-        decode(content, MAX_PIXELS)
+    tracemalloc.start()
+    decode(content, MAX_PIXELS)
+    _, peak_bytes = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert peak_bytes < 2_000_000
 
 
 # --- what is refused
@@ -70,7 +75,6 @@ NOT_READ = {
     "SVG": b'<?xml version="1.0"?>\n<svg xmlns="http://www.w3.org/2000/svg"/>',
     "ICNS": b"icns\0\0\0\x10",
     "HEIC": b"\0\0\0\x18ftypheic\0\0\0\0",
-    "AVIF": b"\0\0\0\x20ftypavif\0\0\0\0",
     "PSD": b"8BPS\0\1",
     "JPEG 2000": b"\0\0\0\x0cjP  \r\n\x87\n",
     "JPEG XL": b"\xff\x0a\0\0",
@@ -83,7 +87,7 @@ def test_other_formats_are_named(name: str) -> None:
         decode(NOT_READ[name], MAX_PIXELS)
 
 
-@pytest.mark.parametrize("file_format", ["ICO", "PPM", "PDF", "EPS", "ICNS", "AVIF", "JPEG2000"])
+@pytest.mark.parametrize("file_format", ["ICO", "PPM", "PDF", "EPS", "ICNS", "JPEG2000"])
 def test_real_files_of_other_formats_are_refused(file_format: str) -> None:
     picture = Image.new("RGB", (16, 16))  # Pillow could decode all but PDF; it must not try
     with pytest.raises(UnsupportedMediaType):
@@ -92,7 +96,7 @@ def test_real_files_of_other_formats_are_refused(file_format: str) -> None:
 
 @pytest.mark.parametrize("file_format", ["TGA", "PCX", "SGI", "DDS", "DIB"])
 def test_rare_formats_are_no_images_here(file_format: str) -> None:
-    with pytest.raises(NotAnImage, match="not a PNG, JPEG, WebP, GIF, BMP or TIFF"):
+    with pytest.raises(NotAnImage, match="not a PNG, JPEG, WebP, GIF, BMP, TIFF or AVIF"):
         decode(encode(Image.new("RGB", (16, 16)), file_format), MAX_PIXELS)
 
 

@@ -95,22 +95,17 @@ def _pictures(
     decoded: Decoded, image: FittedImage, options: ExplainOptions, card: ModelCard
 ) -> Pictures:
     width, height = scaled_size(card.input_size, options.size)
-    view = render_box(decoded.image, image.box, (height, width), _pad_color(card), decoded.original)
+    view = render_box(decoded, image.exact_box, (height, width), _pad_color(card))
     if "original" not in options.output:
         return Pictures(view, None)
     original_size = scaled_size(decoded.original, options.size)
-    return Pictures(view, decoded.image.resize(original_size, Image.Resampling.BILINEAR))
+    return Pictures(
+        view, decoded.image.resize(original_size, Image.Resampling.BILINEAR, decoded.extent)
+    )
 
 
 def _fit(decoded: Decoded, options: PredictOptions, card: ModelCard) -> FittedImage:
-    return fit_image(
-        decoded.image,
-        card.input_size,
-        options.fit,
-        _pad_color(card),
-        card.resize,
-        decoded.original,
-    )
+    return fit_image(decoded, card.input_size, options.fit, _pad_color(card), card.resize)
 
 
 def _pad_color(card: ModelCard) -> Color:

@@ -1,0 +1,90 @@
+"""Detection of damaged JPEGs (ITU-T T.81).
+
+libjpeg fills what it cannot decode with grey and warns, and Pillow drops the warnings. What shows
+without decoding the coefficients a second time: a missing end, markers that cannot stand where they
+stand, restart markers out of order, and zeros in place of coefficients.
+"""
+
+from __future__ import annotations
+
+import re
+
+_SCAN, _END, _HUFFMAN_TABLES = 0xDA, 0xD9, 0xC4
+_MARKER = re.compile(rb"\xff([\x01-\xfe])")
+_MARKER_AFTER_SCAN = re.compile(rb"\xff([\x01-\xcf\xd8-\xfe])")
+_RESTART = re.compile(rb"\xff([\xd0-\xd7])")
+_RESTARTS = bytes(range(0xD0, 0xD8))
+_STANDALONE = frozenset((0x01, 0xD8, *_RESTARTS))  # markers without a segment
+# what may follow a scan: tables, another scan, comments, application data, the end
+_AFTER_SCAN = frozenset((0xC4, 0xCC, _END, _SCAN, 0xDB, 0xDC, 0xDD, 0xFE, *range(0xE0, 0xF0)))
+# so many zeros are dozens of blocks that have the same coefficients, none of them zero
+_ZEROS = bytes(256)
+_END_OF_BLOCK_SIZE = 0
+_LENGTH_BYTES = 2
+
+
+def verify_jpeg(content: bytes) -> None:
+    """Verify the structure of a JPEG up to its first end marker; what follows is not looked at.
+
+    Raises
+    ------
+    ValueError
+        The file is truncated or damaged.
+    """
+    first_ac_symbols: dict[int, int] = {}
+    at = _LENGTH_BYTES
+    while True:
+        marker = _MARKER.search(content, at)
+        if marker is None:
+            raise ValueError("the JPEG has no end marker")
+        code, at = marker[1][0], marker.end()
+        if code == _END:
+            return
+        if code in _STANDALONE:
+            continue
+        end = at + int.from_bytes(content[at : at + _LENGTH_BYTES], "big")
+        segment = content[at + _LENGTH_BYTES : end]
+        if code == _HUFFMAN_TABLES:
+            first_ac_symbols.update(_first_ac_symbols(segment))
+        at = _verify_scan(content, end, segment, first_ac_symbols) if code == _SCAN else end
+
+
+def _verify_scan(content: bytes, start: int, header: bytes, symbols: dict[int, int]) -> int:
+    """Verify the entropy-coded data of a scan, and return where the next marker stands."""
+    after = _MARKER_AFTER_SCAN.search(content, start)
+    if after is None:
+        raise ValueError("the JPEG ends within a scan")
+    end = after.start()
+    if after[1][0] not in _AFTER_SCAN:
+        raise ValueError(f"the marker FF {after[1].hex()} cannot stand in a scan")
+    restarts = b"".join(_RESTART.findall(content, start, end))
+    if restarts != (_RESTARTS * (len(restarts) // len(_RESTARTS) + 1))[: len(restarts)]:
+        raise ValueError("restart markers are out of order")
+    if _zeros_are_coefficients(header, symbols) and content.find(_ZEROS, start, end) >= 0:
+        raise ValueError("a scan has zeros in place of coefficients")
+    return end
+
+
+def _zeros_are_coefficients(header: bytes, symbols: dict[int, int]) -> bool:
+    """Whether zero bits decode to coefficients that are not zero, by a scan's Huffman tables.
+
+    Zeros are the end of a block in optimized tables, where a flat area is a long run of them.
+    """
+    n_components = header[0]
+    first, last, approximation = header[1 + 2 * n_components : 4 + 2 * n_components]
+    is_refinement, is_dc_only = approximation >> 4 > 0, last == first == 0
+    if is_refinement or is_dc_only:
+        return False
+    tables = [header[2 + 2 * i] & 15 for i in range(n_components)]
+    return any(symbols.get(table, 0) & 15 != _END_OF_BLOCK_SIZE for table in tables)
+
+
+def _first_ac_symbols(segment: bytes) -> dict[int, int]:
+    """The symbol whose code has only zero bits, for each AC table that a segment defines."""
+    symbols, at = {}, 0
+    while at + 17 < len(segment):
+        is_ac, table = segment[at] >> 4, segment[at] & 15
+        if is_ac:
+            symbols[table] = segment[at + 17]
+        at += 17 + sum(segment[at + 1 : at + 17])
+    return symbols
