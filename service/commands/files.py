@@ -47,7 +47,7 @@ class FileBatches(Generic[Loaded, Result]):
 
     def outcomes(self, paths: Sequence[Path]) -> Iterator[Outcome]:
         """Process the files; yields each file with its error, or None."""
-        with ThreadPoolExecutor(usable_cores() + 1, thread_name_prefix="file") as pool:
+        with ThreadPoolExecutor(usable_cores(), thread_name_prefix="file") as pool:
             loading: deque[Future[Loaded]] = deque()
             written: Sequence[Future[None]] = ()
             n_submitted = 0
