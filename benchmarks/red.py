@@ -28,7 +28,7 @@ from service.methods import COMPOSITES, Start, make_method
 from service.models.registry import find_bundle
 from service.runtime.engine import Engine
 from service.runtime.engines import load_engines
-from service.runtime.jobs import ExplainJob, Floats, Pixels
+from service.runtime.jobs import ExplainJob, Explanation, Floats, Pixels
 from service.settings import DEFAULT_MODEL
 
 EPSILON_COMPOSITES = tuple(name for name in COMPOSITES if name.startswith("epsilon_"))
@@ -136,32 +136,32 @@ class Images:
             np.asarray(Image.fromarray(one).filter(ImageFilter.GaussianBlur(BLUR_RADIUS)))
             for one in self.pixels
         ]
-        self._occlusion = self._explain(
-            [
-                self._job(index, None, "occlusion", "one_hot", range(N_CLASSES))
-                for index in self._all
-            ]
+        self._occlusion = _maps(
+            self._explain(
+                [self._job(index, None, "occlusion", None, range(N_CLASSES)) for index in self._all]
+            )
         )
 
     @property
     def _all(self) -> range:
         return range(len(self.pixels))
 
-    def outcomes(self, composite: str, start: Start) -> Iterator[Outcome]:
-        """Explain each image by a composite, and blur what is reddest."""
+    def outcomes(self, composite: str, start: Start | None) -> Iterator[Outcome]:
+        """Explain each image by a composite, and blur what is reddest; None: the default start."""
         for question in QUESTIONS:
             jobs = [
                 self._job(index, composite, "gradient", start, [question.target], question.contrast)
                 for index in self._all
             ]
-            maps = self._explain(jobs)[:, 0]
+            explanations = self._explain(jobs)
+            maps = _maps(explanations)[:, 0]
             score = question.score(self.ranked)
             after = question.score(self._ranked_without_red(maps))
             expected = self._occlusion_of(question)
             for index in self._all:
                 yield Outcome(
                     composite,
-                    start,
+                    explanations[index].start,
                     question.contrast is not None,
                     float(score[index]),
                     float(after[index] - score[index]),
@@ -173,7 +173,7 @@ class Images:
         index: int,
         composite: str | None,
         attributor: str,
-        start: Start,
+        start: Start | None,
         targets: Iterable[int],
         contrast: int | None = None,
     ) -> ExplainJob:
@@ -187,11 +187,9 @@ class Images:
             start,
         )
 
-    def _explain(self, jobs: Sequence[ExplainJob]) -> Floats:
-        """Maps, shape (N, targets, H, W)."""
+    def _explain(self, jobs: Sequence[ExplainJob]) -> list[Explanation]:
         parts = [jobs[index : index + BATCH] for index in range(0, len(jobs), BATCH)]
-        found = [one for part in parts for one in self.engine.explain(part)]
-        return np.stack([[a.relevance.sum(0) for a in one.attributions] for one in found])
+        return [one for part in parts for one in self.engine.explain(part)]
 
     def _predict(self, pixels: Sequence[Pixels]) -> Floats:
         parts = [pixels[index : index + BATCH] for index in range(0, len(pixels), BATCH)]
@@ -209,6 +207,11 @@ class Images:
         """Occlusion maps, shape (N, H, W): that of a difference is the difference of both."""
         maps: Floats = self._occlusion[:, question.target]
         return maps if question.contrast is None else maps - self._occlusion[:, question.contrast]
+
+
+def _maps(explanations: Sequence[Explanation]) -> Floats:
+    """Relevance, summed over the channels, of shape (N, targets, H, W)."""
+    return np.stack([[a.relevance.sum(0) for a in one.attributions] for one in explanations])
 
 
 def reddest(relevance: Floats) -> NDArray[np.bool_]:
