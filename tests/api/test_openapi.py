@@ -44,6 +44,19 @@ def body_schema(document: dict[str, Any], path: str, media_type: str) -> dict[st
     return resolve(document, content[media_type]["schema"])
 
 
+def options_in_json(document: dict[str, Any], path: str) -> dict[str, Any]:
+    """The schemas of the options, each without the null that it may be instead."""
+    properties = body_schema(document, path, "application/json")["properties"]
+    return {name: without_null(schema) for name, schema in properties.items() if name != "image"}
+
+
+def without_null(schema: dict[str, Any]) -> dict[str, Any]:
+    *kinds, null = schema["anyOf"]
+    assert null == {"type": "null"}
+    about = {key: value for key, value in schema.items() if key != "anyOf"}
+    return about | (kinds[0] if len(kinds) == 1 else {"anyOf": kinds})
+
+
 def resolve(document: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
     """What a schema refers to, or else the schema itself."""
     target: Any = document if "$ref" in schema else schema
@@ -130,7 +143,7 @@ def test_no_response_is_described_that_never_happens(document: dict[str, Any]) -
 
 
 def test_bounds_are_written_as_json_schema_has_them(document: dict[str, Any]) -> None:
-    schema = body_schema(document, "/explain", "application/json")["properties"]
+    schema = options_in_json(document, "/explain")
 
     assert schema["bound"]["exclusiveMinimum"] == 0
     for node in walk(schema):
@@ -175,7 +188,7 @@ def test_the_method_in_a_response_has_named_fields(document: dict[str, Any]) -> 
     assert schema["required"] == always
     assert set(schema["properties"]) == {*always, "rules", *all_parameters()}
     assert schema["properties"]["attributor"]["enum"] == list(ATTRIBUTORS)
-    request = body_schema(document, "/explain", "application/json")["properties"]
+    request = options_in_json(document, "/explain")
     for name in all_parameters():
         assert request[name].items() <= schema["properties"][name].items()
     for name in ("ExplainResponse", "TargetsResponse"):
@@ -262,7 +275,7 @@ def test_an_image_alone_is_a_body_too(document: dict[str, Any], path: str) -> No
 def test_examples_and_defaults_are_accepted(
     client: httpx.Client, photo: bytes, document: dict[str, Any], path: str, option: str
 ) -> None:
-    schema = body_schema(document, path, "application/json")["properties"][option]
+    schema = options_in_json(document, path)[option]
     shown = [*schema.get("enum", []), *schema.get("examples", [])]
     limits = ("default", "minimum", "maximum") if option not in OF_THE_NETWORK else ()
     shown += [schema[name] for name in limits if name in schema]
@@ -287,7 +300,7 @@ def test_examples_and_defaults_of_a_form_are_accepted(
 
 
 def test_composites_and_rules_are_described(document: dict[str, Any]) -> None:
-    schema = body_schema(document, "/explain", "application/json")["properties"]["composite"]
+    schema = options_in_json(document, "/explain")["composite"]
 
     for name in (*COMPOSITES, *TYPES, *RULES):
         assert f"- `{name}`" in schema["description"]
@@ -314,7 +327,7 @@ def test_rules_are_text_in_forms_and_queries(document: dict[str, Any]) -> None:
 @pytest.mark.parametrize("name", all_parameters())
 def test_parameters_are_those_of_the_registry(document: dict[str, Any], name: str) -> None:
     parameter = all_parameters()[name]
-    schema = body_schema(document, "/explain", "application/json")["properties"][name]
+    schema = options_in_json(document, "/explain")[name]
 
     assert schema["description"].startswith(parameter.text)
     assert (schema.get("minimum"), schema.get("maximum")) == (parameter.minimum, parameter.maximum)
