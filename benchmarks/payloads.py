@@ -10,7 +10,7 @@ from pathlib import Path
 
 from PIL import Image
 
-_PHOTO = Path(__file__).parent.parent / "docs" / "horse.jpg"
+PHOTO = Path(__file__).parent.parent / "docs" / "horse.jpg"
 _BOUNDARY = "a-boundary-of-the-benchmark"
 
 
@@ -25,7 +25,7 @@ class Payload:
 def sample() -> bytes:
     """The image, as PNG."""
     buffer = io.BytesIO()
-    Image.open(_PHOTO).convert("RGB").resize((32, 32)).save(buffer, "PNG")
+    Image.open(PHOTO).convert("RGB").resize((32, 32)).save(buffer, "PNG")
     return buffer.getvalue()
 
 
