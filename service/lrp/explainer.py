@@ -94,10 +94,19 @@ class Explainer:
         default.
     is_traced : bool
         False for a network whose graph is known not to compute what the network does.
+    is_channels_last : bool
+        False for a network that is known not to work with its channels last in memory.
     """
 
-    def __init__(self, model: nn.Module, box: Box | None = None, *, is_traced: bool = True) -> None:
-        self.network = Network(model, is_traced=is_traced)
+    def __init__(
+        self,
+        model: nn.Module,
+        box: Box | None = None,
+        *,
+        is_traced: bool = True,
+        is_channels_last: bool = True,
+    ) -> None:
+        self.network = Network(model, is_traced=is_traced, is_channels_last=is_channels_last)
         one = next(model.parameters()).new_ones(1, 1, 1, 1)
         self._box = box or (torch.zeros_like(one), one)
         self._baselines = {
@@ -112,7 +121,7 @@ class Explainer:
     def predict(self, images: Tensor) -> Tensor:
         """Compute logits, shape (N, num_classes), of images, shape (N, C, H, W)."""
         with torch.no_grad():
-            logits: Tensor = self.network.module(images)
+            logits: Tensor = self.network.module(self.network.arrange(images))
         return logits
 
     def explain(
@@ -169,7 +178,8 @@ class Explainer:
         def attribute(images: Tensor, starts: Sequence[OutputRelevance]) -> AttributionResult:
             check()
             n_copies = len(images) // len(stabilizers) if len(stabilizers) > 1 else 1
-            return prepared.gradient.attribute(images, starts, stabilizers.repeat(n_copies, 1))
+            arranged = self.network.arrange(images)
+            return prepared.gradient.attribute(arranged, starts, stabilizers.repeat(n_copies, 1))
 
         def predict(images: Tensor) -> Tensor:
             check()
@@ -233,6 +243,7 @@ class Explainer:
             copy.deepcopy(self.network.module).double(),
             (low.double(), high.double()),
             is_traced=self.network.graph is not None,
+            is_channels_last=self.network.is_channels_last,
         )
 
     def oracle(self, method: Method) -> ZennitGradient:

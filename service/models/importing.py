@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 import torchvision
 from pydantic import ValidationError
-from torch import Tensor
+from torch import Tensor, nn
 
 from service import __version__
 from service.errors import BundleError, OptionError
@@ -240,7 +240,7 @@ def _check_forward(bundle: Bundle) -> None:
     """Run the network on a grey image, and check its logits."""
     card = bundle.card
     pixels = torch.full((1, *card.input_size, 3), GREY, dtype=torch.uint8)
-    grey = normalize(pixels, card.mean, card.std)
+    grey = normalize(pixels, card.mean, card.std).contiguous()
     shown = f"{card.architecture}, shown a grey image of {card.input_size},"
     try:
         with torch.inference_mode():
@@ -252,7 +252,20 @@ def _check_forward(bundle: Bundle) -> None:
         found = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
         raise BundleError(f"{shown} has to give a tensor of logits of {expected}, not {found}")
     if not logits.isfinite().all():
+        _check_beside_another(bundle.model, grey, shown)
         raise BundleError(f"{shown} gives logits that are not finite: are mean and std right?")
+
+
+def _check_beside_another(model: nn.Module, image: Tensor, shown: str) -> None:
+    """Refuse a network whose logits are finite in a batch only, as if it normalizes over that."""
+    is_finite = False
+    with suppress(Exception), torch.inference_mode():  # the user's code may raise anything
+        is_finite = bool(model(torch.cat((image, image + 1))).isfinite().all())
+    if is_finite:
+        raise BundleError(
+            f"{shown} gives logits that are finite beside another image, but not alone: its "
+            "answers may not depend on the other images of a batch"
+        )
 
 
 def _nearest(folder: Path) -> Path:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -15,8 +14,8 @@ from torch import Tensor
 from service.errors import BundleError, OptionError, OutOfMemory, ServiceError
 from service.lrp import selftest
 from service.lrp.explainer import Explainer, IsCancelled, PreparedMethod, never_cancelled
-from service.lrp.network.canonize import difference
 from service.lrp.selftest import Check
+from service.lrp.trial import check_batches, make_explainer
 from service.methods import (
     COMPOSITES,
     DEFAULT_ATTRIBUTOR,
@@ -41,10 +40,6 @@ from service.runtime.jobs import (
     Result,
 )
 from service.runtime.transfer import to_device, to_device_at_once, to_host
-
-logger = logging.getLogger(__name__)
-
-MAX_CANONIZED_DIFFERENCE = 1e-4  # of outputs in float32; in float64 it is 1e-15
 
 
 class Engine:
@@ -77,7 +72,7 @@ class Engine:
         self._mean = torch.tensor(self.card.mean, device=device)
         self._std = torch.tensor(self.card.std, device=device)
         self._samples = selftest.sample_images(self.card.input_size, 2).numpy()
-        images = self._normalize(to_device(self._samples, device))
+        images = self._normalized_samples()
         with _wrap_model_errors(self.card.name):
             self.explainer = self._make_explainer(bundle, images)
             layers = self.explainer.network.describe_layers(images)
@@ -88,11 +83,7 @@ class Engine:
         model = bundle.model.to(self.device)
         low, high = ((value - self._mean) / self._std for value in (0, 1))
         box = (low.view(1, 3, 1, 1), high.view(1, 3, 1, 1))
-        explainer = Explainer(model, box)
-        if difference(model, explainer.network.module, images) <= MAX_CANONIZED_DIFFERENCE:
-            return explainer
-        logger.warning("%s: its graph does not compute what its code does", self.card.name)
-        return Explainer(model, box, is_traced=False)
+        return make_explainer(self.card.name, model, box, images)
 
     def _find_default_starts(self) -> dict[str, Start]:
         """The default output relevance of each composite that fits the network."""
@@ -163,8 +154,9 @@ class Engine:
         """
         with _wrap_model_errors(self.card.name):
             self.predict(list(self._samples))
-            image = self._normalize(to_device(self._samples[:1], self.device))
-            found = selftest.check(self.explainer, image, self._default_method())
+            images, method = self._normalized_samples(), self._default_method()
+            check_batches(self.card.name, self.explainer, images, method)
+            found = selftest.check(self.explainer, images[:1], method)
         if not found.passed:
             raise BundleError(
                 f"the model {self.card.name} fails its self-test: its relevance differs from the "
@@ -174,7 +166,7 @@ class Engine:
 
     def verify(self) -> list[Check]:
         """Check every composite in float64 and float32 against zennit."""
-        images = self._normalize(to_device(self._samples, self.device))
+        images = self._normalized_samples()
         return list(selftest.verify(self.explainer, images, self.own_composites))
 
     def _measure_batches(self, limit: int | None) -> BatchPlan:
@@ -262,6 +254,9 @@ class Engine:
         n_threads = self._n_threads if batch_size is None else self._plan.n_threads(batch_size)
         if self.device.type == "cpu" and torch.get_num_threads() != n_threads:
             torch.set_num_threads(n_threads)  # of this thread's operators
+
+    def _normalized_samples(self) -> Tensor:
+        return self._normalize(to_device(self._samples, self.device))
 
     def _normalize(self, pixels: Tensor) -> Tensor:
         images = normalize(pixels, self._mean, self._std)

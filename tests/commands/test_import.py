@@ -117,3 +117,68 @@ def test_import_does_not_guess_the_normalization(lrpserve: Lrpserve, resnet: Pat
         assert done.code == 2
         assert f"'--{missing}'" in done.err
     assert not (resnet / "models").exists()
+
+
+OWN_NETWORKS = """
+import torch.nn.functional as F
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self, n):
+        super().__init__()
+        self.conv, self.head = nn.Conv2d(3, 4, 3), nn.Linear(4 * 6 * 6, n)
+        self.norm = nn.InstanceNorm2d(4)
+        self.batch_norm = nn.BatchNorm2d(4, track_running_stats=False)
+
+    def forward(self, x):
+        return self.head(self.middle(self.conv(x)).view(x.size(0), -1))
+
+class Viewing(Net):
+    def middle(self, x):
+        return F.relu(x)
+
+class Normed(Net):
+    def middle(self, x):
+        return F.relu(self.norm(x))
+
+class Mixing(Net):
+    def middle(self, x):
+        return F.relu(self.batch_norm(x))
+
+class Random(Net):
+    def middle(self, x):
+        return F.dropout(x)
+"""
+
+
+@pytest.fixture
+def own_networks(resnet: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Options of an import of weights that fit all of the networks above."""
+    (resnet / "own_views.py").write_text(OWN_NETWORKS)
+    monkeypatch.syspath_prepend(str(resnet))
+    monkeypatch.setenv(f"{PREFIX}ARCHITECTURES", "own_views")
+    torch.save(build("own_views:Viewing", 2, ["own_views"]).state_dict(), "own.pt")
+    return ["--weights=own.pt", "--size=8"]
+
+
+@pytest.mark.parametrize("network", ["Viewing", "Normed"])
+def test_import_takes_networks_that_need_contiguous_tensors(
+    lrpserve: Lrpserve, own_networks: list[str], network: str
+) -> None:
+    done = lrpserve("import", *flags(arch=f"own_views:{network}"), *own_networks, "mine")
+    assert (done.code, done.err.count("error")) == (0, 0), done.err
+
+
+@pytest.mark.parametrize(
+    ("network", "said"),
+    [
+        ("Mixing", "answers of the model mine depend on the other images of a batch"),
+        ("Random", "the model mine answers at random"),
+    ],
+)
+def test_import_refuses_networks_whose_answers_change(
+    lrpserve: Lrpserve, own_networks: list[str], network: str, said: str
+) -> None:
+    done = lrpserve("import", *flags(arch=f"own_views:{network}"), *own_networks, "mine")
+    assert_one_sentence(done, said)
+    assert not Path("models/mine").exists()

@@ -50,6 +50,11 @@ class Infinite(Tiny):
     def forward(self, images):
         return super().forward(images) / 0
 
+class Standardizing(Tiny):
+    def forward(self, images):
+        logits = super().forward(images)
+        return (logits - logits.mean(0)) / logits.std(0, correction=0)
+
 class Failing(Tiny):
     def forward(self, images):
         raise RuntimeError("first line\\nsecond line")
@@ -255,7 +260,8 @@ def test_a_single_label_is_refused(source: Source, tmp_path: Path) -> None:
     [
         ("Flat", r"logits of \(1, 3\), not \(3,\)"),
         ("Pair", r"logits of \(1, 3\), not tuple"),
-        ("Infinite", "not finite"),
+        ("Infinite", "not finite: are mean and std right"),
+        ("Standardizing", "finite beside another image, but not alone"),
         ("Failing", "fails with RuntimeError: first line$"),
     ],
 )

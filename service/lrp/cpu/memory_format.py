@@ -47,3 +47,10 @@ def put_channels_last(network: nn.Module) -> None:
             module.weight.data = module.weight.data.to(memory_format=torch.channels_last)
         elif type(module) is nn.MaxPool2d and not module.return_indices:
             module.__class__ = ChannelsLastMaxPool2d
+
+
+def put_channels_first(network: nn.Module) -> None:
+    """Make the weights of a network contiguous, as they were before `put_channels_last`."""
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            module.weight.data = module.weight.data.contiguous()

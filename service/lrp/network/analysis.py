@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from service.lrp.network.layers import (
     NON_NEGATIVE,
+    NUMBER_METHODS,
     RECTIFIERS,
     TRANSPARENT,
     AvgPool,
@@ -35,6 +36,7 @@ _MOVES = {
     functional.dropout3d,
     "flatten",
     "reshape",
+    "reshape_as",
     "view",
     "squeeze",
     "unsqueeze",
@@ -44,7 +46,7 @@ _MOVES = {
     "clone",
 }
 _MAX_POOLS = {functional.max_pool1d, functional.max_pool2d, functional.max_pool3d, torch.max_pool2d}
-_SHAPES = {getattr, operator.getitem, "size", "dim"}  # these give no tensor that has relevance
+_SHAPES = {getattr, operator.getitem, *NUMBER_METHODS}  # these give no tensor that has relevance
 # rules whose relevance is a multiple of the input: an input of 0 gets none
 PROPORTIONAL = frozenset({"epsilon", "gamma", "zplus", "alpha_beta", "norm"})
 

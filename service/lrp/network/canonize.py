@@ -4,7 +4,7 @@ The form is a graph in which
 
 - every use of a module is a module of its own, named per use: `relu`, `relu#2`;
 - ReLUs, sums of branches and average pools are modules, also where the network calls functions;
-- nothing works in place;
+- nothing works in place, or depends on the memory format of a tensor;
 - batch norm is merged into the layer before it, where there is one.
 """
 
@@ -21,6 +21,7 @@ from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
 from service.lrp.network.layers import (
+    NUMBER_METHODS,
     Activation,
     AvgPool,
     BatchNorm,
@@ -30,6 +31,7 @@ from service.lrp.network.layers import (
     Sum,
     is_altered,
 )
+from service.lrp.network.layout import ContiguousGradient, make_layout_independent
 
 
 class UntraceableError(Exception):
@@ -40,7 +42,7 @@ class _Tracer(fx.Tracer):
     """Keeps whole what a rule can be given to, a network's own subclasses too."""
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        kinds = (Linear, BatchNorm, Activation, AvgPool, MaxPool, Sum)
+        kinds = (Linear, BatchNorm, Activation, AvgPool, MaxPool, Sum, ContiguousGradient)
         return isinstance(m, kinds) or super().is_leaf_module(m, module_qualified_name)
 
 
@@ -73,6 +75,7 @@ def _canonize(model: nn.Module) -> fx.GraphModule:
     _make_modules(network)
     _take_out_of_place(network)
     _merge_batch_norm(network)
+    make_layout_independent(network)
     network.graph.lint()
     network.recompile()
     return network.eval().requires_grad_(False)
@@ -155,12 +158,12 @@ def _relu(node: fx.Node) -> nn.Module:
 
 def _sum(node: fx.Node) -> nn.Module | None:
     is_plain = len(node.args) == 2 and _is_node(*node.args) and not node.kwargs
-    return Sum() if is_plain and not _is_number(node) else None
+    return Sum() if is_plain and not any(map(_is_number, node.args)) else None
 
 
 def _is_number(value: Any) -> bool:
     """Whether a node computes with shapes, not with tensors."""
-    if value.op == "call_method" and value.target in ("size", "dim"):
+    if value.op == "call_method" and value.target in NUMBER_METHODS:
         return True
     if value.target is getattr:
         return True

@@ -19,10 +19,13 @@ TRANSPARENT = (
     nn.Unflatten,
 )
 RECTIFIERS = (nn.ReLU, nn.ReLU6)
+# methods of tensors that give numbers, which have no relevance
+NUMBER_METHODS = frozenset({"size", "dim", "numel", "stride"})
 NON_NEGATIVE = (*RECTIFIERS, nn.Sigmoid, nn.Softplus, nn.Hardsigmoid, nn.Softmax)
 
 __all__ = [
     "NON_NEGATIVE",
+    "NUMBER_METHODS",
     "RECTIFIERS",
     "TRANSPARENT",
     "Activation",

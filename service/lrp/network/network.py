@@ -15,7 +15,11 @@ from torch import Tensor, fx, nn
 from service.errors import OptionError, join_names
 from service.lrp.cpu.conv2d import BatchInvariantConv2d, make_convolutions_batch_invariant
 from service.lrp.cpu.linear import BatchInvariantLinear, make_linears_batch_invariant
-from service.lrp.cpu.memory_format import ChannelsLastMaxPool2d, put_channels_last
+from service.lrp.cpu.memory_format import (
+    ChannelsLastMaxPool2d,
+    put_channels_first,
+    put_channels_last,
+)
 from service.lrp.network.analysis import crossed_by_all, logits_of, module_of, on_the_way
 from service.lrp.network.canonize import UntraceableError, canonize, share
 from service.lrp.network.layers import TRANSPARENT, Activation, AvgPool, BatchNorm, Linear
@@ -40,6 +44,9 @@ class Network:
         Takes a batch, returns logits. Its weights must not change afterwards.
     is_traced : bool
         Whether to trace it.
+    is_channels_last : bool
+        Whether the channels may be last in memory; those of a network that cannot be traced never
+        are, as its code may not allow it.
 
     Attributes
     ----------
@@ -50,6 +57,8 @@ class Network:
         The canonized network; None if it cannot be traced.
     why_untraceable : str
         What stood in the way.
+    is_channels_last : bool
+        Whether its tensors may have their channels last.
     is_batch_first : bool
         Whether the first dimension of every layer's output is the batch; False until its
         layers have been described with two images.
@@ -58,7 +67,9 @@ class Network:
         when its layers have been described.
     """
 
-    def __init__(self, model: nn.Module, *, is_traced: bool = True) -> None:
+    def __init__(
+        self, model: nn.Module, *, is_traced: bool = True, is_channels_last: bool = True
+    ) -> None:
         self.graph: fx.GraphModule | None = None
         self.why_untraceable = "its graph does not compute what it does"
         self.reused: tuple[str, ...] = ()
@@ -70,7 +81,12 @@ class Network:
         self.module: nn.Module = self.graph or share(model.eval()).requires_grad_(False)
         make_convolutions_batch_invariant(self.module)
         make_linears_batch_invariant(self.module)
-        put_channels_last(self.module)
+        self.is_channels_last = is_channels_last and self.graph is not None
+        (put_channels_last if self.is_channels_last else put_channels_first)(self.module)
+
+    def arrange(self, images: Tensor) -> Tensor:
+        """Put images into the memory format that the network needs."""
+        return images if self.is_channels_last else images.contiguous()
 
     @cached_property
     def layers(self) -> dict[str, fx.Node]:
@@ -89,9 +105,11 @@ class Network:
         """Describe the layers, the last one first, then the input; runs the network on images."""
         found = [Layer(INPUT, "Image", tuple(images.shape[1:]))]
         if self.graph is None:
-            self.reused = used_more_than_once(self.module, images)
+            self.reused = used_more_than_once(self.module, self.arrange(images))
         else:
-            shapes, of_one = (_record_shapes(self.graph, batch) for batch in (images, images[:1]))
+            shapes, of_one = (
+                _record_shapes(self.graph, self.arrange(batch)) for batch in (images, images[:1])
+            )
             self.is_batch_first = len(images) > 1 and all(
                 shape[:1] == (len(images),) and of_one[name][:1] == (1,)
                 for name, shape in shapes.items()
