@@ -48,6 +48,9 @@ bench: engine serving  ## measure all, as ratios: half an hour
 engine: $(DEV)  ## measure the engine beside zennit
 	$(BIN)/python -m benchmarks.attribution $(ARGS)
 
+networks: $(DEV)  ## measure larger networks through the service, beside zennit
+	$(BIN)/python -m benchmarks.networks $(ARGS)
+
 serving: $(DEV) wrk  ## measure the service beside its peers, and under too much load
 	@$(BIN)/python -c 'import litserve' 2>/dev/null || { $(call install,-e '.[bench]'); }
 	$(BIN)/python -m benchmarks.serving $(ARGS)

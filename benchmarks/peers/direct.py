@@ -45,6 +45,7 @@ def load(content: bytes, card: ModelCard) -> Tensor:
 
 def explain(attributor: Gradient, images: Tensor) -> Tensor:
     """Relevance of the predicted classes."""
+    relevance: Tensor
     _, relevance = attributor(images, lambda out: torch.eye(out.shape[1])[out.argmax(1)])
     return relevance
 

@@ -34,7 +34,7 @@ from service.lrp.rules.assignment import (
     default_start_untraced,
     layers_without_rule,
 )
-from service.lrp.rules.modified_weights import ModifiedWeights
+from service.lrp.rules.modified_weights import ModifiedWeights, weights_of
 from service.lrp.twin import Box, NoTwinError, make_twin, with_recorded_layers
 from service.lrp.zennit_reference import ZennitGradient, make_zennit_gradient
 from service.methods import COMPOSITES, INPUT, PLAIN, Method, Start
@@ -324,11 +324,3 @@ class Explainer:
 
 def _options(method: Method) -> GradientOptions:
     return GradientOptions(is_at_layer=method.layer != INPUT, sums_layers=method.conserves)
-
-
-def weights_of(twin: nn.Module) -> dict[int, int]:
-    """Sizes in bytes of the modified weights of a twin, by their addresses."""
-    own = {parameter.data_ptr() for parameter in twin.parameters()}
-    held = (value for module in twin.modules() for value in vars(module).values())
-    tensors = [value for value in held if isinstance(value, Tensor)]
-    return {t.data_ptr(): t.nbytes for t in tensors if t.data_ptr() not in own}

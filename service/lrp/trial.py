@@ -20,8 +20,6 @@ from service.methods import Method
 logger = logging.getLogger(__name__)
 
 MAX_CANONIZED_DIFFERENCE = 1e-4  # of logits in float32; in float64 it is 1e-15
-# is_traced, is_channels_last: from the fastest way to run a network to the one that always works
-_WAYS = ((True, True), (True, False), (False, False))
 
 
 def make_explainer(name: str, model: nn.Module, box: Box, images: Tensor) -> Explainer:
@@ -48,14 +46,19 @@ def make_explainer(name: str, model: nn.Module, box: Box, images: Tensor) -> Exp
     if not expected.isfinite().all():
         raise BundleError(f"the network of the model {name} gives logits that are not finite")
     _check_repeatable(name, difference(_logits(model, images), expected))
-    for is_traced, is_channels_last in _WAYS:
-        explainer = Explainer(model, box, is_traced=is_traced, is_channels_last=is_channels_last)
-        if explainer.network.graph is None or _computes(explainer, images, expected):
-            break
-        way = "with its channels last" if is_channels_last else "as a graph"
-        logger.warning("%s: it does not compute %s what its code does", name, way)
+    explainer = _choose(name, model, box, images, expected)
     check_batches(name, explainer, images, None)
     return explainer
+
+
+def _choose(name: str, model: nn.Module, box: Box, images: Tensor, expected: Tensor) -> Explainer:
+    for is_channels_last in (True, False):
+        explainer = Explainer(model, box, is_channels_last=is_channels_last)
+        if explainer.network.graph is None or _computes(explainer, images, expected):
+            return explainer
+        way = "with its channels last" if is_channels_last else "as a graph"
+        logger.warning("%s: it does not compute %s what its code does", name, way)
+    return Explainer(model, box, is_traced=False)
 
 
 def _logits(model: nn.Module, images: Tensor) -> Tensor:

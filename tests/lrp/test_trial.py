@@ -73,7 +73,7 @@ def test_code_that_needs_contiguous_tensors_gets_them(step: Callable[[Tensor], T
 
 def test_a_view_in_a_layer_that_is_kept_whole_gets_contiguous_tensors() -> None:
     model = normed(nn.ReLU())
-    model[2] = Viewing(4, 4, 3)  # type: ignore[index]
+    model.set_submodule("3", Viewing(4, 4, 3))
     torch.manual_seed(0)
     explainer = assert_answers_as_plain_torch(settle(model))
     assert not explainer.network.is_channels_last

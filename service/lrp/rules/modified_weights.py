@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable
 from weakref import WeakValueDictionary
 
-from torch import Tensor
+from torch import Tensor, nn
 
 
 def positive(weight: Tensor) -> Tensor:
@@ -44,3 +44,11 @@ class ModifiedWeights:
         if made is None:
             made = self._made[key] = modify(weight.detach())
         return made
+
+
+def weights_of(twin: nn.Module) -> dict[int, int]:
+    """Sizes in bytes of the modified weights of a twin, by their addresses."""
+    own = {parameter.data_ptr() for parameter in twin.parameters()}
+    held = (value for module in twin.modules() for value in vars(module).values())
+    tensors = [value for value in held if isinstance(value, Tensor)]
+    return {t.data_ptr(): t.nbytes for t in tensors if t.data_ptr() not in own}
