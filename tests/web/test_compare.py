@@ -36,14 +36,13 @@ def test_the_first_composites_are_shown_side_by_side(opened: Page) -> None:
     assert names(opened) == [name.replace("_", " ") for name in list(COMPOSITES)[:4]]
 
 
-def test_each_column_shows_time_conservation_and_maximum(opened: Page, service: Service) -> None:
+def test_each_column_shows_time_account_and_maximum(opened: Page, service: Service) -> None:
     for column, name in zip(opened.locator(".column").all(), COMPOSITES, strict=False):
         answer = service.explain("cat", composite=name, target="cat")
         text = column.locator("p").first.inner_text()
         assert " ms · " in text
-        ratio = answer["conservation"]["ratio"]
-        told = "not conserving" if ratio is None else f"{100 * ratio:.0f}% conserved"
-        assert told in text
+        sums = [answer["conservation"][sign] for sign in ("positive", "negative")]
+        assert "for {:+.2f}, against {:+.2f}".format(*sums).replace("-", "−") in text
         largest = float(text.rpartition(" ")[2])
         assert largest == pytest.approx(answer["bound"], rel=5e-3)
 

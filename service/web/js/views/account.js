@@ -34,6 +34,17 @@ export function accountText(explanation) {
 }
 
 /**
+ * The sums of the relevance, where they have a meaning.
+ *
+ * @param {Conservation} conservation
+ */
+export function shortAccount({ positive, negative, absorbed }) {
+  if (absorbed === null) return "not conserving";
+  const digits = { of: Math.max(positive, -negative) };
+  return `for ${formatSigned(positive, digits)}, against ${formatSigned(negative, digits)}`;
+}
+
+/**
  * What the relevance adds up to.
  *
  * @param {Explained["method"]} method

@@ -8,8 +8,9 @@ import { columnParameters, columnTitle, showColumns } from "../method/columns.js
 import { isSmooth } from "../method/models.js";
 import { parameterControl } from "../method/parameters.js";
 import { make } from "../page/dom.js";
-import { formatNumber, formatPercent } from "../page/numbers.js";
+import { formatNumber } from "../page/numbers.js";
 import { problemOf } from "../page/status.js";
+import { shortAccount } from "./account.js";
 
 /** @import { Color } from "../map/colors.js" */
 /** @import { RequestError } from "../page/status.js" */
@@ -71,10 +72,9 @@ function contentOf({ content, table, bound }, title) {
  * @param {Explanation} explanation
  * @param {number} largest - relevance
  */
-function factsOf({ computeMs, conservation: { ratio } }, largest) {
+function factsOf({ computeMs, conservation }, largest) {
   const time = computeMs === null ? "from the cache" : `${formatNumber(computeMs)} ms`;
-  const conserved = ratio === null ? "not conserving" : `${formatPercent(ratio)} conserved`;
-  return `${time} · ${conserved} · largest ${formatNumber(largest)}`;
+  return `${time} · ${shortAccount(conservation)} · largest ${formatNumber(largest)}`;
 }
 
 /**

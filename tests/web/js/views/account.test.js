@@ -1,6 +1,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { accountText, startText, sumsByLayer } from "../../../../service/web/js/views/account.js";
+import {
+  accountText,
+  shortAccount,
+  startText,
+  sumsByLayer,
+} from "../../../../service/web/js/views/account.js";
 
 /** @import { Explained } from "../../../../service/web/js/views/account.js" */
 
@@ -76,6 +81,12 @@ test("a method that does not conserve has no total", () => {
   const text = accountText(explained({ absorbed: null, ratio: null }));
   assert.match(text, /^Speaks for “cat” \+2\.41, against −0\.51\. This method does not conserve/);
   assert.doesNotMatch(text, /2\.24/);
+});
+
+test("the short account has the sums, where they have a meaning", () => {
+  const { conservation } = explained();
+  assert.equal(shortAccount(conservation), "for +2.41, against −0.51");
+  assert.equal(shortAccount({ ...conservation, absorbed: null }), "not conserving");
 });
 
 test("the start is named, and whether it is the default", () => {
