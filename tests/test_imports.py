@@ -131,6 +131,7 @@ ALLOWED: dict[str, set[str]] = {
         "service.api",
         "service.app",
         "service.errors",
+        "service.server.listen",
         "service.server.protocol",
         "service.logs",
         "service.metrics",
@@ -138,6 +139,7 @@ ALLOWED: dict[str, set[str]] = {
         "service.settings",
         "service.worker_state",
     },
+    "service.server.listen": {"service.errors"},
     "service.server.protocol": {
         "service.api.response.problems",
         "service.errors",

@@ -63,7 +63,12 @@ def main(
 
 @app.command()
 def serve(
-    host: Annotated[str, typer.Option(help="Address to listen on")] = "127.0.0.1",
+    host: Annotated[
+        str,
+        typer.Option(
+            help="Address or name to listen on; `::` is IPv6 and IPv4, `unix:PATH` a unix socket"
+        ),
+    ] = "127.0.0.1",
     port: Annotated[
         int, typer.Option(help="Port to listen on; 0 chooses a free one", min=0, max=65535)
     ] = 8000,

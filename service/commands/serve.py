@@ -8,7 +8,8 @@ from service import __version__
 from service.api.rate_limit import log_rate_limit
 from service.logs import configure_logging
 from service.models.registry import served_models
-from service.server.process import listen, run_server, url_of
+from service.server.listen import listen, url_of
+from service.server.process import run_server
 from service.server.supervisor import Supervisor
 from service.settings import Settings
 
@@ -24,11 +25,12 @@ def serve(settings: Settings, host: str, port: int) -> None:
     configure_logging(settings.log_format, settings.log_level)
     log_rate_limit(settings)
     served_models(settings.model, settings.models)  # fails early if the model does not exist
-    with listen(host, port) as listener:
+    with listen(host, port) as listeners:
         typer.echo(
-            f"lrpserve {__version__} listens on {url_of(listener)}; loading the model ...", err=True
+            f"lrpserve {__version__} listens on {url_of(listeners)}; loading the model ...",
+            err=True,
         )
         if settings.workers > 1:
-            Supervisor(settings, listener).run()
+            Supervisor(settings, listeners).run()
         else:
-            run_server(settings, listener, lambda greeting: typer.echo(greeting, err=True))
+            run_server(settings, listeners, lambda greeting: typer.echo(greeting, err=True))

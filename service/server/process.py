@@ -1,4 +1,4 @@
-"""A serving process: its listening socket, its signals, and what it prints when it is ready."""
+"""A serving process: its signals, and what it prints when it is ready."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import gc
 import math
 import os
 import resource
+import shlex
 import signal
 import socket
 import sys
@@ -18,7 +19,7 @@ import uvicorn
 
 from service.api.state import AppState
 from service.app import create_app
-from service.errors import ServiceError
+from service.server.listen import UNIX, url_of
 from service.server.protocol import check_uvicorn, make_protocol
 from service.settings import Settings
 from service.worker_state import State, WorkerSlot
@@ -29,36 +30,6 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 check_uvicorn(
     uvicorn.Server, ("handle_exit", "on_tick", "capture_signals"), ("should_exit", "started")
 )
-
-
-class ListenError(ServiceError):
-    """The service cannot listen on the address."""
-
-    type = "listen-error"
-    title = "Cannot listen"
-
-
-def listen(host: str, port: int) -> socket.socket:
-    """Open a listening socket; port 0 means any free port.
-
-    Raises
-    ------
-    ListenError
-        The address is in use, or not one of this machine.
-    """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        return socket.create_server((host, port), family=family, backlog=2048)
-    except OSError as error:
-        raise ListenError(
-            f"cannot listen on {host}:{port} ({error}); choose another --host or --port"
-        ) from error
-
-
-def url_of(listener: socket.socket) -> str:
-    """The URL of a listening socket."""
-    host, port = listener.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 class Server(uvicorn.Server):
@@ -127,7 +98,7 @@ def allow_many_connections() -> None:
 
 def run_server(
     settings: Settings,
-    listener: socket.socket,
+    listeners: Sequence[socket.socket],
     on_ready: Callable[[str], None],
     slot: WorkerSlot | None = None,
     signals: Sequence[signal.Signals] = SIGNALS,
@@ -138,8 +109,8 @@ def run_server(
     ----------
     settings : Settings
         Of the service.
-    listener : socket.socket
-        The socket that it listens on.
+    listeners : sequence of socket.socket
+        The sockets that it listens on.
     on_ready : callable
         Called with a greeting when the models are loaded.
     slot : WorkerSlot, optional
@@ -159,7 +130,7 @@ def run_server(
         if app_state.queue.state is State.BROKEN:
             server.should_exit = True
         elif app_state.queue.state is State.READY:  # and not draining after a signal
-            on_ready(_greeting(app_state, url_of(listener)))
+            on_ready(_greeting(app_state, url_of(listeners)))
 
     def on_tick() -> None:
         state = app_state.health()
@@ -182,7 +153,7 @@ def run_server(
     )
     allow_many_connections()
     server = Server(config, app_state, signals, on_tick)
-    server.run(sockets=[listener])
+    server.run(sockets=list(listeners))
     if app_state.queue.failure:
         raise app_state.queue.failure
 
@@ -195,8 +166,12 @@ def _greeting(app_state: AppState, address: str) -> str:
     )
     others = [name for name in app_state.cards if name != card.name]
     also = f"  also:  {', '.join(others)}\n" if others else ""
+    curl = "curl"
+    if address.startswith(UNIX):
+        path = shlex.quote(address.removeprefix(UNIX))
+        curl, address = f"curl --unix-socket {path}", "http://localhost"
     return (
         f"ready: {card.name} on {app_state.queue.device_name}, accuracy {accuracy}\n{also}"
-        f"  try:   curl -F image=@cat.jpg {address}/explain\n"
+        f"  try:   {curl} -F image=@cat.jpg {address}/explain\n"
         f"  docs:  {address}/docs"
     )

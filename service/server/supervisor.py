@@ -2,7 +2,7 @@
 
 The contract:
 
-- All workers accept connections from one listening socket, open while any of them lives.
+- All workers accept connections from the same listening sockets, open while any of them lives.
 - A worker that dies is replaced. Its requests fail at once, as its connections are closed; its
   replacement accepts connections when its models are loaded, as the others serve meanwhile.
 - A model that cannot be loaded at the start ends all workers, with its error. Later, a replacement
@@ -21,7 +21,7 @@ import socket
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import get_context, parent_process, resource_tracker
@@ -79,12 +79,12 @@ class Supervisor:
     ----------
     settings : Settings
         Of the service; `workers` is their number.
-    listener : socket.socket
-        The socket that they listen on.
+    listeners : sequence of socket.socket
+        The sockets that they listen on.
     """
 
-    def __init__(self, settings: Settings, listener: socket.socket) -> None:
-        self._settings, self._listener = settings, listener
+    def __init__(self, settings: Settings, listeners: Sequence[socket.socket]) -> None:
+        self._settings, self._listeners = settings, tuple(listeners)
         self._states = WorkerStates(settings.workers)
         self._workers: dict[int, _Worker] = {}
         self._starts_at: dict[int, float] = {}  # of replacements that wait
@@ -115,7 +115,7 @@ class Supervisor:
 
     def _start(self, slot: WorkerSlot) -> None:
         reader, writer = _spawning.Pipe(duplex=False)
-        arguments = (self._settings, self._listener, slot, writer)
+        arguments = (self._settings, self._listeners, slot, writer)
         process = _spawning.Process(target=_work, args=arguments)
         with _interrupts_held():
             process.start()
@@ -189,7 +189,7 @@ class Supervisor:
 
 def _work(
     settings: Settings,
-    listener: socket.socket,
+    listeners: Sequence[socket.socket],
     slot: WorkerSlot,
     messages: Connection,
 ) -> None:
@@ -199,7 +199,7 @@ def _work(
     try:
         # Ctrl-C in a terminal sends SIGINT to all processes: only the parent handles it
         run_server(
-            *(settings, listener, lambda greeting: messages.send(_Ready(greeting))),
+            *(settings, listeners, lambda greeting: messages.send(_Ready(greeting))),
             *(slot, (signal.SIGTERM,)),
         )
     except ServiceError as error:
