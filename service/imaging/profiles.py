@@ -76,7 +76,8 @@ def _avif_profile(content: bytes) -> bytes | None:
     at = content.find(_NCLX) + len(_NCLX)
     if at < len(_NCLX) or len(content) < at + 4:
         return None
-    return _of_code_points(*struct.unpack_from(">HH", content, at), SRGB_CURVE)
+    primaries, transfer = struct.unpack_from(">HH", content, at)
+    return _of_code_points(primaries, transfer, SRGB_CURVE)
 
 
 def _gamma_profile(ancillary: Mapping[bytes, bytes]) -> bytes | None:

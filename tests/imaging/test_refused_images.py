@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from service.errors import NotAnImage, RequestError, TooLarge, UnsupportedMediaType
-from service.imaging.decode import FORMATS, decode
+from service.imaging.decode import decode
+from service.imaging.formats import FORMATS
 from tests.helpers.pictures import (
     PNG_GREY,
     PNG_RGB,
