@@ -6,8 +6,6 @@ import copy
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -27,6 +25,7 @@ from service.lrp.attribution.sampling import (
     smooth_grad,
 )
 from service.lrp.network.network import Network, names_of
+from service.lrp.prepared_method import PreparedMethod
 from service.lrp.rules.assignment import (
     Rules,
     assign_rules,
@@ -40,41 +39,9 @@ from service.lrp.zennit_reference import ZennitGradient, make_zennit_gradient
 from service.methods import COMPOSITES, INPUT, PLAIN, Method, Start
 
 IsCancelled = Callable[[], bool]
-EngineName = Literal["twin", "zennit"]
 MAX_TWINS = 64  # without modified weights a twin is small
 MAX_TWIN_BYTES = 1 << 30
 UNTRACED = "(code that cannot be traced)"
-
-
-@dataclass(frozen=True, eq=False)
-class PreparedMethod:
-    """What computes a method on a network.
-
-    Attributes
-    ----------
-    gradient : TwinGradient or ZennitGradient
-        Computes relevance.
-    engine : {"twin", "zennit"}
-        Which of them it is.
-    default_start : {"one_hot", "logit"}
-        The output relevance with which positive relevance speaks for the target.
-    recorded_layers : tuple of str
-        Names of the layers whose relevance is summed.
-    layers_without_rule : tuple of str
-        Layers and functions that pass a plain gradient though the method has rules.
-    is_batch_first : bool
-        Whether each image of a batch can have stabilizers of its own.
-    weights : dict of int to int
-        Sizes in bytes of the modified weights, by their addresses.
-    """
-
-    gradient: TwinGradient | ZennitGradient
-    engine: EngineName
-    default_start: Start
-    recorded_layers: tuple[str, ...]
-    layers_without_rule: tuple[str, ...]
-    is_batch_first: bool
-    weights: dict[int, int]
 
 
 def never_cancelled() -> bool:

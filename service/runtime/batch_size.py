@@ -35,8 +35,7 @@ class BatchPlan:
 
     def n_threads(self, size: int) -> int:
         """Threads for a batch; a size that was not measured has those of the next smaller one."""
-        sizes = reversed(self.threads.items())
-        return next(n_threads for measured, n_threads in sizes if measured <= size)
+        return self.threads[max(measured for measured in self.threads if measured <= size)]
 
 
 def measure_batches(

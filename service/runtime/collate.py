@@ -11,7 +11,7 @@ from torch import Tensor
 from service.errors import OptionError, RelevanceError, ServiceError
 from service.lrp.attribution.gradient import AttributionResult
 from service.lrp.attribution.output_relevance import OutputRelevance
-from service.lrp.explainer import PreparedMethod
+from service.lrp.prepared_method import PreparedMethod
 from service.methods import Start
 from service.runtime.jobs import Attribution, ExplainJob, Explanation, Floats, LayerRelevance
 from service.runtime.transfer import to_host

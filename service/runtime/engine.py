@@ -13,7 +13,8 @@ from torch import Tensor
 
 from service.errors import BundleError, OptionError, OutOfMemory, ServiceError
 from service.lrp import selftest
-from service.lrp.explainer import Explainer, IsCancelled, PreparedMethod, never_cancelled
+from service.lrp.explainer import Explainer, IsCancelled, never_cancelled
+from service.lrp.prepared_method import PreparedMethod
 from service.lrp.selftest import Check
 from service.lrp.trial import check_batches, make_explainer
 from service.methods import (

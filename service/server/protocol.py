@@ -114,6 +114,7 @@ class Protocol(HttpToolsProtocol):
     """The protocol of one connection."""
 
     receive_s: ClassVar[float] = 30.0
+    parser: RequestParser  # type: ignore[assignment]  # httptools, whose methods it has
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
