@@ -48,7 +48,8 @@ def measure_batches(
     run : callable
         Computes a batch of as many images, with as many threads, as it is told.
     sizes : sequence of int
-        To be tried in their order, ascending from 1, until a batch takes too long or is slower.
+        To be tried in their order, ascending from 1, until a batch takes too long. A slower one
+        does not end it: other work at start-up may have slowed it down.
     max_threads : int
         Threads that a batch may use.
     """
@@ -59,8 +60,6 @@ def measure_batches(
         if per_image_s and batch_s > LONGEST_BATCH_S:
             break
         per_image_s[size], threads[size] = batch_s / size, n_threads
-        if per_image_s[size] > min(per_image_s.values()) * _GOOD_ENOUGH:
-            break
     best_s = min(per_image_s.values())
     best = next(size for size, s in per_image_s.items() if s <= best_s * _GOOD_ENOUGH)
     return BatchPlan(best, threads)

@@ -143,6 +143,10 @@ class Engine:
         """Measure the best batch size and its threads, then `check`; no larger batch is tried."""
         with _wrap_model_errors(self.card.name):
             self._plan = self._measure_batches(max_batch_size)
+        logger.info(
+            "%s: up to %d images in a batch; threads by batch size: %s",
+            *(self.card.name, self._plan.size, dict(self._plan.threads)),
+        )
         self.check()
 
     def check(self) -> None:

@@ -78,6 +78,13 @@ def test_what_takes_long_is_tried_once(monkeypatch: pytest.MonkeyPatch) -> None:
     assert clock.tried == [1, 2]
 
 
+def test_larger_sizes_are_tried_after_a_slow_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Other work at start-up may slow down all tries of a size."""
+    clock = Clock(lambda n: 0.004 + 0.0001 * n + (0.1 if n == 2 else 0))
+    monkeypatch.setattr(batch_size, "time", clock)
+    assert measure_batches(clock.run, SIZES, 1).size == 32
+
+
 def test_a_single_slow_try_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
     slow = iter([9.0])
     clock = Clock(lambda n: next(slow, 0.004 + 0.0001 * n))
