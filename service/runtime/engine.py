@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -41,6 +42,8 @@ from service.runtime.jobs import (
     Result,
 )
 from service.runtime.transfer import to_device, to_device_at_once, to_host
+
+logger = logging.getLogger(__name__)
 
 
 class Engine:
