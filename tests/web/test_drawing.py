@@ -51,7 +51,7 @@ def test_side_by_side_the_image_has_its_colours(
 ) -> None:
     sent = service.request("truck", "image/png", output="view", size=str(SIDE))
     opened(server, page, "sample=truck&side=1")
-    assert largest_difference(drawn(page, 0), pixels(sent.content)) == 0
+    assert largest_difference(drawn(page, 0), pixels(sent.content)) <= 1  # rounded twice
 
 
 def test_what_is_not_relevant_is_grey(server: RunningServer, page: Page) -> None:

@@ -33,6 +33,28 @@ export function drawOverlay(grid, picture, options) {
 }
 
 /**
+ * A picture whose longer side is `side`, smoothly enlarged as the service does.
+ *
+ * @param {ImageData} picture
+ * @param {number} side - in pixels
+ */
+export function enlargePicture(picture, side) {
+  const { width, height, data } = picture;
+  const scale = side / Math.max(width, height);
+  if (scale <= 1) return picture;
+  const size = { width: Math.round(scale * width), height: Math.round(scale * height) };
+  const enlarged = new ImageData(size.width, size.height);
+  for (let channel = 0; channel < 4; channel += 1) {
+    const values = Float32Array.from({ length: width * height }, (_, i) => data[4 * i + channel]);
+    const fine = enlarge({ values, width, height }, size, true);
+    fine.values.forEach((value, i) => {
+      enlarged.data[4 * i + channel] = value; // is rounded
+    });
+  }
+  return enlarged;
+}
+
+/**
  * @param {Size} picture
  * @returns {Size}
  */

@@ -10,6 +10,7 @@ import { clear, withStatus } from "./status.js";
  * @property {Blob} blob - what is sent
  * @property {string} name - of its file
  * @property {string | null} sample - null for the visitor's own image
+ * @property {Size} [size] - where the browser can tell
  * @property {Size} [reduced] - where it was made smaller here, to be within the service's limits
  */
 
@@ -31,6 +32,7 @@ export const SAMPLES = [
   "airplane",
   "automobile",
 ];
+const SAMPLE_SIZE = { width: 32, height: 32 };
 const OWN = "own"; // the value of `sample` in the address for the visitor's own image
 const READING = { kind: "image", text: "Reading the image …" };
 
@@ -113,7 +115,7 @@ async function loadSample() {
  */
 async function readSample(name) {
   const blob = await sources.fetchFile(samplePath(name));
-  return { blob, name: `${name}.jpg`, sample: name };
+  return { blob, name: `${name}.jpg`, sample: name, size: SAMPLE_SIZE };
 }
 
 /**
@@ -146,8 +148,9 @@ async function readFile(file) {
   const bitmap = await bitmapOf(blob);
   const name = file.name || "pasted.png";
   const reduced = await smaller(blob, bitmap, await sources.limits);
+  const size = bitmap ? { width: bitmap.width, height: bitmap.height } : undefined;
   bitmap?.close();
-  if (!reduced) return { blob, name, sample: null };
+  if (!reduced) return { blob, name, sample: null, size };
   const stem = name.replace(/\.\w+$/, "");
   return { blob: reduced.blob, name: `${stem}.small.jpg`, sample: null, reduced: reduced.size };
 }

@@ -1,16 +1,19 @@
 // What the service saw of an image. Browsers turn some images, and convert their colours, in other
 // ways: so the page shows the service's pictures, never its own decoding.
 import { decodePng } from "../map/decode.js";
+import { enlargePicture } from "../map/draw.js";
 import { fetchExplanation, fetchExplanationFile } from "./requests.js";
 
 /** @import { Sendable } from "./requests.js" */
+/** @import { Size } from "../map/enlarge.js" */
+/** @typedef {Sendable & { size?: Size }} Sized - `size` of the image, where it is known */
 /** @import { Explanation, Options } from "./types.d.ts" */
 
 const MIN_SIDE = 512; // of the pictures, in pixels
 const MAX_SIDE = 2048;
 const THUMBNAIL_SIDE = 320;
 
-/** @type {WeakMap<Sendable, Map<string, ImageData>>} */
+/** @type {WeakMap<Sized, Map<string, ImageData>>} */
 const views = new WeakMap(); // by image and by request: the part that the network saw
 
 /**
@@ -18,25 +21,40 @@ const views = new WeakMap(); // by image and by request: the part that the netwo
  *
  * @param {number[]} inputSize
  */
-export const pictureSide = (inputSize) => Math.min(MAX_SIDE, Math.max(MIN_SIDE, ...inputSize));
+const pictureSide = (inputSize) => Math.min(MAX_SIDE, Math.max(MIN_SIDE, ...inputSize));
 
 /**
- * An explanation, and the part of the image that the network saw: it is fetched once.
+ * The longer side of what a network sees of an image, in pixels of the image: a larger picture
+ * would not show more.
  *
- * @param {Sendable} image
+ * @param {Size} image
+ * @param {[height: number, width: number]} inputSize
+ */
+export function ownSide({ width, height }, inputSize) {
+  const scale = Math.min(height / inputSize[0], width / inputSize[1]);
+  return Math.ceil(Math.max(scale, 1) * Math.max(...inputSize));
+}
+
+/**
+ * An explanation, and the part of the image that the network saw: it is fetched once, and no
+ * larger than the image is.
+ *
+ * @param {Sized} image
  * @param {Options} options
- * @param {number} side - of the picture, in pixels
+ * @param {[height: number, width: number]} inputSize - of the network
  * @param {AbortSignal} signal
  * @returns {Promise<{ explanation: Explanation, view: ImageData }>}
  */
-export async function fetchWithView(image, options, side, signal) {
+export async function fetchWithView(image, options, inputSize, signal) {
+  const side = pictureSide(inputSize);
   const ofImage = views.get(image) ?? new Map();
   views.set(image, ofImage);
   const key = `${options.model} ${side}`;
   const known = ofImage.get(key);
-  const pictures = known ? {} : { output: "relevance,view", size: side };
+  const size = image.size ? Math.min(side, ownSide(image.size, inputSize)) : side;
+  const pictures = known ? {} : { output: "relevance,view", size };
   const explanation = await fetchExplanation(image, { ...options, ...pictures }, signal);
-  const view = known ?? (await decodePng(explanation.image.view ?? ""));
+  const view = known ?? enlargePicture(await decodePng(explanation.image.view ?? ""), side);
   ofImage.set(key, view);
   return { explanation, view };
 }

@@ -12,7 +12,7 @@ import { makeCheckbox } from "../page/fields.js";
 import { requireImage } from "../page/image.js";
 import { cssPercent, formatNumber, formatPercent } from "../page/numbers.js";
 import * as state from "../page/state.js";
-import { fetchWithView, pictureSide } from "../service/pictures.js";
+import { fetchWithView } from "../service/pictures.js";
 import { accountText, startText } from "./account.js";
 import { makeExports } from "./exports.js";
 
@@ -60,7 +60,7 @@ export async function show(signal, changed) {
 function fetchShown(image, signal) {
   const nClasses = Math.min(MAX_CLASSES, model().labels.length);
   const options = { ...explainOptions(), top_k: nClasses };
-  return fetchWithView(image, options, pictureSide(model().input_size), signal);
+  return fetchWithView(image, options, model().input_size, signal);
 }
 
 /** @param {Shown} shown */
