@@ -80,7 +80,7 @@ class Explanation(Prediction):
     bound : float
         The absolute relevance that has full colour.
     conservation : mapping
-        How much of the output's relevance reached the input.
+        The account of the score: `positive`, `negative` and `absorbed` sum to `start`.
     method : mapping
         Every effective parameter.
     layers_without_rule : tuple of str
