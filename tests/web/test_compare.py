@@ -67,7 +67,7 @@ def test_methods_have_scales_of_their_own(opened: Page, service: Service) -> Non
 
 def test_classes_share_a_scale(server: RunningServer, page: Page, service: Service) -> None:
     page.goto(f"{server.url}/?view=compare&by=classes&columns=cat|ship")
-    expect(page.locator(".column canvas")).to_have_count(2)
+    expect(page.locator(".column .map canvas")).to_have_count(2)
     bounds = [service.explain("cat", target=name)["bound"] for name in ("cat", "ship")]
     expect(page.locator("#scales")).to_contain_text("All classes on one scale")
     expect(page.locator(".scale")).to_have_count(1)

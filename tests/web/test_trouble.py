@@ -107,7 +107,7 @@ def test_a_new_view_never_shows_the_old_ones_content(lenient_page: Page, tmp_pat
     page = lenient_page
     with running_server(tmp_path) as stopping:
         page.goto(f"{stopping.url}/?view=compare")
-        expect(page.locator(".column canvas")).to_have_count(8)  # two make a map
+        expect(page.locator(".column .map canvas")).to_have_count(4)
     page.get_by_role("link", name="Layers").click()
     expect(page.locator(".waiting")).to_contain_text("connection failed")
     expect(page.locator("#view")).to_be_empty()

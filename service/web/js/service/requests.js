@@ -206,7 +206,8 @@ export async function fetchExplanationFile(image, options, accept) {
  * @param {AbortSignal} signal
  */
 export async function fetchExplanation(image, options, signal) {
-  const response = await explain(image, { output: "relevance", ...options }, { signal });
+  const { output = "relevance", ...others } = options;
+  const response = await explain(image, { ...others, output }, { signal });
   /** @type {ExplainResponse} */
   const body = await readBody(() => response.json());
   return explanationOf(body, response.headers.get("Server-Timing"));
