@@ -54,19 +54,21 @@ def to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
 
 
 def _opaque_to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
-    if image.mode == "1":
-        image = image.convert("L")
-    elif image.mode not in ("L", "CMYK", "LAB"):
-        image = image.convert("RGB")
     if image.mode == "LAB":
         return _apply(image, _lab_transform())
-    mode = _MODES.get((profile or b"")[_COLOR_SPACE])
-    if profile is None or mode is None or mode not in ("RGB", image.mode):
-        return image.convert("RGB")
-    if mode == "RGB" and image.mode == "CMYK":
-        return image.convert("RGB")
-    transform = _transform(profile, mode)
-    return image.convert("RGB") if transform is None else _apply(image.convert(mode), transform)
+    if image.mode not in ("L", "RGB", "CMYK"):
+        image = image.convert("L" if image.mode == "1" else "RGB")
+    mode = _MODES.get(profile[_COLOR_SPACE]) if profile else None
+    is_usable = mode == image.mode or (mode == "RGB" and image.mode == "L")
+    transform = _transform(profile, mode) if profile and mode and is_usable else None
+    if transform is not None and mode is not None:
+        return _apply(_in_mode(image, mode), transform)
+    return _in_mode(image, "RGB")
+
+
+def _in_mode(image: Image.Image, mode: str) -> Image.Image:
+    """Convert an image; without the copy that Pillow makes of one in the mode."""
+    return image if image.mode == mode else image.convert(mode)
 
 
 def _apply(image: Image.Image, transform: ImageCms.ImageCmsTransform) -> Image.Image:

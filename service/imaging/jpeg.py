@@ -31,41 +31,49 @@ def verify_jpeg(content: bytes) -> None:
     ValueError
         The file is truncated or damaged.
     """
-    first_ac_symbols: dict[int, int] = {}
+    tables: list[bytes] = []
     at = _LENGTH_BYTES
     while True:
         marker = _MARKER.search(content, at)
         if marker is None:
             raise ValueError("the JPEG has no end marker")
-        code, at = marker[1][0], marker.end()
+        at = marker.end()
+        code = content[at - 1]
         if code == _END:
             return
         if code in _STANDALONE:
             continue
         end = at + int.from_bytes(content[at : at + _LENGTH_BYTES], "big")
-        segment = content[at + _LENGTH_BYTES : end]
         if code == _HUFFMAN_TABLES:
-            first_ac_symbols.update(_first_ac_symbols(segment))
-        at = _verify_scan(content, end, segment, first_ac_symbols) if code == _SCAN else end
+            tables.append(content[at + _LENGTH_BYTES : end])
+        if code == _SCAN:
+            end = _verify_scan(content, end, content[at + _LENGTH_BYTES : end], tables)
+        at = end
 
 
-def _verify_scan(content: bytes, start: int, header: bytes, symbols: dict[int, int]) -> int:
+def _verify_scan(content: bytes, start: int, header: bytes, tables: list[bytes]) -> int:
     """Verify the entropy-coded data of a scan, and return where the next marker stands."""
-    after = _MARKER_AFTER_SCAN.search(content, start)
+    after = first = _MARKER.search(content, start)
+    if first is not None and first[1] in _RESTARTS:
+        after = _MARKER_AFTER_SCAN.search(content, first.end())
     if after is None:
         raise ValueError("the JPEG ends within a scan")
     end = after.start()
     if after[1][0] not in _AFTER_SCAN:
         raise ValueError(f"the marker FF {after[1].hex()} cannot stand in a scan")
-    restarts = b"".join(_RESTART.findall(content, start, end))
-    if restarts != (_RESTARTS * (len(restarts) // len(_RESTARTS) + 1))[: len(restarts)]:
-        raise ValueError("restart markers are out of order")
-    if _zeros_are_coefficients(header, symbols) and content.find(_ZEROS, start, end) >= 0:
+    if after is not first:
+        _verify_restarts(b"".join(_RESTART.findall(content, start, end)))
+    if content.find(_ZEROS, start, end) >= 0 and _zeros_are_coefficients(header, tables):
         raise ValueError("a scan has zeros in place of coefficients")
     return end
 
 
-def _zeros_are_coefficients(header: bytes, symbols: dict[int, int]) -> bool:
+def _verify_restarts(codes: bytes) -> None:
+    if codes != (_RESTARTS * (len(codes) // len(_RESTARTS) + 1))[: len(codes)]:
+        raise ValueError("restart markers are out of order")
+
+
+def _zeros_are_coefficients(header: bytes, segments: list[bytes]) -> bool:
     """Whether zero bits decode to coefficients that are not zero, by a scan's Huffman tables.
 
     Zeros are the end of a block in optimized tables, where a flat area is a long run of them.
@@ -75,6 +83,9 @@ def _zeros_are_coefficients(header: bytes, symbols: dict[int, int]) -> bool:
     is_refinement, is_dc_only = approximation >> 4 > 0, last == first == 0
     if is_refinement or is_dc_only:
         return False
+    symbols: dict[int, int] = {}
+    for segment in segments:
+        symbols.update(_first_ac_symbols(segment))
     tables = [header[2 + 2 * i] & 15 for i in range(n_components)]
     return any(symbols.get(table, 0) & 15 != _END_OF_BLOCK_SIZE for table in tables)
 
