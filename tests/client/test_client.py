@@ -169,8 +169,8 @@ def test_the_json_of_another_program_is_an_unreadable_response() -> None:
 
 @pytest.mark.parametrize(
     "image",
-    [np.zeros((4, 4), np.uint8), np.zeros((4, 4, 3), np.float32), 7],
-    ids=["grey", "float", "number"],
+    [np.zeros((4, 4, 2), np.uint8), np.zeros((4, 4, 3), np.float32), 7],
+    ids=["two channels", "float", "number"],
 )
 def test_other_types_and_shapes_are_not_sent(image: Any) -> None:
     with Client("http://127.0.0.1:1") as lrpserve, pytest.raises((TypeError, ValueError)):
