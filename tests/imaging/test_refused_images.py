@@ -88,6 +88,21 @@ def test_other_formats_are_named(name: str) -> None:
         decode(NOT_READ[name], MAX_PIXELS)
 
 
+@pytest.mark.parametrize("brand", [b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevs"])
+@pytest.mark.parametrize("is_major", [True, False])
+def test_heic_is_named_by_any_brand(brand: bytes, is_major: bool) -> None:
+    brands = brand + bytes(4) + b"mif1" if is_major else b"mif1" + bytes(4) + b"miaf" + brand
+    content = struct.pack(">I", 8 + len(brands)) + b"ftyp" + brands + bytes(64)
+    with pytest.raises(UnsupportedMediaType, match="HEIC is not read; convert the image to PNG"):
+        decode(content, MAX_PIXELS)
+
+
+def test_an_unknown_codec_in_heif_is_named_after_its_container() -> None:
+    content = struct.pack(">I", 20) + b"ftypmif1" + bytes(4) + b"miaf" + bytes(64)
+    with pytest.raises(UnsupportedMediaType, match="HEIF is not read; convert the image to PNG"):
+        decode(content, MAX_PIXELS)
+
+
 @pytest.mark.parametrize("file_format", ["ICO", "PPM", "PDF", "EPS", "ICNS", "JPEG2000"])
 def test_real_files_of_other_formats_are_refused(file_format: str) -> None:
     picture = Image.new("RGB", (16, 16))  # Pillow could decode all but PDF; it must not try
