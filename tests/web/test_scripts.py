@@ -16,7 +16,7 @@ ALLOWED: dict[str, set[str]] = {
     "main.js": {"views", "method", "map", "service", "page"},
     "views": {"method", "map", "service", "page"},
     "method": {"service", "page"},
-    "map": {"page"},
+    "map": {"service", "page"},
     "service": {"page"},
     "page": set(),
 }

@@ -182,11 +182,11 @@ def test_a_failed_download_is_reported_beside_its_button(
     expect_explained(page, "cat")
     problem = {"title": "Refused", "detail": "not today", "status": 422}
     page.route("**/explain?*", lambda route: route.fulfill(status=422, json=problem))
-    page.get_by_role("button", name="Heatmap (PNG)").click()
+    page.get_by_role("button", name="Relevance (.npy)").click()
     expect(page.locator("#download-problem")).to_have_text("not today")
     page.unroute("**/explain?*")
     with page.expect_download():
-        page.get_by_role("button", name="Heatmap (PNG)").click()
+        page.get_by_role("button", name="Relevance (.npy)").click()
     expect(page.locator("#download-problem")).to_be_hidden()
 
 

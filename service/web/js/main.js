@@ -5,7 +5,6 @@ import { hasModels, loadModels } from "./method/models.js";
 import { makeQuestion } from "./method/question.js";
 import { find, make, replaceContent } from "./page/dom.js";
 import { currentImage, onImage, startImages } from "./page/image.js";
-import { drawSource } from "./page/source.js";
 import * as state from "./page/state.js";
 import { clear, isCancelled, showProblem, withStatus } from "./page/status.js";
 import { fetchFile } from "./service/requests.js";
@@ -13,6 +12,7 @@ import * as compare from "./views/compare.js";
 import * as explain from "./views/explain.js";
 import * as layers from "./views/layers.js";
 import * as model from "./views/model.js";
+import { drawSource } from "./views/source.js";
 
 const STALE_AFTER_MS = 150;
 // values of the address that change no control

@@ -2,6 +2,7 @@
 import { tableOf } from "../map/colors.js";
 import { drawHeatmap, drawOverlay, sizeOf } from "../map/draw.js";
 import { makeMap } from "../map/map.js";
+import { fetchWithView } from "../map/pictures.js";
 import { boundOf } from "../map/pixels.js";
 import { makeScale } from "../map/scale.js";
 import { contrastText } from "../method/label.js";
@@ -12,7 +13,6 @@ import { makeCheckbox } from "../page/fields.js";
 import { requireImage } from "../page/image.js";
 import { cssPercent, formatNumber, formatPercent } from "../page/numbers.js";
 import * as state from "../page/state.js";
-import { fetchWithView } from "../service/pictures.js";
 import { accountText, startText } from "./account.js";
 import { makeExports } from "./exports.js";
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { ownSide } from "../../../../service/web/js/service/pictures.js";
+import { ownSide } from "../../../../service/web/js/map/pictures.js";
 
 test("a picture of what the network sees needs no more pixels than the image has there", () => {
   assert.equal(ownSide({ width: 48, height: 32 }, [32, 32]), 32);

@@ -1,11 +1,18 @@
 // The card of the image: samples, files, the camera, dropping and pasting, and a note.
-import { fetchThumbnail } from "../service/pictures.js";
-import { find, make, saveFile } from "./dom.js";
-import { makeButton } from "./fields.js";
-import { chooseFile, chooseSample, currentImage, onImage, SAMPLES, samplePath } from "./image.js";
+import { fetchThumbnail } from "../map/pictures.js";
+import { find, make, saveFile } from "../page/dom.js";
+import { makeButton } from "../page/fields.js";
+import {
+  chooseFile,
+  chooseSample,
+  currentImage,
+  onImage,
+  SAMPLES,
+  samplePath,
+} from "../page/image.js";
 
-/** @import { ChosenImage } from "./image.js" */
-/** @import { Size } from "./smaller.js" */
+/** @import { ChosenImage } from "../page/image.js" */
+/** @import { Size } from "../page/smaller.js" */
 
 /** Make the controls that choose an image, and show which one is chosen. */
 export function drawSource() {

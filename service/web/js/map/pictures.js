@@ -1,13 +1,14 @@
 // What the service saw of an image. Browsers turn some images, and convert their colours, in other
 // ways: so the page shows the service's pictures, never its own decoding.
-import { decodePng } from "../map/decode.js";
-import { enlargePicture } from "../map/draw.js";
-import { fetchExplanation, fetchExplanationFile } from "./requests.js";
 
-/** @import { Sendable } from "./requests.js" */
-/** @import { Size } from "../map/enlarge.js" */
+import { fetchExplanation, fetchExplanationFile } from "../service/requests.js";
+import { decodePng } from "./decode.js";
+import { enlargePicture } from "./draw.js";
+
+/** @import { Sendable } from "../service/requests.js" */
+/** @import { Size } from "./enlarge.js" */
 /** @typedef {Sendable & { size?: Size }} Sized - `size` of the image, where it is known */
-/** @import { Explanation, Options } from "./types.d.ts" */
+/** @import { Explanation, Options } from "../service/types.d.ts" */
 
 const MIN_SIDE = 512; // of the pictures, in pixels
 const MAX_SIDE = 2048;
