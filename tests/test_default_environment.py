@@ -15,7 +15,11 @@ from tests.helpers.tools import find_tool
 
 pytestmark = pytest.mark.alone
 VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
-SETTINGS = ({}, {"OMP_NUM_THREADS": "1"}, {"OMP_WAIT_POLICY": "passive"})  # the default first
+SETTINGS: tuple[dict[str, str], ...] = (
+    {},
+    {"OMP_NUM_THREADS": "1"},
+    {"OMP_WAIT_POLICY": "passive"},
+)  # the default first
 N_TURNS, TURN_S = 3, 2
 
 
