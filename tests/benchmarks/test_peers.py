@@ -49,7 +49,7 @@ def test_a_peer_sees_what_the_product_sees(make_app: Callable[[], FastAPI], engi
 def test_a_peer_finds_the_relevance_that_the_product_finds(engine: Engine) -> None:
     payload = multipart(output="heatmap,relevance")
     answer = ask(naive.make_app(), payload.content_type, payload.body)
-    wanted = engine.explain([ExplainJob(PIXELS, engine.card.name, Method())])[0]
+    wanted = engine.explain([ExplainJob(PIXELS, engine.card.name, Method(), start="one_hot")])[0]
     relevance = wanted.attributions[0].relevance.sum(0)
     found = np.array(answer["relevance"], np.float32)
     assert np.abs(found - relevance).max() <= 1e-4 * np.abs(relevance).max()

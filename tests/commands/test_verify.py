@@ -45,7 +45,7 @@ def test_verify_ends_with_2_if_a_composite_differs(
 def test_verify_shows_the_failures_of_a_model_that_other_commands_refuse(
     lrpserve: Lrpserve, monkeypatch: pytest.MonkeyPatch, photos: Path
 ) -> None:
-    monkeypatch.setattr(selftest, "difference", lambda found, wanted: 1.0)
+    monkeypatch.setattr(selftest, "LIMITS", dict.fromkeys(selftest.LIMITS, -1.0))
     refused = lrpserve("predict", photos / "a" / "cat.jpg")
     assert_one_sentence(refused, "fails its self-test", f"`lrpserve verify {DEFAULT_MODEL}`")
     done = lrpserve("verify")

@@ -59,6 +59,7 @@ def configured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Runni
         "RATE_LIMIT_STORAGE": "memory://",
         "RATE_LIMIT_FAIL": "closed",
         "CACHE_BYTES": "100000",
+        "ROOT_PATH": "/team/lrp",
     }
     assert {name.lower() for name in settings} == Settings.model_fields.keys()
     named = {PREFIX + name: value for name, value in settings.items()}
@@ -147,7 +148,7 @@ def test_log_format_json_is_a_line_for_each_request_without_its_image(
         "message": "request",
         "level": "INFO",
         "method": "POST",
-        "path": "/explain",
+        "path": "/team/lrp/explain",
         "status": 200,
         "model": "my-own",
         "composite": "epsilon_plus_flat",
@@ -275,6 +276,15 @@ def test_cache_bytes_is_what_answers_are_kept_in(limited: RunningServer, cat: Pa
     first, again = (post(limited, cat.read_bytes()) for _ in range(2))
     assert first.content == again.content
     assert "compute" not in again.headers["server-timing"]
+
+
+def test_root_path_is_the_prefix_of_every_path(limited: RunningServer) -> None:
+    with_prefix, without = (
+        httpx.get(f"{limited.url}{prefix}/healthz", timeout=30) for prefix in ("/team/lrp", "")
+    )
+    assert with_prefix.status_code == without.status_code == 200
+    document = httpx.get(f"{limited.url}/openapi.json", timeout=30).json()
+    assert document["servers"] == [{"url": "/team/lrp"}]
 
 
 def test_grace_s_is_how_long_it_serves_after_a_signal(tmp_path: Path, cat: Path) -> None:

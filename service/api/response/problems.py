@@ -53,10 +53,10 @@ def _translate(request: Request, error: HTTPException) -> ServiceError:
         docs = f"{request.scope.get('root_path', '')}/docs"
         return NotFound(f"there is no path {path}; {docs} lists the paths", headers)
     if error.status_code == MethodNotAllowed.status:
-        allowed = headers.get("Allow", "GET")  # files have none
-        if allowed == "GET":  # middleware answers HEAD, on every path
-            allowed = "GET, HEAD"
-        headers["Allow"] = allowed
+        methods = set(headers.get("Allow", "GET").split(", "))  # files have none
+        if "GET" in methods:
+            methods.add("HEAD")  # middleware answers it, on every path
+        headers["Allow"] = allowed = ", ".join(sorted(methods))
         return MethodNotAllowed(f"{path} does not support {request.method}; use {allowed}", headers)
     return RequestError(str(error.detail), headers)
 

@@ -24,10 +24,10 @@ PAGE = "https://page.example"
 FIRST, SECOND = "the-first-key-of-all", "the-second-key-of-all"
 RAW = {"Content-Type": "image/jpeg"}
 OPEN = (
-    *("/", "/healthz", "/readyz", "/docs", "/openapi.json"),
+    *("/", "/healthz", "/healthz/", "/readyz", "/docs", "/openapi.json"),
     *("/swagger/swagger-ui.css", "/web/js/main.js"),
 )
-CLOSED = ("/models", "/models/minivgg-cifar10", "/metrics", "/nothing", "/healthz/", "/swagger")
+CLOSED = ("/models", "/models/minivgg-cifar10", "/metrics", "/nothing", "/models/", "/swagger")
 
 
 @pytest.fixture(scope="module")

@@ -114,7 +114,7 @@ def test_no_such_path(client: httpx.Client, path: str) -> None:
 
 @pytest.mark.parametrize(
     ("method", "path", "allowed"),
-    [("GET", "/explain", "POST"), ("DELETE", "/predict", "POST"), ("POST", "/models", "GET")],
+    [("GET", "/explain", "POST"), ("DELETE", "/predict", "POST"), ("POST", "/models", "GET, HEAD")],
 )
 def test_no_such_method(client: httpx.Client, method: str, path: str, allowed: str) -> None:
     answer = client.request(method, path)
