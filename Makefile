@@ -27,7 +27,7 @@ package = @command -v $(1) >/dev/null || { echo "installing $(2) ..."; { apt-get
 SUITE = $(BIN)/pytest -n 2 --dist loadfile -m 'not alone and not soak'; beside=$$?; \
 	$(BIN)/pytest -m 'alone and not soak' && exit $$beside
 
-.PHONY: help install serve test bench engine serving red gpu gpu-bundle lint scripts reference docs drawing browser node wrk redis graphviz versions pins clean
+.PHONY: help install serve test bench engine networks serving red gpu gpu-bundle lint scripts reference docs drawing browser node wrk redis graphviz versions pins clean
 
 help:  ## this list (the default)
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12
