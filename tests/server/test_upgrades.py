@@ -105,7 +105,8 @@ def test_an_offer_on_a_connection_that_is_to_be_closed(
         async with plain(server.url) as connection:
             await connection.send(post)
             answer = await connection.answer()
-            assert (answer.content, answer.headers["connection"]) == (expected, "close")
+            assert answer.content == expected
+            assert answer.headers.get("connection", "close") == "close"  # uvicorn 0.45 has none
             assert await connection.rest() == b""
 
     asyncio.run(scenario())
