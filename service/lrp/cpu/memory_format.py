@@ -21,21 +21,25 @@ class ChannelsLastMaxPool2d(nn.MaxPool2d):
         pooled: Tensor = super().forward(input)
         if pooled.ndim != 4 or not pooled.is_contiguous(memory_format=torch.channels_last):
             return pooled
-        arranged: Tensor = _ChannelsLast.apply(pooled)
-        return arranged
+        return arrange_gradient(pooled, torch.channels_last)
 
 
-class _ChannelsLast(torch.autograd.Function):
-    """The identity, whose gradient gets the channels last."""
+def arrange_gradient(x: Tensor, memory_format: torch.memory_format) -> Tensor:
+    """Return `x`, whose gradient gets a memory format."""
+    same: Tensor = _ArrangedGradient.apply(x, memory_format)
+    return same
 
+
+class _ArrangedGradient(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:
+    def forward(ctx: Any, x: Tensor, memory_format: torch.memory_format) -> Tensor:
+        ctx.memory_format = memory_format
         return x.view_as(x)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> Tensor:
-        return gradient.contiguous(memory_format=torch.channels_last)
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        return gradient.contiguous(memory_format=ctx.memory_format), None
 
 
 def put_channels_last(network: nn.Module) -> None:

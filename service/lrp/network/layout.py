@@ -5,12 +5,11 @@ Code that works on contiguous images need not work on images whose channels are 
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor, fx, nn
-from torch.autograd.function import once_differentiable
 from torch.nn import functional
+
+from service.lrp.cpu.memory_format import arrange_gradient
 
 _RESHAPES = {"view": "reshape", "view_as": "reshape_as"}
 _INSTANCE_NORMS = (nn.InstanceNorm1d, nn.InstanceNorm2d, nn.InstanceNorm3d)
@@ -22,19 +21,7 @@ class ContiguousGradient(nn.Identity):
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002  torch's name
         """Return the input."""
-        output: Tensor = _ContiguousGradient.apply(input)
-        return output
-
-
-class _ContiguousGradient(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:
-        return x.view_as(x)
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> Tensor:
-        return gradient.contiguous()
+        return arrange_gradient(input, torch.contiguous_format)
 
 
 def make_layout_independent(network: fx.GraphModule) -> None:
