@@ -304,9 +304,12 @@ def test_a_tap_reads_a_pixel(server: RunningServer, browser: Browser, service: S
 
 
 COUNT_READ = """
-window.nRead = 0;
+let nRead = 0;
 const read = createImageBitmap;
-window.createImageBitmap = (...image) => read(...image).finally(() => { window.nRead += 1; });
+window.createImageBitmap = (...image) => read(...image).finally(() => {
+    nRead += 1;
+    document.documentElement.dataset.nRead = String(nRead);
+});
 """
 
 
@@ -321,7 +324,7 @@ def test_an_image_that_loads_late_does_not_replace_a_newer_one(
     page.set_input_files("#file", tmp_path / "large.jpg")
     page.click("[data-sample=ship]")
     expect(page.locator("#view h2").first).to_have_text("Why “ship”?")
-    page.wait_for_function("nRead === 1")
+    expect(page.locator("html")).to_have_attribute("data-n-read", "1", timeout=20_000)
     assert page.url.endswith("?sample=ship")
     expect(page.locator("#view h2").first).to_have_text("Why “ship”?")
 
