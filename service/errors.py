@@ -14,13 +14,15 @@ x RequestError                      the request has to change
   - UnsupportedMediaType       415  a content type or an image format that is not supported
   - OptionError                422  invalid options; each says what is allowed
   - RelevanceError             422  the relevance is not finite
+  - LogitsError                422  the logits are not finite
 x Unavailable                       the same request may succeed later
   - QueueFull                  429  the queue is full
   - RateLimited                429  the API key has sent too many requests
   - RateLimitUnavailable       503  the storage that counts requests cannot be reached
-  - NotReady                   503  starting, draining or broken
-  - OutOfMemory                503  the request does not fit into the device's memory
+  - NotReady                   503  starting or draining, or a device is failing
   - DeadlineExceeded           504  no result within the deadline
+x OutOfMemory                  507  the request needs more memory than there is
+x Broken                       503  the service has to be restarted
 x InternalError                500  its cause is in the log only
 x BundleError                  500  the files of a model are invalid (start-up and command line)
 """
@@ -179,6 +181,14 @@ class RelevanceError(RequestError):
     title = "Relevance is not finite"
 
 
+class LogitsError(RequestError):
+    """The network's logits have values that are not finite."""
+
+    status = 422
+    type = "logits-not-finite"
+    title = "Logits are not finite"
+
+
 class Unavailable(ServiceError):
     """The same request may succeed later."""
 
@@ -211,17 +221,10 @@ class RateLimitUnavailable(Unavailable):
 
 
 class NotReady(Unavailable):
-    """The service is starting, draining or broken."""
+    """The service is starting or draining, or its device is failing and is tried again."""
 
     type = "not-ready"
     title = "Not ready"
-
-
-class OutOfMemory(Unavailable):
-    """The request does not fit into the device's memory, not even alone."""
-
-    type = "out-of-memory"
-    title = "Out of memory"
 
 
 class DeadlineExceeded(Unavailable):
@@ -230,6 +233,22 @@ class DeadlineExceeded(Unavailable):
     status = 504
     type = "deadline-exceeded"
     title = "Deadline exceeded"
+
+
+class OutOfMemory(ServiceError):
+    """The request needs more memory than there is, even alone; it has to change."""
+
+    status = 507
+    type = "out-of-memory"
+    title = "Out of memory"
+
+
+class Broken(ServiceError):
+    """The service is broken and has to be restarted; the log has its cause."""
+
+    status = 503
+    type = "broken"
+    title = "Broken"
 
 
 class InternalError(ServiceError):

@@ -294,6 +294,6 @@ def _translate_oom() -> Iterator[None]:
         if not (is_of_cpu or isinstance(error, (torch.OutOfMemoryError, MemoryError))):
             raise
         raise OutOfMemory(
-            "this request needs more memory than the device has; ask for fewer targets, or for "
-            "another attributor, or run the service on a larger device"
+            "this request needs more memory than the device has; lower the number of `targets`, "
+            "or choose another attributor; the operator can choose a device with more memory"
         ) from None

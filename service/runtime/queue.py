@@ -22,6 +22,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, overload
 
 from service.errors import (
+    Broken,
     BundleError,
     InternalError,
     NotReady,
@@ -151,7 +152,9 @@ class DeviceQueue:
         Raises
         ------
         NotReady
-            Starting, draining or broken.
+            Starting or draining.
+        Broken
+            The service has to be restarted.
         QueueFull
             Too many jobs are waiting.
         DeadlineExceeded
@@ -173,6 +176,8 @@ class DeviceQueue:
 
     def _put(self, queued: QueuedJob) -> None:
         with self._lock:  # a job that is accepted before the queue closes is finished
+            if self.state is State.BROKEN:
+                raise Broken(_BROKEN)
             if self.state not in (State.READY, State.GRACE):
                 raise NotReady(_NOT_READY[self.state], headers={"Retry-After": "1"})
             try:
@@ -240,5 +245,8 @@ class DeviceQueue:
 _NOT_READY = {
     State.STARTING: "the service is starting: its model is being loaded; try again in a second",
     State.DRAINING: "the service is shutting down; send the request to another one",
-    State.BROKEN: "the service could not load its model, or its device failed; its log says why",
 }
+_BROKEN = (
+    "the service could not load its model, or its device failed: it has to be restarted; "
+    "its log has why"
+)

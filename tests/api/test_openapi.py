@@ -122,7 +122,18 @@ def test_problems_have_their_own_media_type(document: dict[str, Any]) -> None:
     for path in OPERATIONS:
         responses = operation(document, path)["responses"]
         problems = {status: each for status, each in responses.items() if status != "200"}
-        assert set(problems) == {"400", "406", "408", "413", "415", "422", "429", "503", "504"}
+        assert set(problems) == {
+            "400",
+            "406",
+            "408",
+            "413",
+            "415",
+            "422",
+            "429",
+            "503",
+            "504",
+            "507",
+        }
         for problem in problems.values():
             assert list(problem["content"]) == [MEDIA_TYPE]
             schema = resolve(document, problem["content"][MEDIA_TYPE]["schema"])

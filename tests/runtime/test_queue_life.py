@@ -9,6 +9,7 @@ import time
 import pytest
 
 from service.errors import (
+    Broken,
     BundleError,
     DeadlineExceeded,
     InternalError,
@@ -133,7 +134,7 @@ def test_an_engine_that_cannot_be_loaded_leaves_the_queue_broken(
     assert queue.failure.detail == said
 
     async def scenario() -> None:
-        with pytest.raises(NotReady, match="could not load"):
+        with pytest.raises(Broken, match="could not load"):
             await submit(queue, 1)
 
     run(scenario())
@@ -219,8 +220,9 @@ def test_a_thread_that_dies_fails_all_jobs(
         answers = await asyncio.gather(first, *others, return_exceptions=True)
         assert [type(answer) for answer in answers] == [InternalError] * 5
         assert queue.state is State.BROKEN
-        with pytest.raises(NotReady, match="its device failed"):
+        with pytest.raises(Broken, match="has to be restarted") as refused:
             await submit(queue, 9)
+        assert not refused.value.headers
 
     run(scenario())
     assert "a device thread has died" in caplog.text

@@ -18,7 +18,7 @@ from starlette.routing import Route
 from service import errors
 from service.api.middleware.request_context import Failsafe, RequestContext
 from service.api.response.problems import PROBLEM_RESPONSES, TYPE_PREFIX, problem_response
-from service.errors import OptionError, OptionProblem, ServiceError
+from service.errors import OptionError, OptionProblem, OutOfMemory, ServiceError
 from service.metrics import Metrics
 from service.runtime.jobs import Job, Result
 from service.settings import Settings
@@ -41,11 +41,13 @@ STATUSES = {
     "UnsupportedMediaType": 415,
     "OptionError": 422,
     "RelevanceError": 422,
+    "LogitsError": 422,
     "QueueFull": 429,
     "RateLimited": 429,
     "RateLimitUnavailable": 503,
     "NotReady": 503,
-    "OutOfMemory": 503,
+    "OutOfMemory": 507,
+    "Broken": 503,
     "DeadlineExceeded": 504,
     "InternalError": 500,
     "BundleError": 500,
@@ -206,16 +208,30 @@ def test_the_deadline(photo: bytes) -> None:
         assert slow.request("POST", "/predict", content=photo, headers=RAW).status_code == 200
 
 
-def test_a_503_while_starting_and_draining(photo: bytes) -> None:
+def test_out_of_memory_is_said_once_with_what_to_lower(photo: bytes) -> None:
+    class SmallEngine(FakeEngine):
+        def answer(self, job: Job) -> Result:
+            raise OutOfMemory("lower the number of `targets`")
+
+    with connect(Settings(), SmallEngine()) as connection:
+        answer = connection.request("POST", "/explain", content=photo, headers=RAW)
+
+    assert problem_of(answer, 507, "lower").type == f"{TYPE_PREFIX}out-of-memory"
+    assert "retry-after" not in answer.headers
+
+
+def test_a_503_while_starting_draining_and_broken(photo: bytes) -> None:
     with connect(Settings(), FakeEngine()) as connection:
         for state in (State.STARTING, State.DRAINING, State.BROKEN):
             with connection.state(state):
                 answer = connection.request("POST", "/explain", content=photo, headers=RAW)
-                problem_of(answer, 503)
-                assert answer.headers["retry-after"]
+                problem = problem_of(answer, 503)
+                is_broken = state is State.BROKEN
+                assert problem.type == TYPE_PREFIX + ("broken" if is_broken else "not-ready")
+                assert ("retry-after" in answer.headers) is not is_broken
                 ready = connection.request("GET", "/readyz")
                 assert (ready.status_code, ready.json()) == (503, {"status": state.value})
                 health = connection.request("GET", "/healthz")
-                assert health.status_code == (503 if state is State.BROKEN else 200)
+                assert health.status_code == (503 if is_broken else 200)
 
         assert connection.request("POST", "/explain", content=photo, headers=RAW).is_success
