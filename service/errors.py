@@ -34,7 +34,10 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import ClassVar
 
+from service.text import shorten
+
 _MAX_NAMES = 20
+_MAX_PROBLEMS = 20
 
 
 def join_names(names: Iterable[str], limit: int = _MAX_NAMES) -> str:
@@ -157,15 +160,25 @@ class OptionProblem:
 
 
 class OptionError(RequestError):
-    """One or more options are invalid."""
+    """One or more options are invalid.
+
+    Attributes
+    ----------
+    problems : tuple of OptionProblem
+        The first of them, with names cut: clients may send very many, and very long ones.
+    """
 
     status = 422
     type = "invalid-option"
     title = "Invalid option"
 
     def __init__(self, problems: Sequence[OptionProblem]) -> None:
-        super().__init__("; ".join(f"{p.option}: {p.detail}" for p in problems))
-        self.problems = tuple(problems)
+        self.problems = tuple(
+            OptionProblem(shorten(p.option), p.detail) for p in problems[:_MAX_PROBLEMS]
+        )
+        listed = [f"{p.option}: {p.detail}" for p in self.problems]
+        n_more = len(problems) - len(listed)
+        super().__init__("; ".join([*listed, f"and {n_more:,} more"] if n_more else listed))
 
     @classmethod
     def of(cls, option: str, detail: str) -> OptionError:

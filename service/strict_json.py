@@ -1,6 +1,7 @@
-"""Strict JSON: names of objects do not repeat, NaN and infinities are not numbers. A leaf.
+"""Strict JSON: names of objects do not repeat, NaN and infinities are not numbers.
 
-Everything that users write in JSON is read here: bodies of requests, rules, cards, labels.
+Bytes are UTF-8, and numbers have at most `MAX_DIGITS` characters. Everything that users write in
+JSON is read here: bodies of requests, rules, cards, labels.
 """
 
 from __future__ import annotations
@@ -8,6 +9,10 @@ from __future__ import annotations
 import json
 from collections import Counter
 from typing import Any, NoReturn
+
+from service.text import shorten
+
+MAX_DIGITS = 4300  # of a number, as in Python's own limit: more would take long to convert
 
 
 class RepeatedNames(ValueError):
@@ -23,7 +28,7 @@ class RepeatedNames(ValueError):
     """
 
     def __init__(self, names: tuple[str, ...], entry: str | None) -> None:
-        super().__init__(f"an object has the name {names[0]!r} more than once")
+        super().__init__(f"an object has the name '{shorten(names[0])}' more than once")
         self.names, self.entry = names, entry
 
 
@@ -34,9 +39,12 @@ def loads(text: str | bytes) -> Any:
     ------
     RepeatedNames
         An object has a name more than once.
+    UnicodeDecodeError
+        The bytes are not UTF-8.
     ValueError
-        It is not JSON, or nested too deeply.
+        It is not JSON, nested too deeply, or has a number that is too long.
     """
+    text = text.decode("utf-8-sig") if isinstance(text, bytes) else text
     repeated: list[tuple[dict[str, Any], tuple[str, ...]]] = []
 
     def make_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -47,7 +55,13 @@ def loads(text: str | bytes) -> Any:
         return made
 
     try:
-        value = json.loads(text, object_pairs_hook=make_object, parse_constant=_refuse_constant)
+        value = json.loads(
+            text,
+            object_pairs_hook=make_object,
+            parse_constant=_refuse_constant,
+            parse_int=_parse_int,
+            parse_float=_parse_float,
+        )
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
     if repeated:
@@ -65,6 +79,20 @@ def _has(value: Any, wanted: object) -> bool:
             return True
         stack += item.values() if isinstance(item, dict) else item if isinstance(item, list) else ()
     return False
+
+
+def _parse_int(digits: str) -> int:
+    return int(_check_digits(digits))
+
+
+def _parse_float(digits: str) -> float:
+    return float(_check_digits(digits))
+
+
+def _check_digits(digits: str) -> str:
+    if len(digits) > MAX_DIGITS:
+        raise ValueError(f"a number has {len(digits):,} characters, more than {MAX_DIGITS}")
+    return digits
 
 
 def _refuse_constant(name: str) -> NoReturn:

@@ -1,4 +1,4 @@
-"""What commands print: names of files, labels and data literally, and whole. A leaf.
+"""What commands print: names of files, labels and data literally, and whole.
 
 Names are no markup, and their control characters do not drive the terminal. In a pipe or a file
 nothing is cut or wrapped, whatever the width of the terminal.
@@ -6,20 +6,12 @@ nothing is cut or wrapped, whatever the width of the terminal.
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Iterable, Sequence
 
 import typer
 
-# control characters, line and paragraph separators, what changes the direction of text, and bytes
-# of file names that are not UTF-8
-_UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
-
-
-def escape(text: str) -> str:
-    r"""Escape control characters and undecodable bytes of a name: a bell becomes `\x07`."""
-    return _UNSAFE.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), text)
+from service.text import escape
 
 
 def print_line(text: str, *, is_error: bool = False) -> None:

@@ -16,12 +16,13 @@ ROOT = Path(__file__).parent.parent
 # What each part may import, besides itself. A name of a module allows that module only.
 ALLOWED: dict[str, set[str]] = {
     "lrpserve_client": set(),  # it knows the wire only, as every client does
-    "service.errors": set(),
-    "service.methods": {"service.errors"},
-    "service.strict_json": set(),
+    "service.text": set(),
+    "service.errors": {"service.text"},
+    "service.methods": {"service.errors", "service.text"},
+    "service.strict_json": {"service.text"},
     "service.api_keys": set(),
     "service.origins": set(),
-    "service.terminal": set(),
+    "service.terminal": {"service.text"},
     "service.worker_state": set(),
     "service.settings": {"service.errors", "service.api_keys", "service.origins"},
     "service.models": {"service.errors", "service.models.card", "service.strict_json"},
@@ -45,6 +46,7 @@ ALLOWED: dict[str, set[str]] = {
         "service.lrp.cpu",
         "service.lrp.network",
         "service.methods",
+        "service.text",
     },
     "service.lrp.attribution": {"service.methods"},
     "service.lrp": {"service.errors", "service.methods", "service.lrp"},
@@ -69,6 +71,7 @@ ALLOWED: dict[str, set[str]] = {
         "service.runtime.deadline",
         "service.runtime.jobs",
         "service.strict_json",
+        "service.text",
     },
     "service.api.response": {
         "service.api.executor",
@@ -79,6 +82,7 @@ ALLOWED: dict[str, set[str]] = {
         "service.models.card",
         "service.models.measures",
         "service.runtime.jobs",
+        "service.text",
     },
     "service.api.middleware": {
         "service.api.response",
@@ -114,6 +118,7 @@ ALLOWED: dict[str, set[str]] = {
         "service.runtime.deadline",
         "service.runtime.jobs",
         "service.worker_state",
+        "service.text",
     },
     "service.app": {
         "service",  # its version

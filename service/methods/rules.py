@@ -22,6 +22,7 @@ from service.methods.parameters import (
     check_names,
     with_defaults,
 )
+from service.text import shorten
 
 Affects = Literal["affine", "averaging", "elementwise", "relu", "any"]
 MAX_ASSIGNMENTS = 256  # of a composite in a request; ResNet152 has 155 convolutions
@@ -230,7 +231,9 @@ def _parse_entry(number: int, entry: object) -> Assignment:
     if not isinstance(layers, str) or not 0 < len(layers) <= 200:
         raise _error(f"entry {number}: `layers` must be a layer's name, a pattern, or a type")
     if ":" in layers and layers not in TYPES:
-        raise _error(f"entry {number}: there is no {layers}; there are: {join_names(TYPES)}")
+        raise _error(
+            f"entry {number}: there is no {shorten(layers)}; there are: {join_names(TYPES)}"
+        )
     rule = RULES.get(name) if isinstance(name, str) else None
     if rule is None:
         raise _error(f"entry {number}: `rule` must be one of: {join_names(RULES)}")

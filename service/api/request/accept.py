@@ -8,6 +8,7 @@ import mimeparse
 from starlette.requests import Request
 
 from service.errors import NotAcceptable, join_names
+from service.text import shorten
 
 JSON, PNG, NPY = "application/json", "image/png", "application/x-npy"
 
@@ -35,7 +36,7 @@ def choose_format(request: Request, supported: Sequence[str]) -> str:
         best = ""
     if not best:
         raise NotAcceptable(
-            f"no format in `Accept: {accept[:200]}` can be served; accept one of: "
+            f"no format in `Accept: {shorten(accept, 200)}` can be served; accept one of: "
             f"{join_names(supported)}"
         )
     return best

@@ -13,6 +13,7 @@ import zlib
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 
 from service.errors import BrokenRequest, UnsupportedMediaType, body_too_large
+from service.text import shorten
 
 PIECE_BYTES = 1 << 16  # takes about 0.3 ms
 _MAX_CODINGS = 3
@@ -34,7 +35,7 @@ def parse_codings(headers: Sequence[str]) -> tuple[str, ...]:
     names = [name for name in names if name not in ("", "identity")]
     unknown = [name for name in names if name not in _NAMES]
     if unknown or len(names) > _MAX_CODINGS:
-        what = f"`Content-Encoding: {unknown[0][:100]}`" if unknown else "so many content codings"
+        what = f"`Content-Encoding: {shorten(unknown[0])}`" if unknown else "so many codings"
         raise UnsupportedMediaType(
             f"{what} cannot be decoded; send the body as it is, or with one of: {_ACCEPTED}",
             headers={"Accept-Encoding": _ACCEPTED},

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain, repeat
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 from pydantic import (
@@ -45,6 +46,7 @@ PICTURES = tuple(name for name in OUTPUTS if name != "relevance")
 NEEDS_RELEVANCE_MAP = frozenset({"heatmap", "overlay"})
 NEEDS_IMAGE = frozenset({"overlay", "view", "original"})
 MAX_TARGETS = 10
+_MAX_OUTPUTS = 20  # names of a list that may repeat
 _LEVELS = ", ".join(f"{level:.0%}" for level in LEVELS)
 
 
@@ -57,7 +59,7 @@ def _index_as_text(value: Any) -> Any:
 def _split_outputs(value: Any) -> Any:
     if not isinstance(value, str):
         raise ValueError("must be a string of comma-separated names")
-    names = [name.strip() for name in value.split(",")]
+    names = [name.strip() for name in value.split(",", _MAX_OUTPUTS)]
     if not set(names) <= set(OUTPUTS):
         raise ValueError(f"must be one or more of: {join_names(OUTPUTS)}; separated by commas")
     return tuple(dict.fromkeys(names))
@@ -245,21 +247,30 @@ def parse_options(
         Names every wrong option and what is allowed.
     """
     fields = kind.model_fields
-    given = {name: v for name, v in given.items() if v is not None or name not in fields}
+    unknown = [name for name in given if name not in fields]  # they may be very many
+    known = {name: v for name, v in given.items() if v is not None and name in fields}
     try:
-        options = kind.model_validate(given)
+        options = kind.model_validate(known)
     except ValidationError as error:
-        allowed = join_names(["image", *fields], limit=len(fields) + 1)
-        raise OptionError([_problem(e, allowed) for e in error.errors()]) from None
+        errors = error.errors(include_url=False, include_input=False)
+        raise OptionError([*map(_problem, errors), *_unknown_problems(unknown, fields)]) from None
+    if unknown:
+        raise OptionError(_unknown_problems(unknown, fields))
     if options.model is not None and options.model not in models:
         raise OptionError.of("model", f"there is no such model; there are: {join_names(models)}")
     return options
 
 
-def _problem(error: Any, allowed: str) -> OptionProblem:
+def _unknown_problems(names: Sequence[str], fields: Iterable[str]) -> list[OptionProblem]:
+    """A problem for each option that does not exist; the first says which ones do."""
+    fields = ["image", *fields]
+    allowed = f"there is no such option; there are: {join_names(fields, limit=len(fields))}"
+    details = chain([allowed], repeat("there is no such option"))
+    return [OptionProblem(name, detail) for name, detail in zip(names, details, strict=False)]
+
+
+def _problem(error: Any) -> OptionProblem:
     option = str(error["loc"][0]) if error["loc"] else "options"
-    if error["type"] == "extra_forbidden":
-        return OptionProblem(option, f"there is no such option; there are: {allowed}")
     if error["type"].startswith("bool"):
         return OptionProblem(option, "must be true or false")
     message = str(error["msg"]).removeprefix("Value error, ")

@@ -11,8 +11,10 @@ from starlette.responses import Response
 
 from service.api.response.schemas import REFERENCE, Problem
 from service.errors import MethodNotAllowed, NotFound, OptionError, RequestError, ServiceError
+from service.text import shorten
 
 MEDIA_TYPE = "application/problem+json"
+_MAX_PATH = 200  # characters that a message repeats
 TYPE_PREFIX = "urn:lrpserve:problem:"
 
 
@@ -48,7 +50,7 @@ async def handle_http_exception(request: Request, error: Exception) -> Response:
 
 def _translate(request: Request, error: HTTPException) -> ServiceError:
     headers = dict(error.headers or {})
-    path = request.url.path
+    path, method = shorten(request.url.path, _MAX_PATH), shorten(request.method)
     if error.status_code == NotFound.status:
         docs = f"{request.scope.get('root_path', '')}/docs"
         return NotFound(f"there is no path {path}; {docs} lists the paths", headers)
@@ -57,7 +59,7 @@ def _translate(request: Request, error: HTTPException) -> ServiceError:
         if "GET" in methods:
             methods.add("HEAD")  # middleware answers it, on every path
         headers["Allow"] = allowed = ", ".join(sorted(methods))
-        return MethodNotAllowed(f"{path} does not support {request.method}; use {allowed}", headers)
+        return MethodNotAllowed(f"{path} does not support {method}; use {allowed}", headers)
     return RequestError(str(error.detail), headers)
 
 

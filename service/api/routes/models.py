@@ -16,6 +16,7 @@ from service.errors import NotFound, join_names
 from service.imaging.colormaps import COLOR_BLIND_SAFE, COLORMAPS, strip_png
 from service.methods import ATTRIBUTORS, COMPOSITES, RULES, TYPES, Composite, Start
 from service.runtime.jobs import LayerInfo
+from service.text import shorten
 from service.worker_state import State
 
 _PROBLEM = PROBLEM_RESPONSES[400]
@@ -44,7 +45,7 @@ def make_router(app_state: AppState) -> APIRouter:
         """Describe a model: labels, input size, normalization, accuracy, provenance, methods."""
         if name not in app_state.cards:
             names = join_names(app_state.cards)
-            raise NotFound(f"there is no model {name!r}; there are: {names}")
+            raise NotFound(f"there is no model '{shorten(name)}'; there are: {names}")
         return describe_model(app_state, name)
 
     return router

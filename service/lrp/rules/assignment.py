@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from fnmatch import fnmatchcase
+import fnmatch
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from torch import fx, nn
@@ -13,6 +14,7 @@ from service.errors import OptionError, join_names
 from service.lrp.network.analysis import is_transparent, logits_of, module_of
 from service.lrp.network.layers import Sum
 from service.methods import RULES, TYPES, Assignment, Method, Start
+from service.text import shorten
 
 Rules = dict[str, Assignment]
 
@@ -139,14 +141,20 @@ def _layers(network: fx.GraphModule) -> dict[str, nn.Module]:
 def _matching(pattern: str, layers: Mapping[str, nn.Module]) -> Iterator[str]:
     where, _, kind = pattern.partition(":")
     if pattern not in TYPES:
-        plain = pattern.replace("[", "[[]")  # only * and ? stand for others
-        yield from (name for name in layers if fnmatchcase(name, plain))
+        yield from _matching_names(pattern, layers)
         return
     found = (name for name, module in layers.items() if isinstance(module, _KINDS[kind]))
     if where == "first":
         yield from list(found)[:1]
     else:
         yield from found
+
+
+def _matching_names(pattern: str, layers: Iterable[str]) -> Iterator[str]:
+    """Names that match a pattern, in which only `*` and `?` stand for others."""
+    # not fnmatchcase, which keeps the last 32,768 patterns of its callers
+    matches = re.compile(fnmatch.translate(pattern.replace("[", "[[]"))).match
+    yield from filter(matches, layers)
 
 
 def _fits(rule: str, module: nn.Module) -> bool:
@@ -166,7 +174,8 @@ def _check(
         problem = f"the rule {assignment.rule} cannot be given to {matching[0]}"
         problem += f", a {type(layers[matching[0]]).__name__}"
     else:
-        problem = f"no layer is called {assignment.layers}; there are: {join_names(layers)}"
+        pattern = shorten(assignment.layers, 200)
+        problem = f"no layer is called {pattern}; there are: {join_names(layers)}"
     raise OptionError.of("composite", f"entry {number}: {problem}")
 
 
