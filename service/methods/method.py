@@ -150,7 +150,10 @@ def make_method(
     """
     known = (own or {}).get(composite) if isinstance(composite, str) else None
     values = tuple(given.items())
-    return _make_method(composite, attributor, values, input_size, layer, tuple(own or ()), known)
+    # rules of clients are not kept: a thousand lists of 256 entries take hundreds of megabytes
+    is_kept = composite is None or isinstance(composite, str)
+    make = _make_method if is_kept else _make_method.__wrapped__
+    return make(composite, attributor, values, input_size, layer, tuple(own or ()), known)
 
 
 @lru_cache(maxsize=1024)

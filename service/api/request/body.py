@@ -10,8 +10,9 @@ from typing import Any
 from starlette.requests import Request
 
 from service.api.executor import Executor, is_small
+from service.api.request.charset import check_content_type
 from service.api.request.content_coding import decode, parse_codings
-from service.api.request.json_body import parse_json, repeated_options
+from service.api.request.json_body import MAX_VALUES, parse_json, repeated_options
 from service.api.request.multipart import IMAGE_FIELD, MULTIPART, read_multipart
 from service.errors import (
     BrokenRequest,
@@ -23,6 +24,7 @@ from service.errors import (
     body_too_large,
 )
 from service.runtime.deadline import Deadline
+from service.text import shorten
 
 _JSON, _BYTES = "application/json", "application/octet-stream"
 _NOT_AN_IMAGE = {  # no image file begins so
@@ -72,7 +74,7 @@ async def read_upload(
     DeadlineExceeded
         The body was not received and parsed by the deadline.
     TooLarge
-        The body has too many bytes.
+        The body has too many bytes, or its JSON too many values.
     UnsupportedMediaType
         The content type is none of the above, or a content coding is not supported.
     OptionError
@@ -98,18 +100,21 @@ async def _receive(request: Request, max_body_bytes: int) -> Upload | bytes:
     _check_declared_length(request, max_body_bytes)
     codings = parse_codings(request.headers.getlist("content-encoding"))
     stream = decode(_stream(request, max_body_bytes), codings, max_body_bytes)
-    content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if content_type == MULTIPART:
+    content_type = request.headers.get("content-type", "")
+    media_type = content_type.partition(";")[0].strip().lower()
+    if media_type == MULTIPART:
         _refuse_query(request)
         image, fields = await read_multipart(request.headers, stream, max_body_bytes)
         return Upload(image, _unique(fields))
-    if content_type == _JSON:
+    if media_type == _JSON:
+        check_content_type(content_type)
         _refuse_query(request)
         return await _join(stream)
-    if content_type == _BYTES or content_type.startswith("image/"):
-        return Upload(_check_raw(await _join(stream)), _unique(request.query_params.multi_items()))
+    if media_type == _BYTES or media_type.startswith("image/"):
+        options = _query_options(request)
+        return Upload(_check_raw(await _join(stream)), options)
     raise UnsupportedMediaType(
-        f"the content type {content_type or '(none)'} is not supported; send the image as "
+        f"the content type {shorten(media_type) or '(none)'} is not supported; send the image as "
         f"{MULTIPART} in the field `{IMAGE_FIELD}`, as the raw body with image/* or {_BYTES}, "
         f"or base64 in {_JSON}"
     )
@@ -149,13 +154,19 @@ def _check_raw(body: bytes) -> bytes:
 
 
 def _refuse_query(request: Request) -> None:
-    if request.query_params:
-        raise OptionError(
-            [
-                OptionProblem(name, "stands in the query; send all options in the body")
-                for name in request.query_params
-            ]
+    names = _query_options(request)
+    if names:
+        detail = "stands in the query; send all options in the body"
+        raise OptionError([OptionProblem(name, detail) for name in names])
+
+
+def _query_options(request: Request) -> dict[str, str]:
+    n_options = request.scope["query_string"].count(b"&") + 1
+    if n_options > MAX_VALUES:
+        raise OptionError.of(
+            "query", f"has {n_options:,} options, more than {MAX_VALUES:,}; send fewer"
         )
+    return _unique(request.query_params.multi_items())
 
 
 def _unique(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:

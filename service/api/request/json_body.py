@@ -1,4 +1,7 @@
-"""Bodies of type `application/json`: the image in base64, and options beside it."""
+"""Bodies of type `application/json`: the image in base64, and options beside it.
+
+Each step takes a few passes over the text in C, at most: the interpreter's lock is held meanwhile.
+"""
 
 from __future__ import annotations
 
@@ -9,12 +12,18 @@ import pybase64
 
 from service import strict_json
 from service.api.request.multipart import IMAGE_FIELD
-from service.errors import BrokenRequest, OptionError, OptionProblem
+from service.errors import BrokenRequest, OptionError, OptionProblem, TooLarge
 
 _EXAMPLE = '{"image": "<base64>", ...}'
-_URL_SAFE = str.maketrans("-_", "+/")
-_NOT_BASE64 = re.compile(r"[^A-Za-z0-9+/]")
-_OF_BYTES = re.compile(r"b(['\"]).*\1", re.DOTALL)
+MAX_VALUES = 10_000  # of options of all kinds; 256 rules with all of their parameters are 1,800
+MAX_DEPTH = 1000  # levels; rules have three
+_BEFORE_VALUES = b",[{"
+_MAX_QUOTES = 4 * MAX_VALUES  # a name and a string for each
+_URL_SAFE = bytes.maketrans(b"-_", b"+/")
+_WHITESPACE = b" \t\n\r\v\f"
+_ALPHABET = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+_SCHEME = re.compile(r"\s{0,20}([a-z][a-z0-9+.-]{0,30}):", re.IGNORECASE)
+_ESCAPED = {b"%2b": b"+", b"%2B": b"+", b"%2f": b"/", b"%2F": b"/", b"%3d": b"=", b"%3D": b"="}
 _NOT_JSON = {
     b"\x1f\x8b": "gzip; say so with `Content-Encoding: gzip`",
     b"--": "a multipart form; let the client library set the `Content-Type`",
@@ -30,6 +39,8 @@ def parse_json(body: bytes) -> tuple[bytes, dict[str, Any]]:
     ------
     BrokenRequest
         It is not a JSON object with one image in base64.
+    TooLarge
+        It has more than `MAX_VALUES` values.
     OptionError
         An option is repeated.
     """
@@ -46,10 +57,33 @@ def repeated_options(names: tuple[str, ...]) -> OptionError:
     return OptionError([OptionProblem(name, "is given more than once") for name in names])
 
 
+def _check_structure(body: bytes) -> None:
+    """Refuse JSON with too many values or levels, by the characters that separate values."""
+    if (
+        _count(body, _BEFORE_VALUES) <= MAX_VALUES
+    ):  # at most: what stands in strings is counted, too
+        return
+    plain = body.replace(b"\\\\", b"").replace(b'\\"', b"")
+    pieces = plain.split(b'"', _MAX_QUOTES)
+    outside = b"".join(pieces[::2])
+    if _count(outside, b"[{") - _count(outside, b"]}") > MAX_DEPTH:
+        raise BrokenRequest(f"the body is not valid JSON: it has more than {MAX_DEPTH} levels")
+    if len(pieces) > _MAX_QUOTES or _count(outside, _BEFORE_VALUES) > MAX_VALUES:
+        raise TooLarge(
+            f"the JSON has more than {MAX_VALUES:,} values; send the image as one string, in "
+            "base64, and beside it only options"
+        )
+
+
+def _count(text: bytes, characters: bytes) -> int:
+    return sum(text.count(character) for character in characters)
+
+
 def _load(body: bytes) -> Any:
     kind = next((kind for start, kind in _NOT_JSON.items() if body.startswith(start)), None)
     if kind:
         raise BrokenRequest(f"the body is not valid JSON but {kind}")
+    _check_structure(body)
     try:
         return strict_json.loads(body)
     except strict_json.RepeatedNames as error:
@@ -77,7 +111,7 @@ def _decode_base64(text: Any) -> bytes:
         raise BrokenRequest(
             "`image` must be a string: base64, or a data: URL; not bytes as numbers"
         )
-    scheme = re.match(r"\s*([a-z][a-z0-9+.-]*):", text, re.IGNORECASE)
+    scheme = _SCHEME.match(text)
     if scheme and scheme[1].lower() != "data":
         raise BrokenRequest(
             "`image` is an address; the service fetches none: send the image itself"
@@ -86,24 +120,29 @@ def _decode_base64(text: Any) -> bytes:
         head, _, text = text.partition(",")
         if not head.lower().endswith(";base64"):
             raise BrokenRequest("`image` is a data: URL without `;base64,`; send base64")
-    # in a URL these may be escaped
-    text = re.sub("%(2b|2f|3d)", _unescape, text, flags=re.IGNORECASE) if scheme else text
-    digits = "".join(text.split()).rstrip("=").translate(_URL_SAFE)
+    if not text.isascii():
+        raise BrokenRequest("`image` is not valid base64: it has characters that are not ASCII")
+    digits = _base64_digits(text, is_url=scheme is not None)
     try:
-        return pybase64.b64decode(digits + "=" * (-len(digits) % 4), validate=True)
+        return pybase64.b64decode(digits + b"=" * (-len(digits) % 4), validate=True)
     except ValueError as error:
-        raise BrokenRequest(f"`image` is not valid base64: {_what_is_wrong(text)}") from error
+        raise BrokenRequest(f"`image` is not valid base64: {_what_is_wrong(digits)}") from error
 
 
-def _unescape(escaped: re.Match[str]) -> str:
-    return chr(int(escaped[1], 16))
+def _base64_digits(text: str, *, is_url: bool) -> bytes:
+    """Digits of the standard alphabet, if it is base64."""
+    digits = text.encode("ascii")
+    if is_url and b"%" in digits:  # in a URL these may be escaped
+        for escaped, plain in _ESCAPED.items():
+            digits = digits.replace(escaped, plain)
+    return digits.translate(_URL_SAFE, _WHITESPACE).rstrip(b"=")
 
 
-def _what_is_wrong(text: str) -> str:
-    if _OF_BYTES.fullmatch(text.strip()):
+def _what_is_wrong(digits: bytes) -> str:
+    if digits[:2] in (b"b'", b'b"') and digits.endswith(digits[1:2]):
         return "it is Python's text of bytes; send base64.b64encode(content).decode()"
-    digits = "".join(text.split()).rstrip("=").translate(_URL_SAFE)
-    wrong = _NOT_BASE64.search(digits)
+    wrong = digits.translate(None, _ALPHABET)[:1]
     if wrong:
-        return f"it has {wrong[0]!a} at character {wrong.start()}; send the file's bytes in base64"
+        place = digits.index(wrong)
+        return f"it has {wrong.decode()!r} at character {place}; send the file's bytes in base64"
     return f"{len(digits)} characters cannot be; is it cut off?"

@@ -7,10 +7,13 @@ from collections.abc import AsyncGenerator, Sequence
 from starlette.datastructures import Headers, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
+from service.api.request.charset import check_charset, check_content_type
 from service.errors import BrokenRequest
+from service.text import shorten
 
 IMAGE_FIELD = "image"
 MULTIPART = "multipart/form-data"
+_CHARSET_FIELD = "_charset_"  # RFC 7578, section 4.6: the charset of the other fields
 _MAX_FILES, _MAX_FIELDS = 4, 64  # more than the options, so that errors can name what is wrong
 _BY_HAND = (
     "do not set the header by hand: the client library sets it, with the boundary, where it is "
@@ -20,9 +23,10 @@ Fields = list[tuple[str, str]]
 
 
 class _FormParser(MultiPartParser):
-    """Starlette's parser; it notes whether the closing boundary came, which is required.
+    """Starlette's parser, with fields in UTF-8 only, and files in memory.
 
-    Some clients send a file without its name (.NET, Go): so the bytes of a field are kept, too.
+    It notes whether the closing boundary came, which is required. Some clients send a file without
+    its name (.NET, Go): so the bytes of the field `image` are kept.
     """
 
     is_complete = False
@@ -34,12 +38,31 @@ class _FormParser(MultiPartParser):
         super().on_part_begin()
 
     def on_part_end(self) -> None:
-        if self._current_part.file is None and self._current_part.field_name == IMAGE_FIELD:
-            self.image_as_text = bytes(self._current_part.data)
-        super().on_part_end()
+        part = self._current_part
+        if part.file is not None:
+            super().on_part_end()
+            return
+        if part.field_name == IMAGE_FIELD:
+            self.image_as_text, text = bytes(part.data), ""
+        else:
+            text = _decode_field(part.field_name, bytes(part.data), part.item_headers)
+        if part.field_name == _CHARSET_FIELD:
+            check_charset(text)
+        else:
+            self.items.append((part.field_name, text))
 
     def on_end(self) -> None:
         self.is_complete = True
+
+
+def _decode_field(name: str, content: bytes, headers: Sequence[tuple[bytes, bytes]]) -> str:
+    check_content_type(dict(headers).get(b"content-type", b"").decode("latin-1"), content)
+    try:
+        return content.decode()
+    except UnicodeDecodeError:
+        raise BrokenRequest(
+            f"the field `{shorten(name)}` is not UTF-8; send text in UTF-8"
+        ) from None
 
 
 async def read_multipart(
@@ -67,7 +90,10 @@ async def read_multipart(
     ------
     BrokenRequest
         The body is not such a form, is cut off, or does not have exactly one image.
+    UnsupportedMediaType
+        A charset is not UTF-8.
     """
+    check_content_type(headers.get("content-type", ""))
     parser = _FormParser(
         headers,
         stream,
@@ -75,6 +101,7 @@ async def read_multipart(
         max_fields=_MAX_FIELDS,
         max_part_size=max_body_bytes,
     )
+    parser.spool_max_size = max_body_bytes  # never a file on a disk, which may be full
     try:
         form = await parser.parse()
     except MultiPartException as error:
@@ -123,7 +150,7 @@ async def _split(
 def _only_image(images: Sequence[str | UploadFile], files: Sequence[str]) -> str | UploadFile:
     if not images and files:
         raise BrokenRequest(
-            f"the file is in the field `{files[0]}`; send it in the field `{IMAGE_FIELD}`"
+            f"the file is in the field `{shorten(files[0])}`; send it in the field `{IMAGE_FIELD}`"
         )
     if len(images) != 1:
         number = "no" if not images else str(len(images))
@@ -131,7 +158,9 @@ def _only_image(images: Sequence[str | UploadFile], files: Sequence[str]) -> str
             f"there are {number} images; send exactly one file in the field `{IMAGE_FIELD}`"
         )
     if files:
-        raise BrokenRequest(f"there is a second file, in the field `{files[0]}`; send one image")
+        raise BrokenRequest(
+            f"there is a second file, in the field `{shorten(files[0])}`; send one image"
+        )
     return images[0]
 
 
