@@ -60,6 +60,12 @@ class Settings(BaseSettings):
         description="Modules of your own with architectures that bundles may use, comma-separated",
     )
     max_body_bytes: int = Field(10_000_000, gt=0, description="Larger request bodies get a 413")
+    max_connections: int = Field(
+        16_384,
+        gt=0,
+        description="Connections that each worker keeps open; beyond, the one that has sent no "
+        "whole request for the longest is closed",
+    )
     max_pixels: int = Field(
         40_000_000, gt=0, description="Images with more pixels get a 413 before they are decoded"
     )

@@ -138,6 +138,7 @@ ALLOWED: dict[str, set[str]] = {
         "service.errors",
         "service.server.listen",
         "service.server.protocol",
+        "service.server.uvicorn_hooks",
         "service.logs",
         "service.metrics",
         "service.runtime",
@@ -146,9 +147,24 @@ ALLOWED: dict[str, set[str]] = {
     },
     "service.server.listen": {"service.errors"},
     "service.server.protocol": {
+        "service.errors",
+        "service.server.refusal",
+        "service.server.sequential",
+        "service.server.uvicorn_hooks",
+    },
+    "service.server.sequential": {
+        "service.server.head",
+        "service.server.leaving",
+        "service.server.parser",
+        "service.server.transport",
+        "service.server.unparsed",
+        "service.server.uvicorn_hooks",
+    },
+    "service.server.head": {"service.errors"},
+    "service.server.refusal": {
+        "service.api.middleware.cors",
         "service.api.response.problems",
         "service.errors",
-        "service.server.parser",
     },
     "service.commands": {
         "service",

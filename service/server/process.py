@@ -20,12 +20,14 @@ import uvicorn
 from service.api.state import AppState
 from service.app import create_app
 from service.server.listen import UNIX, url_of
-from service.server.protocol import check_uvicorn, make_protocol
+from service.server.protocol import make_protocol
+from service.server.uvicorn_hooks import check_uvicorn
 from service.settings import Settings
 from service.worker_state import State, WorkerSlot
 
 # how long a busy event loop may hold the GIL while the device thread waits (5 ms by default)
 SWITCH_INTERVAL_S = 0.0002
+_OTHER_FILES = 256  # of models, devices, metrics and so on
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 check_uvicorn(
     uvicorn.Server, ("handle_exit", "on_tick", "capture_signals"), ("should_exit", "started")
@@ -90,10 +92,20 @@ class Server(uvicorn.Server):
                 signal.signal(number, handler)
 
 
-def allow_many_connections() -> None:
-    """Raise the limit of open files to the hard limit: each slow client keeps one open."""
+def allow_connections(max_connections: int) -> int:
+    """Raise the limit of open files to the hard limit: each slow client keeps one open.
+
+    Returns
+    -------
+    int
+        The number of connections that may be open: `max_connections`, or fewer if files would not
+        be left for anything else.
+    """
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    if hard == resource.RLIM_INFINITY:
+        return max_connections
+    return min(max_connections, max(hard - _OTHER_FILES, hard // 2))
 
 
 def run_server(
@@ -146,12 +158,15 @@ def run_server(
     app_state: AppState = app.state.lrpserve
     config = uvicorn.Config(
         app,
-        http=make_protocol(settings.receive_s),
+        http=make_protocol(
+            settings.receive_s,
+            allow_connections(settings.max_connections),
+            settings.cors_origins,
+        ),
         ws="none",
         log_config=None,
         access_log=False,
     )
-    allow_many_connections()
     server = Server(config, app_state, signals, on_tick)
     server.run(sockets=list(listeners))
     if app_state.queue.failure:

@@ -19,7 +19,7 @@ from PIL import Image
 
 from service.api.response.problems import MEDIA_TYPE, TYPE_PREFIX
 from service.api.response.schemas import Problem
-from service.server.protocol import MAX_HEAD_BYTES
+from service.server.sequential import MAX_HEAD_BYTES
 from service.settings import PREFIX
 from tests.helpers.conditions import wait_until
 from tests.helpers.connections import LIMIT_S, Plain, head, plain
@@ -287,6 +287,7 @@ def test_garbage_behind_a_request_does_not_affect_its_response(
             await connection.send(sent + b"and then \x00 garbage\r\n\r\n")
             answer = await connection.answer()
             assert (answer.status_code, answer.headers["x-request-id"]) == (200, "mine")
+            assert_problem(await connection.answer(), 400, "broken-request")
             assert await connection.rest() == b""
 
     run(scenario())

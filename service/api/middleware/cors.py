@@ -20,6 +20,18 @@ _RESPONSE_HEADERS = (
 )
 
 
+def cors_headers(origin: bytes | None, origins: Sequence[str]) -> list[tuple[bytes, bytes]]:
+    """The headers with which a page of an origin may read a response; without it there are none."""
+    if origin is None or origin.decode("latin-1") not in origins:
+        return []
+    exposed = ", ".join(_RESPONSE_HEADERS).encode()
+    return [
+        (b"access-control-allow-origin", origin),
+        (b"access-control-expose-headers", exposed),
+        (b"vary", b"Origin"),
+    ]
+
+
 def add_cors(app: Starlette, origins: Sequence[str]) -> None:
     """Add the middleware, outside of those that refuse requests.
 
