@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import io
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -13,15 +13,16 @@ from PIL import Image
 from service.imaging.color_bar import RAMP, bar_size, with_color_bar
 from service.imaging.colormaps import CENTER, color_table
 from service.imaging.contours import contour_mask
-from service.imaging.png import enlarge_nearest, palette_png
-from service.imaging.render_options import RenderOptions
+from service.imaging.png import enlarge_nearest, palette_png, rgb_png
+from service.imaging.render_options import OverlayStyle, RenderOptions
 
 Relevance = NDArray[np.floating[Any]]
 Pixels = NDArray[np.uint8]
 Size = tuple[int, int]
 _OVERLAY_LIGHT = 0.35  # share of white that is mixed into the grey image under an overlay
 _OVERLAY_STRENGTH = 0.9  # opacity of the strongest relevance
-_WHITE = np.full((1, 1), 255, np.float32)
+_N_GREYS = 256
+_WHITE = np.full((1, 1), 255, np.uint8)
 
 
 def own_bound(relevance: Relevance) -> float:
@@ -47,7 +48,7 @@ def heatmap_png(relevance: Relevance, options: RenderOptions) -> bytes:
     if not options.color_bar:
         return palette_png(indices, size, table.tobytes())
     bar = _indices(RAMP, _bar_bound(options), bar_size(size[1]), is_smooth)
-    return _png(with_color_bar(table[indices], table[bar], options.bound))
+    return rgb_png(with_color_bar(table[indices], table[bar], options.bound))
 
 
 def overlay_png(relevance: Relevance, options: RenderOptions, picture: Image.Image) -> bytes:
@@ -65,18 +66,17 @@ def overlay_png(relevance: Relevance, options: RenderOptions, picture: Image.Ima
         The network's view of the image, mode RGB, of any size with the aspect ratio of the overlay.
     """
     size = options.output_size(relevance.shape)
-    grey = np.asarray(picture.resize(size, Image.Resampling.BILINEAR).convert("L"), np.float32)
-    grey += _OVERLAY_LIGHT * (255 - grey)
+    grey = np.asarray(picture.resize(size, Image.Resampling.BILINEAR).convert("L"))
     drawn = _draw_over(grey, relevance, options, size)
     if not options.color_bar:
-        return _png(drawn)
+        return rgb_png(drawn)
     bar = _draw_over(_WHITE, RAMP, replace(options, bound=_bar_bound(options)), bar_size(size[1]))
-    return _png(with_color_bar(drawn, bar, options.bound))
+    return rgb_png(with_color_bar(drawn, bar, options.bound))
 
 
 def picture_png(picture: Image.Image) -> bytes:
     """Encode an image, mode RGB, as a PNG."""
-    return _png(np.asarray(picture))
+    return rgb_png(np.asarray(picture))
 
 
 def color_indices(relevance: Relevance, bound: float) -> Pixels:
@@ -112,36 +112,42 @@ def _bar_bound(options: RenderOptions) -> float:
     return float(options.bound > 0)
 
 
-def _draw_over(grey: Relevance, relevance: Relevance, options: RenderOptions, size: Size) -> Pixels:
+def _draw_over(grey: Pixels, relevance: Relevance, options: RenderOptions, size: Size) -> Pixels:
     """Blend a grey image, of shape (height, width) or (1, 1), with coloured relevance."""
-    cover = _contours if options.overlay_style == "contours" else _alpha_cover
-    strength, is_for = cover(relevance, options, size)
-    # the ends of the map: paler colours and less cover at once would hide weak relevance twice
-    color = color_table(options.cmap)[np.where(is_for, 2 * CENTER, 0)]
-    mixed = grey[..., None] * (1 - strength[..., None]) + color * strength[..., None]
-    return np.rint(mixed).astype(np.uint8)
+    if options.overlay_style == "contours":
+        codes = _contour_codes(relevance, options, size)
+    else:
+        codes = _indices(relevance, options.bound, size, is_smooth=options.enlarge != "nearest")
+    table = _blend_table(options.cmap, options.overlay_style)
+    return table.take(codes.astype(np.intp) * _N_GREYS + grey, axis=0)
 
 
-def _alpha_cover(
+def _contour_codes(
     relevance: Relevance, options: RenderOptions, size: Size
-) -> tuple[Relevance, NDArray[np.bool_]]:
-    """Opacity of the relevance, 0 to 1, and whether it is positive."""
-    indices = _indices(relevance, options.bound, size, is_smooth=options.enlarge != "nearest")
-    strength = np.abs(indices.astype(np.float32) - CENTER) / CENTER * _OVERLAY_STRENGTH
-    return strength, indices > CENTER
-
-
-def _contours(
-    relevance: Relevance, options: RenderOptions, size: Size
-) -> tuple[Relevance, NDArray[np.bool_]]:
-    """Opacity of contour lines, 0 to 1, and whether their relevance is positive."""
+) -> NDArray[np.unsignedinteger[Any]]:
+    """Opacity of contour lines, 0 to 255, plus 256 where their relevance is positive."""
     share = _share(relevance, options.bound).astype(np.float32)
     for_, against = (contour_mask(sign * share, size) for sign in (1, -1))
-    return np.maximum(for_, against).astype(np.float32) / 255, for_ > against
+    return np.maximum(for_, against) + np.uint16(256) * (for_ > against)
 
 
-def _png(picture: Pixels) -> bytes:
-    buffer = io.BytesIO()
-    # level 1: six times as fast as the default and hardly larger
-    Image.fromarray(picture).save(buffer, "PNG", compress_level=1)
-    return buffer.getvalue()
+@lru_cache(maxsize=32)  # all of them
+def _blend_table(cmap: str, overlay_style: OverlayStyle) -> Pixels:
+    """Colours of an overlay by code of the relevance and grey of the image: (codes * greys, 3).
+
+    To look them up takes a fifth of the time that it takes to blend the pixels of a large picture.
+    """
+    if overlay_style == "contours":
+        codes = np.arange(512)
+        strength, is_for = (codes % 256).astype(np.float32) / 255, codes >= 256
+    else:
+        codes = np.arange(2 * CENTER + 1)
+        strength = np.abs(codes.astype(np.float32) - CENTER) / CENTER * _OVERLAY_STRENGTH
+        is_for = codes > CENTER
+    grey = np.arange(_N_GREYS, dtype=np.float32)
+    grey += _OVERLAY_LIGHT * (255 - grey)
+    # the ends of the map: paler colours and less cover at once would hide weak relevance twice
+    color = color_table(cmap)[np.where(is_for, 2 * CENTER, 0)]
+    strength = strength[:, None, None]
+    mixed = grey[:, None] * (1 - strength) + color[:, None] * strength
+    return np.rint(mixed).astype(np.uint8).reshape(-1, 3)

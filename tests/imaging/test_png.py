@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from service.imaging.png import palette_png
+from service.imaging.png import palette_png, rgb_png
 
 PALETTE = bytes(range(256)) * 3
 
@@ -44,3 +44,19 @@ def test_an_enlarged_map_takes_hardly_more_bytes_than_a_small_one() -> None:
     indices = np.random.default_rng(0).integers(0, 256, (32, 32), dtype=np.uint8)
     small, large = (len(palette_png(indices, (side, side), PALETTE)) for side in (32, 512))
     assert large < 3 * small
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 7), (7, 1), (40, 64)])
+def test_pictures_are_written_without_a_loss(shape: tuple[int, int]) -> None:
+    picture = np.random.default_rng(0).integers(0, 256, (*shape, 3), dtype=np.uint8)
+
+    read = Image.open(io.BytesIO(rgb_png(picture)))
+
+    assert read.mode == "RGB"
+    np.testing.assert_array_equal(np.asarray(read), picture)
+
+
+def test_a_part_of_a_picture_is_written_as_it_is() -> None:
+    picture = np.random.default_rng(0).integers(0, 256, (8, 8, 3), dtype=np.uint8)[::2, ::-1]
+
+    np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(rgb_png(picture)))), picture)
