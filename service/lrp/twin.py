@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import linecache
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -18,6 +19,8 @@ from service.lrp.rules.modified_weights import ModifiedWeights
 from service.methods import Assignment
 
 Box = tuple[Tensor, Tensor]
+# the sources of all graph modules, by their made-up file names: private, and so perhaps moved
+_SOURCES: dict[str, str] = getattr(getattr(fx.graph_module, "_loader", None), "eval_cache", {})
 
 
 class NoTwinError(Exception):
@@ -78,9 +81,7 @@ def make_twin(
         else:
             modules[name] = _make_other(layer, rules[name], entries.index(rules[name]))
     graph = _with_stabilizers(network.graph, modules)
-    twin = fx.GraphModule(modules, graph).eval()
-    graph.owning_module = None  # breaks a reference cycle: the twin is freed at once
-    return twin
+    return _graph_module(modules, graph)
 
 
 def _with_stabilizers(graph: fx.Graph, modules: Mapping[str, Any]) -> fx.Graph:
@@ -156,6 +157,18 @@ def with_recorded_layers(
     by_name = {node.name: copy for node, copy in copies.items()}
     logits = copies[logits_of(network.graph)]
     graph.output((logits, tuple(by_name[node.name] for node in recorded_layers)))
-    recording = fx.GraphModule(network, graph).eval()
-    graph.owning_module = None  # breaks a reference cycle: the graph is freed with its network
-    return recording
+    return _graph_module(network, graph)
+
+
+def _graph_module(modules: Mapping[str, Any] | nn.Module, graph: fx.Graph) -> fx.GraphModule:
+    """Make a graph module of which nothing remains when it is dropped.
+
+    torch keeps the source code of each for good, for error messages; rules of requests would add
+    to it without end.
+    """
+    module = fx.GraphModule(modules, graph).eval()  # type: ignore[arg-type]  # a mapping will do
+    graph.owning_module = None  # breaks a reference cycle: the module is freed at once
+    source = type(module).forward.__code__.co_filename
+    linecache.cache.pop(source, None)
+    _SOURCES.pop(source, None)
+    return module

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import linecache
 from collections.abc import Iterator
 from functools import lru_cache
 from itertools import product
@@ -11,12 +13,12 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 
 from service.lrp.attribution.output_relevance import OutputRelevance
-from service.lrp.explainer import Explainer
+from service.lrp.explainer import MAX_TWINS, Explainer
 from service.lrp.selftest import difference
-from service.methods import COMPOSITES, Method, make_method
+from service.methods import COMPOSITES, Assignment, Method, make_method
 from tests.helpers.covering import covering
 from tests.lrp.methods import CORNERS, RULES_ALONE, corners, name_of
 from tests.lrp.networks import (
@@ -162,3 +164,18 @@ def test_relevance_equals_zennit_on_any_small_network(
     images = make_images(1, 20, dtype, seed)
     for method in data.draw(st.lists(st.sampled_from(EVERYTHING), min_size=1, max_size=4)):
         assert apart(explainer, images, method) <= LIMITS[dtype]
+
+
+def test_nothing_remains_of_a_twin_that_is_evicted() -> None:
+    """Rules of requests make twins without end: torch keeps the source code of each."""
+    explainer = make_explainer(architecture("minivgg"), torch.float32)
+
+    def use_other_rules(first: int, n: int) -> int:
+        for value in range(first, first + n):
+            entry = Assignment("type:convolution", "gamma", (("gamma", 0.001 * value),))
+            explainer.prepare(make_method((entry.resolve({}),), "gradient", {}))
+        gc.collect()
+        return len(linecache.cache) + len(fx.graph_module._loader.eval_cache)
+
+    after_many = use_other_rules(1, MAX_TWINS + 5)
+    assert use_other_rules(1000, MAX_TWINS + 5) == after_many
