@@ -156,7 +156,7 @@ def make_method(
     return make(composite, attributor, values, input_size, layer, tuple(own or ()), known)
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=64)
 def _make_method(
     composite: str | Rules | None,
     attributor: str,
