@@ -29,7 +29,8 @@ from benchmarks.attribution import machine
 from benchmarks.payloads import PHOTO
 from benchmarks.servers import Server, lrpserve, started
 from benchmarks.serving import spread
-from service.models.architectures import TORCHVISION, build
+from service.models.architectures import build
+from service.models.builtin import TORCHVISION
 from service.models.bundles import write_bundle
 from service.models.card import ImportedProvenance, ModelCard
 

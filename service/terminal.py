@@ -14,6 +14,14 @@ import typer
 from service.text import escape
 
 
+def cut_middle(text: str, max_characters: int = 2000) -> str:
+    """Leave out the middle of a text: names in files may be as long as the files."""
+    if len(text) <= max_characters:
+        return text
+    half = max_characters // 2
+    return f"{text[:half]} ... {text[-half:]}"
+
+
 def print_line(text: str, *, is_error: bool = False) -> None:
     """Print a message, on standard error if it `is_error`; only its line breaks are kept."""
     stream = sys.stderr if is_error else sys.stdout

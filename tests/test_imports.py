@@ -20,22 +20,33 @@ ALLOWED: dict[str, set[str]] = {
     "service.errors": {"service.text"},
     "service.methods": {"service.errors", "service.text"},
     "service.strict_json": {"service.text"},
+    "service.files": set(),
     "service.api_keys": set(),
     "service.origins": set(),
     "service.terminal": {"service.text"},
     "service.worker_state": set(),
     "service.settings": {"service.errors", "service.api_keys", "service.origins"},
-    "service.models": {"service.errors", "service.models.card", "service.strict_json"},
+    "service.models": {
+        "service.errors",
+        "service.files",
+        "service.models.card",
+        "service.models.labels",
+        "service.strict_json",
+    },
     "service.models.measures": set(),
+    "service.models.labels": {"service.errors", "service.files", "service.strict_json"},
     "service.models.card": {
         "service.errors",
+        "service.files",
         "service.methods",  # the composites of a bundle
+        "service.models.labels",  # how many there may be
         "service.models.measures",
         "service.strict_json",
     },
     "service.models.importing": {
         "service",  # its version, for the card
         "service.errors",
+        "service.files",
         "service.models",
     },
     "service.imaging": {"service.errors"},
@@ -174,6 +185,7 @@ ALLOWED: dict[str, set[str]] = {
         "service.api_keys",
         "service.app",
         "service.errors",
+        "service.files",
         "service.imaging",
         "service.logs",
         "service.methods",
@@ -295,6 +307,7 @@ for module in modules:
             ["service.models.card", "service.models.labels", "service.models.registry"],
             "torch,torchvision,numpy",
         ),
+        (["service.models.source", "service.commands.importing"], "torch,torchvision,fastapi"),
         (
             ["service.runtime.queue", "service.runtime.jobs", "service.worker_state"],
             "torch,fastapi,starlette",
@@ -307,7 +320,7 @@ for module in modules:
         (["service.app", "service.commands.serve", "service.commands.openapi"], "torch"),
         (["service.commands.__main__"], "torch,fastapi,PIL,numpy"),
     ],
-    ids=["api", "lrp", "cards", "queue", "leaves", "client", "app", "cli"],
+    ids=["api", "lrp", "cards", "import", "queue", "leaves", "client", "app", "cli"],
 )
 def test_what_is_imported_loads_nothing_slow(importers: list[str], unwanted: str) -> None:
     assert importers

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,18 +9,17 @@ import typer
 
 from service import __version__
 from service.api_keys import hash_key, make_key
+from service.commands.arguments import Device, Fit, Images, Model, TopK, option, with_parameters
 from service.errors import ServiceError
 from service.methods import (
     ATTRIBUTORS,
     COMPOSITES,
     DEFAULT_ATTRIBUTOR,
     DEFAULT_COMPOSITE,
-    Parameter,
-    all_parameters,
 )
 from service.runtime.cores import set_wait_policy
 from service.settings import load_settings
-from service.terminal import print_line
+from service.terminal import cut_middle, print_line
 
 app = typer.Typer(
     help="What a network sees in an image, and which pixels made it say so.",
@@ -30,19 +27,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-
-Images = Annotated[list[Path], typer.Argument(help="Image files", metavar="IMAGE...")]
-Text = Annotated[str | None, typer.Option(show_default=False)]
-
-
-def _option(text: str) -> Any:
-    return typer.Option(help=text, show_default=False)
-
-
-Model = Annotated[str | None, _option("Name of a model, or a bundle's folder (LRPSERVE_MODEL)")]
-Device = Annotated[str | None, _option("`auto`, `cpu` or `cuda:0` (LRPSERVE_DEVICE)")]
-TopK = Annotated[str | None, _option("Number of classes to show, best first (5)")]
-Fit = Annotated[str | None, _option("`crop` (default), `stretch` or `pad`")]
 
 
 def _show_version(value: bool) -> None:
@@ -75,7 +59,7 @@ def serve(
     model: Model = None,
     device: Device = None,
     workers: Annotated[
-        str | None, _option("Worker processes, for CPUs (LRPSERVE_WORKERS; 1)")
+        str | None, option("Worker processes, for CPUs (LRPSERVE_WORKERS; 1)")
     ] = None,
 ) -> None:
     """Serve /predict and /explain over HTTP until Ctrl-C.
@@ -105,82 +89,54 @@ def predict(
     _exit(predict_files(offline, images, _given(top_k=top_k, fit=fit)))
 
 
-def _with_parameters(command: Callable[..., None]) -> Callable[..., None]:
-    """Replace `**parameters` of a command by options: one for each parameter of the registry."""
-    signature = inspect.signature(command, eval_str=True)
-    own = [
-        option for option in signature.parameters.values() if option.kind is not option.VAR_KEYWORD
-    ]
-    added = [
-        inspect.Parameter(
-            name,
-            inspect.Parameter.KEYWORD_ONLY,
-            default=None,
-            annotation=Annotated[str | None, _option(_help_of(parameter))],
-        )
-        for name, parameter in all_parameters().items()
-    ]
-    # typer reads the signature
-    command.__signature__ = signature.replace(parameters=[*own, *added])  # type: ignore[attr-defined]
-    return command
-
-
-def _help_of(parameter: Parameter) -> str:
-    default = parameter.default
-    shown = str(default).lower() if isinstance(default, bool) else default
-    return parameter.text if default is None else f"{parameter.text} ({shown})"
-
-
 @app.command()
-@_with_parameters
+@with_parameters
 def explain(
     images: Images,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the files that are written")],
     model: Model = None,
     device: Device = None,
-    target: Annotated[str | None, _option("Class to explain (the predicted class)")] = None,
-    contrast: Annotated[str | None, _option("Class to contrast the target with")] = None,
+    target: Annotated[str | None, option("Class to explain (the predicted class)")] = None,
+    contrast: Annotated[str | None, option("Class to contrast the target with")] = None,
     targets: Annotated[
-        list[str] | None, _option("One of several classes to explain; repeat it for each")
+        list[str] | None, option("One of several classes to explain; repeat it for each")
     ] = None,
     start: Annotated[
-        str | None, _option("`logit` or `one_hot`; the default depends on the composite")
+        str | None, option("`logit` or `one_hot`; the default depends on the composite")
     ] = None,
     composite: Annotated[
         str | None,
-        _option(
+        option(
             f"Rules: {', '.join(COMPOSITES)}, a composite of the bundle, or your own rules "
             f"as JSON or @FILE ({DEFAULT_COMPOSITE})"
         ),
     ] = None,
     attributor: Annotated[
-        str | None, _option(f"{', '.join(ATTRIBUTORS)} ({DEFAULT_ATTRIBUTOR})")
+        str | None, option(f"{', '.join(ATTRIBUTORS)} ({DEFAULT_ATTRIBUTOR})")
     ] = None,
-    layer: Annotated[str | None, _option("Layer whose relevance is computed (input)")] = None,
+    layer: Annotated[str | None, option("Layer whose relevance is computed (input)")] = None,
     output: Annotated[
         str,
-        _option(
+        option(
             "`heatmap`, `overlay`, `relevance`, `view` (what the network saw of the image), "
             "`original`; comma-separated"
         ),
     ] = "heatmap,overlay",
     relevance_format: Annotated[
-        str | None, _option("In the JSON: `base64` (default) or `list`")
+        str | None, option("In the JSON: `base64` (default) or `list`")
     ] = None,
     channels: Annotated[
-        str | None, _option("Relevance of colour channels: `sum` (default) or `all`")
+        str | None, option("Relevance of colour channels: `sum` (default) or `all`")
     ] = None,
-    cmap: Annotated[str | None, _option("Colour map (bwr)")] = None,
-    size: Annotated[str | None, _option("Side of heatmap and overlay in pixels (256)")] = None,
-    enlarge: Annotated[str | None, _option("Enlarge the heatmap: `nearest` or `smooth`")] = None,
-    overlay_style: Annotated[
-        str | None, _option("Overlay: `alpha` (default) or `contours`")
-    ] = None,
+    cmap: Annotated[str | None, option("Colour map (bwr)")] = None,
+    size: Annotated[str | None, option("Side of heatmap and overlay in pixels (256)")] = None,
+    enlarge: Annotated[str | None, option("Enlarge the heatmap: `nearest` or `smooth`")] = None,
+    overlay_style: Annotated[str | None, option("Overlay: `alpha` (default) or `contours`")] = None,
     color_bar: Annotated[
-        str | None, _option("Add a colour bar: `true` or `false` (default)")
+        str | None, option("Add a colour bar: `true` or `false` (default)")
     ] = None,
     bound: Annotated[
-        str | None, _option("Relevance that gets the full colour (the maximum)")
+        str | None, option("Relevance that gets the full colour (the maximum)")
     ] = None,
     top_k: TopK = None,
     fit: Fit = None,
@@ -259,22 +215,12 @@ def import_(
     Example: lrpserve import --arch resnet50 --weights resnet50.pth --labels imagenet.txt
     --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225 --size 224 --resize 256 resnet50
     """
-    from service.commands.verify import check_bundle
-    from service.models.importing import Source, import_model, parse_channels, parse_size
+    from service.commands.importing import import_source
+    from service.models.source import Source, parse_channels, parse_size
 
-    settings = load_settings()
     means, stds = parse_channels("mean", mean), parse_channels("std", std)
     source = Source(name, arch, weights, labels, means, stds, parse_size(size), resize, data)
-    imported = import_model(
-        source,
-        settings.models or Path("models"),
-        allowed_modules=settings.architectures,
-        force=force,
-        verify=check_bundle,
-    )
-    for note in imported.notes:
-        print_line(f"note: {note}", is_error=True)
-    print_line(f"wrote {imported.folder}; serve it with: {imported.how_to_serve()}")
+    import_source(source, load_settings(), force=force)
 
 
 @app.command()
@@ -302,5 +248,10 @@ def run() -> None:
     try:
         app()
     except ServiceError as error:
-        print_line(f"error: {error.detail}", is_error=True)
-        raise SystemExit(2) from None
+        detail = error.detail
+    except MemoryError:
+        detail = "there is not enough memory"
+    else:
+        return
+    print_line(f"error: {cut_middle(detail)}", is_error=True)
+    raise SystemExit(2)

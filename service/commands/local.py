@@ -17,6 +17,7 @@ from service.api.response.explanation import ExplanationRenderer
 from service.api.response.scores import predict_fields
 from service.commands.files import FileBatches, Outcome
 from service.errors import NotAnImage, OptionError, ServiceError
+from service.files import read_file
 from service.imaging.decode import EncodedImage
 from service.imaging.fit import FittedImage
 from service.models.card import read_card
@@ -24,10 +25,12 @@ from service.models.registry import find_bundle
 from service.runtime.engines import load_engines
 from service.runtime.jobs import Explanation, Prediction
 from service.settings import Settings
-from service.terminal import print_line, print_table
+from service.terminal import cut_middle, print_line, print_table
 
 Loaded = tuple[FittedImage, Pictures | None]
 _MEASURED_FROM = 64  # images
+_MAX_IMAGE_BYTES = 2**28
+_MAX_RULES_BYTES = 2**20
 
 
 class OutputError(ServiceError):
@@ -63,7 +66,7 @@ class Offline:
     def load(self, path: Path, options: PredictOptions) -> Loaded:
         """Read an image file and fit it to the network."""
         try:
-            content = path.read_bytes()
+            content = read_file(path, _MAX_IMAGE_BYTES)
         except OSError as error:
             raise NotAnImage(f"the file cannot be read: {error.strerror}") from error
         return load_picture(EncodedImage(content), options, self.card, self.settings.max_pixels)
@@ -128,7 +131,7 @@ def _read_composite(option: str, value: Any) -> Any:
         return value
     path = Path(value[1:])
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = read_file(path, _MAX_RULES_BYTES).decode("utf-8-sig")
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "it is not UTF-8"
         raise OptionError.of(option, f"the file {path} cannot be read: {reason}") from None
@@ -142,7 +145,7 @@ def _count_failures(batches: FileBatches[Any, Any], paths: Sequence[Path]) -> in
     n_failed = 0
     for path, error in _with_progress(batches.outcomes(paths), len(paths)):
         if error is not None:
-            print_line(f"error: {path}: {error.detail}", is_error=True)
+            print_line(f"error: {path}: {cut_middle(error.detail)}", is_error=True)
             n_failed += 1
     return n_failed
 

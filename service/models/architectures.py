@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
-from service.errors import BundleError, join_names
+from service.errors import BundleError
+from service.models.builtin import TORCHVISION, check_architecture
 
 Factory = Callable[[int], nn.Module]
 
@@ -70,13 +71,6 @@ class MiniVGG(nn.Module):
         return logits
 
 
-TORCHVISION = (
-    "alexnet",
-    *(f"vgg{depth}{norm}" for depth in (11, 13, 16, 19) for norm in ("", "_bn")),
-    *(f"resnet{depth}" for depth in (18, 34, 50, 101, 152)),
-)
-
-
 def _of_torchvision(name: str) -> Factory:
     def make(num_classes: int) -> nn.Module:
         from torchvision.models import get_model  # slow, and bundles of MiniVGG need none of it
@@ -111,15 +105,10 @@ def build(architecture: str, num_classes: int, allowed_modules: Sequence[str] = 
     BundleError
         The architecture is unknown or not allowed, or its code fails.
     """
+    check_architecture(architecture, allowed_modules)
     if ":" in architecture:
-        return _build_own(architecture, num_classes, allowed_modules)
-    factory = ARCHITECTURES.get(architecture)
-    if factory is None:
-        raise BundleError(
-            f"the architecture {architecture!r} is not known; known are: "
-            f"{join_names(ARCHITECTURES)}, and module:factory for code of your own"
-        )
-    return factory(num_classes)
+        return _build_own(architecture, num_classes)
+    return ARCHITECTURES[architecture](num_classes)
 
 
 def build_empty(
@@ -137,8 +126,8 @@ def build_empty(
         return build(architecture, num_classes)
 
 
-def _build_own(architecture: str, num_classes: int, allowed_modules: Sequence[str]) -> nn.Module:
-    factory = _own_factory(architecture, allowed_modules)
+def _build_own(architecture: str, num_classes: int) -> nn.Module:
+    factory = _own_factory(architecture)
     try:
         model = factory(num_classes)
     except (Exception, SystemExit) as error:  # the user's code may raise anything
@@ -166,18 +155,8 @@ def _checked(architecture: str, model: object) -> nn.Module:
     return model
 
 
-def _own_factory(architecture: str, allowed_modules: Sequence[str]) -> Callable[..., object]:
+def _own_factory(architecture: str) -> Callable[..., object]:
     module, _, name = architecture.partition(":")
-    if not name.isidentifier() or not all(part.isidentifier() for part in module.split(".")):
-        raise BundleError(
-            f"the architecture {architecture!r} cannot be: write module:factory, as in mynets:small"
-        )
-    if module not in allowed_modules:
-        wanted = ",".join([*allowed_modules, module])
-        raise BundleError(
-            f"the architecture {architecture} runs code of the module {module!r}, which is not "
-            f"allowed; if you trust it, set LRPSERVE_ARCHITECTURES={wanted}"
-        )
     try:
         factory: Callable[..., object] | None = getattr(import_module(module), name, None)
     except (Exception, SystemExit) as error:  # the user's code may raise anything

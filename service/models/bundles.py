@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load, save
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from service.errors import BundleError
+from service.files import read_file
 from service.models.architectures import build_empty
-from service.models.card import CARD_FILE, ModelCard, read_card, write_card
+from service.models.card import CARD_FILE, WEIGHTS_FILE, ModelCard, read_card, write_card
+from service.models.weights import parse_safetensors
 
-WEIGHTS_FILE = "model.safetensors"
+MAX_HEADER_BYTES = 2**24
 
 
 @dataclass(frozen=True)
@@ -76,17 +77,19 @@ def read_bundle(folder: Path, allowed_modules: Sequence[str] = ()) -> Bundle:
         Something is missing, broken, or does not fit; the message says what.
     """
     card = read_card(folder)
-    weights = _read_weights(folder, card)
     model = build_empty(card.architecture, len(card.labels), allowed_modules)
+    weights = _read_weights(folder, card, model.state_dict())
     _check_shapes(folder, model.state_dict(), weights)
     model.load_state_dict(weights, assign=True)
     return Bundle(card, model.eval().requires_grad_(False))
 
 
-def _read_weights(folder: Path, card: ModelCard) -> dict[str, Tensor]:
+def _read_weights(
+    folder: Path, card: ModelCard, expected: Mapping[str, Tensor]
+) -> dict[str, Tensor]:
     path = folder / WEIGHTS_FILE
     try:
-        content = path.read_bytes()
+        content = read_file(path, MAX_HEADER_BYTES + sum(t.nbytes for t in expected.values()))
     except FileNotFoundError:
         raise BundleError(f"the bundle {folder} has no {WEIGHTS_FILE}") from None
     except OSError as error:
@@ -97,10 +100,7 @@ def _read_weights(folder: Path, card: ModelCard) -> dict[str, Tensor]:
             f"{path} is not the file that {CARD_FILE} describes: "
             f"its sha256 is {found[:12]}..., the card says {card.sha256[:12]}..."
         )
-    try:
-        return load(content)
-    except SafetensorError as error:
-        raise BundleError(f"{path} is not a safetensors file: {error}") from error
+    return parse_safetensors(content, str(path))
 
 
 def _check_shapes(folder: Path, expected: dict[str, Tensor], found: dict[str, Tensor]) -> None:

@@ -20,10 +20,14 @@ from pydantic import (
 
 from service import strict_json
 from service.errors import BundleError, OptionError
+from service.files import read_file
 from service.methods import COMPOSITES, CUSTOM, Rules, parse_rules
+from service.models.labels import MAX_LABELS
 from service.models.measures import Accuracy, Confusion, Epoch, accuracy_of
 
 CARD_FILE = "model.json"
+WEIGHTS_FILE = "model.safetensors"
+MAX_BYTES = 2**23
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 ModelName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
@@ -83,7 +87,7 @@ class ModelCard(_Frozen):
 
     name: ModelName
     architecture: str
-    labels: tuple[str, ...] = Field(min_length=2)
+    labels: tuple[str, ...] = Field(min_length=2, max_length=MAX_LABELS)
     input_size: tuple[Annotated[int, Field(gt=0, le=4096)], Annotated[int, Field(gt=0, le=4096)]]
     resize: int | None = Field(None, gt=0, le=65536, description="The shorter side, in pixels")
     mean: Channel
@@ -174,7 +178,7 @@ def read_card(folder: Path) -> ModelCard:
     if not folder.is_dir():
         raise BundleError(f"there is no bundle at {folder}: it is not a folder")
     try:
-        content = path.read_bytes()
+        content = read_file(path, MAX_BYTES)
         strict_json.loads(content)  # pydantic would take the last one of repeated names
         return ModelCard.model_validate_json(content)
     except FileNotFoundError:

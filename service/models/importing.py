@@ -4,72 +4,28 @@ from __future__ import annotations
 
 import hashlib
 import platform
-import re
-import shlex
 import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 import torch
 import torchvision
-from pydantic import ValidationError
 from torch import Tensor, nn
 
 from service import __version__
-from service.errors import BundleError, OptionError
+from service.errors import BundleError
+from service.files import read_file
 from service.models.architectures import build_empty, in_one_line
-from service.models.bundles import WEIGHTS_FILE, Bundle, read_bundle, write_bundle
-from service.models.card import (
-    CARD_FILE,
-    ImportedProvenance,
-    ModelCard,
-    check_name,
-    first_problem,
-    read_card,
-)
-from service.models.labels import number_repeated, read_labels
+from service.models.bundles import Bundle, read_bundle, write_bundle
+from service.models.card import ModelCard
 from service.models.normalization import normalize
-from service.models.registry import SHIPPED, bundles_in
+from service.models.source import Source, check_source
 from service.models.weights import fit_weights, parse_weights
 
-Channel = tuple[float, float, float]
 GREY = 128  # pixel value
-
-
-@dataclass(frozen=True)
-class Source:
-    """The files and numbers that a model is imported from.
-
-    Attributes
-    ----------
-    name : str
-        Name of the model.
-    architecture : str
-        As in `build`.
-    weights, labels : Path
-        Files, as in `parse_weights` and `parse_labels`.
-    mean, std : tuple of 3 float
-        Normalization of RGB values in [0, 1].
-    input_size : tuple of 2 int
-        Height and width, in pixels.
-    resize : int or None
-        As in `ModelCard`.
-    data : str
-        Description of the training data.
-    """
-
-    name: str
-    architecture: str
-    weights: Path
-    labels: Path
-    mean: Channel
-    std: Channel
-    input_size: tuple[int, int]
-    resize: int | None = None
-    data: str = "unknown"
+MAX_OTHER_BYTES = 2**26  # of a checkpoint, beside values of the network's size
 
 
 @dataclass(frozen=True)
@@ -79,50 +35,6 @@ class Imported:
     folder: Path
     card: ModelCard
     notes: list[str]
-
-    def how_to_serve(self) -> str:
-        """The shell command that serves it."""
-        values = {"MODELS": str(self.folder.parent), "MODEL": self.card.name}
-        module, colon, _ = self.card.architecture.partition(":")
-        if colon:
-            values["ARCHITECTURES"] = module
-        given = " ".join(f"LRPSERVE_{key}={shlex.quote(value)}" for key, value in values.items())
-        return f"{given} make serve"
-
-
-def parse_channels(option: str, text: str) -> Channel:
-    """Parse `0.485,0.456,0.406`: values for red, green and blue.
-
-    Raises
-    ------
-    OptionError
-        These are not three numbers from 0 to 1. Values for pixels in 0 to 255 are refused too: with
-        them a network only gets less accurate, which nobody would notice.
-    """
-    with suppress(ValueError):
-        values = [float(part) for part in text.split(",")]
-        if all(0 <= value <= 1 for value in values):  # NaN is not
-            red, green, blue = values
-            return (red, green, blue)
-    raise OptionError.of(
-        option,
-        f"{text!r} has to be three numbers from 0 to 1, for red, green and blue, as in "
-        "0.485,0.456,0.406; divide those of pixels from 0 to 255 by 255",
-    )
-
-
-def parse_size(text: str) -> tuple[int, int]:
-    """Parse `224` or `192x256`: height and width in pixels.
-
-    Raises
-    ------
-    OptionError
-        The text is neither.
-    """
-    found = re.fullmatch(r"([0-9]{1,4})(?:x([0-9]{1,4}))?", text)
-    if found is None:
-        raise OptionError.of("size", f"{text!r} has to be as in 224, or 192x256 (height x width)")
-    return (int(found[1]), int(found[2] or found[1]))
 
 
 def import_model(
@@ -154,13 +66,13 @@ def import_model(
         A file cannot be read, weights do not fit, or the bundle exists already.
     """
     target = folder / source.name
-    _check_place(source.name, target, force)
-    labels, notes = number_repeated(read_labels(source.labels))
-    content = _read(source.weights)
-    card = _make_card(source, labels, hashlib.sha256(content).hexdigest())
-    model = build_empty(card.architecture, len(labels), allowed_modules)
+    checked = check_source(source, folder, allowed_modules=allowed_modules, force=force)
+    n_classes = len(checked.card.labels)
+    model = build_empty(source.architecture, n_classes, allowed_modules)
+    content = _read(source.weights, model)
+    card = _with_hash(checked.card, content)
     what = (
-        f"the weights in {source.weights} do not fit {card.architecture} with {len(labels)} classes"
+        f"the weights in {source.weights} do not fit {card.architecture} with {n_classes} classes"
     )
     found = parse_weights(content, source.weights.name)
     model.load_state_dict(fit_weights(found, model.state_dict(), what), assign=True)
@@ -174,57 +86,25 @@ def import_model(
             _move(made, target)
     except OSError as error:
         raise BundleError(f"cannot write {target}: {error.strerror}") from error
-    return Imported(target, written, notes)
+    return Imported(target, written, checked.notes)
 
 
-def _check_place(name: str, target: Path, force: bool) -> None:
-    """Check that the name is free, and that only a bundle would be replaced."""
-    check_name(name)
-    neighbours = [
-        *bundles_in(SHIPPED),
-        *(bundles_in(target.parent) if target.parent.exists() else []),
-    ]
-    for other in neighbours:
-        if other != target and read_card(other).name == name:
-            raise BundleError(f"the name {name!r} is that of {other}: choose another")
-    if not target.exists():
-        return
-    if not force:
-        raise BundleError(f"{target} is there already: choose another name, or add --force")
-    files = {path.name for path in target.iterdir()} if target.is_dir() else {""}
-    if not files <= {WEIGHTS_FILE, CARD_FILE}:
-        raise BundleError(f"{target} holds other files than a bundle's: move them elsewhere")
-
-
-def _read(path: Path) -> bytes:
+def _read(path: Path, model: nn.Module) -> bytes:
+    """Read a file of weights, and of what checkpoints hold beside them: five values for each."""
+    n_values = sum(tensor.numel() for tensor in model.state_dict().values())
     try:
-        return path.read_bytes()
+        return read_file(path, MAX_OTHER_BYTES + 5 * 8 * n_values)
     except OSError as error:
         raise BundleError(f"the weights {path} cannot be read: {error.strerror}") from error
 
 
-def _make_card(source: Source, labels: tuple[str, ...], sha256: str) -> ModelCard:
-    """Make the card, with the `sha256` of the source until the weights are written."""
-    try:
-        return ModelCard(
-            name=source.name,
-            architecture=source.architecture,
-            labels=labels,
-            input_size=source.input_size,
-            resize=source.resize,
-            mean=source.mean,
-            std=source.std,
-            provenance=ImportedProvenance(
-                source=source.weights.name,
-                source_sha256=sha256,
-                data=source.data,
-                imported_at=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-                versions=_versions(),
-            ),
-            sha256=sha256,
-        )
-    except ValidationError as error:
-        raise BundleError(f"the model cannot be: {first_problem(error)}") from error
+def _with_hash(card: ModelCard, content: bytes) -> ModelCard:
+    """Complete a card, with the hash of the source until the weights are written."""
+    sha256 = hashlib.sha256(content).hexdigest()
+    provenance = card.provenance.model_copy(
+        update={"source_sha256": sha256, "versions": _versions()}
+    )
+    return card.model_copy(update={"provenance": provenance, "sha256": sha256})
 
 
 def _versions() -> dict[str, str]:

@@ -7,6 +7,10 @@ from pathlib import Path
 
 from service import strict_json
 from service.errors import BundleError
+from service.files import read_file
+
+MAX_BYTES = 2**24
+MAX_LABELS = 100_000
 
 
 def read_labels(path: Path) -> tuple[str, ...]:
@@ -18,7 +22,7 @@ def read_labels(path: Path) -> tuple[str, ...]:
         The file cannot be read, or `parse_labels` refuses its text.
     """
     try:
-        text = path.read_bytes().decode("utf-8-sig")
+        text = read_file(path, MAX_BYTES).decode("utf-8-sig")
     except OSError as error:
         raise BundleError(f"the labels {path} cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
@@ -35,10 +39,13 @@ def parse_labels(text: str) -> tuple[str, ...]:
     Raises
     ------
     ValueError
-        A label is empty (but for empty lines at the end), or not a string.
+        A label is empty (but for empty lines at the end), or not a string, or there are more than
+        `MAX_LABELS`.
     """
     is_json = text.lstrip().startswith(("[", "{"))
     found = _of_json(text) if is_json else text.rstrip().split("\n")
+    if len(found) > MAX_LABELS:
+        raise ValueError(f"there are {len(found):,}, and at most {MAX_LABELS:,} can be used")
     labels = tuple(label.strip() for label in found)
     for index, label in enumerate(labels):
         if not label:
@@ -70,13 +77,13 @@ def number_repeated(labels: Sequence[str]) -> tuple[tuple[str, ...], list[str]]:
         A sentence for each changed label.
     """
     taken, seen = set(labels), set[str]()
+    numbers = dict.fromkeys(labels, 2)
     numbered, notes = [], []
     for index, label in enumerate(labels):
-        new, n = label, 1
-        while label in seen and new in taken:
-            n += 1
-            new = f"{label} ({n})"
-        if new != label:
+        new = label
+        if label in seen:
+            while (new := f"{label} ({numbers[label]})") in taken:
+                numbers[label] += 1
             notes.append(f"the label {label!r} is there again for class {index}, now {new!r}")
         taken.add(new)
         seen.add(label)

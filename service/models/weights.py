@@ -13,12 +13,9 @@ from safetensors.torch import load
 from torch import Tensor
 
 from service.errors import BundleError, join_names
+from service.models.weights_header import PREFIXES, WHAT_TO_SAVE
 
-WHAT_TO_SAVE = (
-    'save only the weights, with torch.save(model.state_dict(), "weights.pt") or as safetensors'
-)
 HELD_UNDER = ("state_dict", "model")  # in checkpoints, next to the optimizer and the epoch
-PREFIXES = ("module.", "_orig_mod.")  # of DataParallel, and of torch.compile
 SHOWN = 3
 
 
@@ -40,10 +37,7 @@ def parse_weights(content: bytes, name: str) -> dict[str, Tensor]:
     """
     suffix = Path(name).suffix.lower()
     if suffix == ".safetensors":
-        try:
-            return load(content)
-        except SafetensorError as error:
-            raise BundleError(f"{name} is not a safetensors file: {error}") from error
+        return parse_safetensors(content, name)
     if suffix not in (".pt", ".pth"):
         raise BundleError(f"{name} has to be a .safetensors, .pt or .pth file; {WHAT_TO_SAVE}")
     try:
@@ -53,6 +47,25 @@ def parse_weights(content: bytes, name: str) -> dict[str, Tensor]:
             f"{name} is broken, or holds more than weights, which could run code: {WHAT_TO_SAVE}"
         ) from error
     return _state_dict(saved, name)
+
+
+def parse_safetensors(content: bytes, name: str) -> dict[str, Tensor]:
+    """Parse the content of a safetensors file.
+
+    Raises
+    ------
+    BundleError
+        It is no such file, or has tensors of a type that torch does not have.
+    """
+    try:
+        return load(content)
+    except SafetensorError as error:
+        raise BundleError(f"{name} is not a safetensors file: {error}") from error
+    except KeyError as error:  # of safetensors' table of torch's types
+        raise BundleError(
+            f"{name} has tensors of the type {error.args[0]}, which torch cannot compute with: "
+            "save them as F32, F16 or BF16"
+        ) from error
 
 
 def _state_dict(saved: Any, name: str) -> dict[str, Tensor]:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from service.commands.importing import serve_command
 from service.models.architectures import build
 from service.models.card import read_card
 from service.models.registry import find_bundle
@@ -45,7 +46,7 @@ def test_an_imported_model_is_listed(
     done = lrpserve("import", *flags(resize="72", data="birds and machines"), "cranes")
     assert done.code == 0
     assert done.err == "note: the label 'crane' is there again for class 1, now 'crane (2)'\n"
-    serve = "LRPSERVE_MODELS=models LRPSERVE_MODEL=cranes make serve"
+    serve = "LRPSERVE_MODELS=models LRPSERVE_MODEL=cranes lrpserve serve"
     assert done.out == f"wrote models/cranes; serve it with: {serve}\n"
     monkeypatch.setenv(f"{PREFIX}MODELS", "models")
     monkeypatch.setenv(f"{PREFIX}MODEL", "cranes")
@@ -86,7 +87,7 @@ def test_import_uses_an_architecture_of_an_allowed_module(
     assert_one_sentence(refused, "LRPSERVE_ARCHITECTURES=own_cranes")
     monkeypatch.setenv(f"{PREFIX}ARCHITECTURES", "own_cranes")
     done = lrpserve("import", *asked, "cranes")
-    assert done.out.endswith("LRPSERVE_ARCHITECTURES=own_cranes make serve\n")
+    assert done.out.endswith("LRPSERVE_ARCHITECTURES=own_cranes lrpserve serve\n")
 
 
 @pytest.mark.parametrize(
@@ -99,7 +100,7 @@ def test_import_uses_an_architecture_of_an_allowed_module(
         ({"arch": "resnet19"}, "'resnet19' is not known"),
         ({"arch": "vgg11"}, "missing (features.0.weight"),
         ({"weights": "labels.txt"}, "labels.txt has to be a .safetensors, .pt or .pth file"),
-        ({"labels": "weights.pth"}, "weights.pth are not UTF-8"),
+        ({"labels": "weights.pth"}, "weights.pth cannot be read: it has 44,"),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )
@@ -182,3 +183,33 @@ def test_import_refuses_networks_whose_answers_change(
     done = lrpserve("import", *flags(arch=f"own_views:{network}"), *own_networks, "mine")
     assert_one_sentence(done, said)
     assert not Path("models/mine").exists()
+
+
+def test_the_command_names_the_program_that_runs(tmp_path: Path) -> None:
+    card = read_card(find_bundle(DEFAULT_MODEL)).model_copy(update={"architecture": "nets:small"})
+    program = tmp_path / "my environment" / "lrpserve"
+    assert serve_command(tmp_path / "my models", card, str(program)) == (
+        f"LRPSERVE_MODELS='{tmp_path}/my models' LRPSERVE_MODEL={DEFAULT_MODEL} "
+        f"LRPSERVE_ARCHITECTURES=nets '{program}' serve"
+    )
+
+
+def test_the_command_is_short_where_the_shell_finds_the_program(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "lrpserve"
+    program.touch(mode=0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    card = read_card(find_bundle(DEFAULT_MODEL))
+    assert serve_command(Path("models"), card, str(program)).endswith(" lrpserve serve")
+
+
+def test_only_the_first_notes_of_many_are_printed(
+    lrpserve: Lrpserve, resnet: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    labels = resnet / "labels.txt"
+    labels.write_text("crane\n" * 30)
+    torch.save(build("resnet18", 30).state_dict(), resnet / "weights.pth")
+    notes = lrpserve("import", *flags(), "cranes").err.splitlines()
+    assert len(notes) == 21
+    assert notes[-1] == "note: and 9 more labels"

@@ -14,11 +14,11 @@ from torch import nn
 from service.errors import BundleError
 from service.models.architectures import (
     ARCHITECTURES,
-    TORCHVISION,
     MiniVGG,
     build,
     build_empty,
 )
+from service.models.builtin import LAST_LAYERS, TORCHVISION
 
 FEATURES = [
     "Conv2d(3, 32, kernel_size=(3, 3), stride=(1, 1), padding=(1, 1))",
@@ -103,6 +103,13 @@ def test_the_state_dict_holds_every_tensor_of_an_architecture(name: str) -> None
         for value in vars(module).values()
         if isinstance(value, torch.Tensor)
     ]
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_the_last_layer_has_a_row_for_each_class(name: str) -> None:
+    layer = build_empty(name, 4).get_submodule(LAST_LAYERS[name])
+    assert isinstance(layer, nn.Linear)
+    assert layer.out_features == 4
 
 
 def test_the_list_of_torchvisions_networks_is_as_promised() -> None:

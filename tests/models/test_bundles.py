@@ -5,7 +5,9 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
+import os
 import pickle
+import struct
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,8 +19,8 @@ from torch import Tensor, nn
 
 from service.errors import BundleError
 from service.models.architectures import MiniVGG, build
-from service.models.bundles import WEIGHTS_FILE, read_bundle, write_bundle
-from service.models.card import CARD_FILE, ModelCard
+from service.models.bundles import read_bundle, write_bundle
+from service.models.card import CARD_FILE, WEIGHTS_FILE, ModelCard
 
 
 @pytest.fixture
@@ -250,3 +252,21 @@ def test_own_code_is_read_where_it_is_allowed(
     assert torch.equal(read_bundle(folder, ["own_tied"]).model(values), model(values))
     with pytest.raises(BundleError, match="LRPSERVE_ARCHITECTURES=own_tied"):
         read_bundle(folder)
+
+
+def test_weights_larger_than_the_network_are_not_read(written: Path) -> None:
+    os.truncate(written / WEIGHTS_FILE, 2**40)  # none of which is on the disk
+    with pytest.raises(BundleError, match="it has 1,099,511,627,776 bytes, and at most"):
+        read_bundle(written)
+
+
+def test_tensors_of_a_type_that_torch_lacks_are_named(written: Path) -> None:
+    tensor = {"dtype": "F4", "shape": [3, 2], "data_offsets": [0, 3]}
+    header = json.dumps({"a": tensor}).encode()
+    content = struct.pack("<Q", len(header)) + header + bytes(3)
+    (written / WEIGHTS_FILE).write_bytes(content)
+    card = json.loads((written / CARD_FILE).read_text())
+    card["sha256"] = hashlib.sha256(content).hexdigest()
+    (written / CARD_FILE).write_text(json.dumps(card))
+    with pytest.raises(BundleError, match="has tensors of the type F4, which torch cannot"):
+        read_bundle(written)

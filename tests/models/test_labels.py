@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torchvision.models import ResNet18_Weights
 
 from service.errors import BundleError
-from service.models.labels import number_repeated, parse_labels, read_labels
+from service.models.labels import MAX_LABELS, number_repeated, parse_labels, read_labels
 
 lines = st.text(st.characters(exclude_characters="\n", codec="utf-8"), min_size=1)
 names = lines.map(str.strip).filter(lambda line: line != "" and line[0] not in "[{\ufeff")
@@ -60,6 +60,7 @@ def test_any_bytes_are_labels_or_one_sentence(content: bytes) -> None:
         (b'["cat", "dog"', "begin as JSON but are none"),
         (b'["\\ud800"]', "surrogates"),
         (b"caf\xe9\n", "not UTF-8"),
+        (b"a\n" * (MAX_LABELS + 1), "there are 100,001, and at most 100,000 can be used"),
     ],
 )
 def test_what_is_wrong_with_labels_is_said(tmp_path: Path, content: bytes, said: str) -> None:
@@ -100,3 +101,9 @@ def test_numbered_labels_differ_and_the_first_of_each_stays(labels: list[str]) -
     for label in labels:
         assert numbered[labels.index(label)] == label
     assert len(notes) == len(labels) - len(set(labels))
+
+
+def test_equal_labels_are_numbered_in_linear_time() -> None:
+    # comparing each with all before it would take minutes
+    numbered, _ = number_repeated(["a"] * MAX_LABELS)
+    assert numbered[-1] == f"a ({MAX_LABELS})"
