@@ -69,6 +69,12 @@ class Settings(BaseSettings):
     max_pixels: int = Field(
         40_000_000, gt=0, description="Images with more pixels get a 413 before they are decoded"
     )
+    max_picture_pixels: int = Field(
+        1 << 24,
+        ge=1 << 16,
+        description="Pixels of all pictures that a response may have, such as four of 2048 x 2048; "
+        "a request for more gets a 422 that says what to lower",
+    )
     max_batch_size: int | None = Field(
         None, gt=0, description="Upper bound on the batch size, which is measured at start-up"
     )

@@ -179,7 +179,11 @@ def test_max_body_bytes_is_what_a_body_may_have(limited: RunningServer) -> None:
 
 def test_what_an_image_may_have_is_told(limited: RunningServer) -> None:
     limits = httpx.get(f"{limited.url}/models", headers=KEY).json()["limits"]
-    assert limits == {"max_body_bytes": 20_000, "max_pixels": 1024}
+    assert limits == {
+        "max_body_bytes": 20_000,
+        "max_pixels": 1024,
+        "max_picture_pixels": 1 << 24,
+    }
 
 
 def test_max_pixels_is_what_an_image_may_have(limited: RunningServer, tmp_path: Path) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
+from functools import partial
 from itertools import accumulate
 from typing import Any
 
@@ -13,7 +15,7 @@ from starlette.responses import Response
 from service.api.executor import is_small
 from service.api.request.accept import JSON, NPY
 from service.api.request.image import Pictures
-from service.api.request.options import NEEDS_IMAGE
+from service.api.request.options import NEEDS_IMAGE, NEEDS_RELEVANCE_MAP
 from service.api.request.resolved import ResolvedExplain
 from service.api.response.scores import VARY, json_bytes, json_response, predict_fields
 from service.api.response.target import TargetExplanation
@@ -48,6 +50,7 @@ class ExplanationRenderer:
             TargetExplanation(resolved, explanation.logits, attribution)
             for attribution in explanation.attributions
         ]
+        self._image_drawn: dict[str, bytes] = {}
 
     @property
     def is_small(self) -> bool:
@@ -58,6 +61,17 @@ class ExplanationRenderer:
         is_one = len(self.targets) == 1 and NEEDS_IMAGE.isdisjoint(options.output)
         is_plain = options.enlarge != "smooth" and not options.color_bar
         return is_one and is_plain and is_small(n_pixels, n_values)
+
+    def steps(self, pictures: Pictures | None) -> list[Callable[[], object]]:
+        """Draw each picture of the response; `render` draws those that are left."""
+        if self.resolved.media_type == NPY:
+            return []
+        maps = [name for name in self.resolved.options.output if name in NEEDS_RELEVANCE_MAP]
+        images = self._image_names(pictures)
+        return [
+            *(partial(target.draw, name, pictures) for target in self.targets for name in maps),
+            *(partial(self._draw_image, name, pictures) for name in images),
+        ]
 
     def render(self, media_type: str, pictures: Pictures | None) -> Response:
         """Write the response; `pictures` are those of the image."""
@@ -108,12 +122,20 @@ class ExplanationRenderer:
 
     def _png(self, target: TargetExplanation, pictures: Pictures | None) -> bytes:
         (name,) = self.resolved.options.output
-        if name == "overlay":
-            return target.overlay(pictures)
-        return self._image_pngs(pictures).get(name) or target.heatmap()
+        return self._image_pngs(pictures).get(name) or target.draw(name, pictures)
 
     def _image_pngs(self, pictures: Pictures | None) -> dict[str, bytes]:
-        return {} if pictures is None else pictures.pngs(self.resolved.options.output)
+        return {name: self._draw_image(name, pictures) for name in self._image_names(pictures)}
+
+    def _image_names(self, pictures: Pictures | None) -> list[str]:
+        names = self.resolved.options.output if pictures else ()
+        return [name for name in names if name in NEEDS_IMAGE - NEEDS_RELEVANCE_MAP]
+
+    def _draw_image(self, name: str, pictures: Pictures | None) -> bytes:
+        """A picture of the image itself; it is drawn once."""
+        if name not in self._image_drawn and pictures:
+            self._image_drawn |= pictures.pngs([name])
+        return self._image_drawn[name]
 
 
 def header_text(fields: dict[str, Any]) -> str:

@@ -269,10 +269,13 @@ class ModelInfo(_Schema):
 
 
 class Limits(_Schema):
-    """Limits of an image; beyond them a request gets a 413."""
+    """Limits of a request; beyond them it gets a 413, or a 422."""
 
     max_body_bytes: int = Field(description="Size of the body of a request, in bytes")
     max_pixels: int = Field(description="Number of pixels of an image")
+    max_picture_pixels: int = Field(
+        description="Number of pixels of all pictures of a response, without their colour bars"
+    )
 
 
 class ModelList(_Schema):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -39,6 +39,10 @@ class PredictionRenderer:
         self, resolved: ResolvedPredict, prediction: Prediction, image: FittedImage
     ) -> None:
         self.resolved, self.prediction, self.image = resolved, prediction, image
+
+    def steps(self, pictures: Pictures | None) -> Sequence[Callable[[], object]]:
+        """There is nothing to draw."""
+        return ()
 
     def render(self, media_type: str, pictures: Pictures | None) -> Response:
         """Write the response, which is JSON without pictures."""

@@ -37,6 +37,7 @@ class TargetExplanation:
         has_channels = relevance.ndim == 3 and resolved.has_picture
         self.map: Floats = relevance.sum(axis=0) if has_channels else relevance
         self.bound = self.options.bound or own_bound(self.map)
+        self._drawn: dict[str, bytes] = {}
 
     @property
     def label(self) -> str:
@@ -55,8 +56,8 @@ class TargetExplanation:
     def payload(self, pictures: Pictures | None) -> dict[str, Any]:
         """The pictures and arrays that `output` names, as JSON fields."""
         makers = {
-            "heatmap": lambda: _base64(self.heatmap()),
-            "overlay": lambda: _base64(self.overlay(pictures)),
+            "heatmap": lambda: _base64(self.draw("heatmap", pictures)),
+            "overlay": lambda: _base64(self.draw("overlay", pictures)),
             "relevance": self._relevance,
         }
         return {name: makers[name]() for name in self.options.output if name in makers}
@@ -64,19 +65,24 @@ class TargetExplanation:
     def files(self, pictures: Pictures | None) -> dict[str, bytes]:
         """The pictures and arrays that `output` names, as files by suffix."""
         makers = {
-            "heatmap": (".heatmap.png", self.heatmap),
-            "overlay": (".overlay.png", lambda: self.overlay(pictures)),
+            "heatmap": (".heatmap.png", lambda: self.draw("heatmap", pictures)),
+            "overlay": (".overlay.png", lambda: self.draw("overlay", pictures)),
             "relevance": (".npy", self.npy),
         }
         chosen = (makers[name] for name in self.options.output if name in makers)
         return {suffix: make() for suffix, make in chosen}
 
-    def heatmap(self) -> bytes:
-        """The heatmap as a PNG."""
+    def draw(self, name: str, pictures: Pictures | None) -> bytes:
+        """The `heatmap` or the `overlay` as a PNG; it is drawn once."""
+        if name not in self._drawn:
+            self._drawn[name] = self._heatmap() if name == "heatmap" else self._overlay(pictures)
+        return self._drawn[name]
+
+    def _heatmap(self) -> bytes:
         return heatmap_png(self.map, self._render_options())
 
-    def overlay(self, pictures: Pictures | None) -> bytes:
-        """The overlay as a PNG, drawn on the part of the image that the network saw."""
+    def _overlay(self, pictures: Pictures | None) -> bytes:
+        """On the part of the image that the network saw."""
         if pictures is None:
             raise ValueError("an overlay needs a picture to draw on")
         return overlay_png(self.map, self._render_options(), pictures.view)

@@ -20,6 +20,7 @@ from service.api.request.body import read_upload
 from service.api.request.image import Pictures, is_small_picture, load_picture
 from service.api.request.options import Options, parse_options
 from service.api.request.resolved import ResolvedRequest
+from service.api.request.response_size import check_response_size
 from service.api.state import AppState
 from service.imaging.decode import EncodedImage
 from service.imaging.fit import FittedImage
@@ -38,6 +39,10 @@ class Renderer(Protocol):
     @property
     def is_small(self) -> bool:
         """Whether `render` is work for the event loop."""
+        ...
+
+    def steps(self, pictures: Pictures | None) -> Sequence[Callable[[], object]]:
+        """Work for a thread that `render` would else do, such as to draw one picture each."""
         ...
 
     def render(self, media_type: str, pictures: Pictures | None) -> Response:
@@ -94,6 +99,7 @@ class Pipeline(Generic[Options, Resolved]):
         card = app_state.card(options.model)
         layers = app_state.queue.layers.get(card.name, ())
         resolved = self._operation.resolve(options, card, layers, media_type)
+        check_response_size(resolved, layers, settings.max_picture_pixels)
         add_log_fields(request, **resolved.log_fields)
         if app_state.cache.is_on and app_state.queue.state in _SERVING:
             return await self._respond_cached(request, deadline, upload.image, resolved)
@@ -133,6 +139,13 @@ class Pipeline(Generic[Options, Resolved]):
         timings.add("compute", done.compute_ms)
         renderer = self._operation.renderer(resolved, done.result, image)
         with timings.measure("render"):
-            return await app_state.executor.run(
-                renderer.is_small, deadline, renderer.render, resolved.media_type, pictures
-            )
+            return await self._render(renderer, deadline, resolved.media_type, pictures)
+
+    async def _render(
+        self, renderer: Renderer, deadline: Deadline, media_type: str, pictures: Pictures | None
+    ) -> Response:
+        executor, is_small = self._app_state.executor, renderer.is_small
+        if not is_small:  # in steps, so that a thread works on at most until the end of one
+            for step in renderer.steps(pictures):
+                await executor.run(False, deadline, step)
+        return await executor.run(is_small, deadline, renderer.render, media_type, pictures)
