@@ -228,7 +228,7 @@ def _parse_entry(number: int, entry: object) -> Assignment:
     if not isinstance(entry, Mapping):
         raise _error(f"entry {number} must be an object with `layers` and `rule`")
     layers, name = entry.get("layers"), entry.get("rule")
-    if not isinstance(layers, str) or not 0 < len(layers) <= 200:
+    if not isinstance(layers, str) or not 0 < len(layers) <= 200 or not layers.isprintable():
         raise _error(f"entry {number}: `layers` must be a layer's name, a pattern, or a type")
     if ":" in layers and layers not in TYPES:
         raise _error(
