@@ -159,6 +159,7 @@ def _make_lifespan(
             await asyncio.to_thread(has_loaded.wait)
         yield
         app_state.queue.close()
+        await app_state.decoder.close()
         if app_state.rate_limit:
             await app_state.rate_limit.close()
 

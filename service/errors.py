@@ -19,6 +19,7 @@ x Unavailable                       the same request may succeed later
   - QueueFull                  429  the queue is full
   - RateLimited                429  the API key has sent too many requests
   - RateLimitUnavailable       503  the storage that counts requests cannot be reached
+  - Overloaded                 503  the work in hand takes all the memory that it may
   - NotReady                   503  starting or draining, or a device is failing
   - DeadlineExceeded           504  no result within the deadline
 x OutOfMemory                  507  the request needs more memory than there is
@@ -231,6 +232,13 @@ class RateLimitUnavailable(Unavailable):
 
     type = "rate-limit-unavailable"
     title = "The rate limit cannot be checked"
+
+
+class Overloaded(Unavailable):
+    """The requests in work take all the memory that they may; this one was refused at once."""
+
+    type = "overloaded"
+    title = "Overloaded"
 
 
 class NotReady(Unavailable):

@@ -75,6 +75,12 @@ class Settings(BaseSettings):
         description="Pixels of all pictures that a response may have, such as four of 2048 x 2048; "
         "a request for more gets a 422 that says what to lower",
     )
+    decode_pixels: int = Field(
+        320_000_000,
+        gt=0,
+        description="Pixels of large images that may be decoded, or wait for it, at once in each "
+        "worker; more get a 503",
+    )
     max_batch_size: int | None = Field(
         None, gt=0, description="Upper bound on the batch size, which is measured at start-up"
     )

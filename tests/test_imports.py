@@ -72,6 +72,13 @@ ALLOWED: dict[str, set[str]] = {
         "service.worker_state",
     },
     "service.api.executor": {"service.errors", "service.runtime.deadline"},
+    "service.api.decoder": {
+        "service.api.decoder_pool",
+        "service.api.executor",
+        "service.imaging",
+        "service.runtime.deadline",
+    },
+    "service.api.decoder_pool": {"service.errors", "service.imaging"},
     "service.api.request": {
         "service.api.executor",
         "service.errors",
@@ -106,6 +113,8 @@ ALLOWED: dict[str, set[str]] = {
     },
     "service.api": {
         "service",  # its version: answers of another one are not the same
+        "service.api.decoder",
+        "service.api.decoder_pool",
         "service.api.executor",
         "service.api.middleware",
         "service.api.request",
@@ -115,6 +124,7 @@ ALLOWED: dict[str, set[str]] = {
         "service.models.card",
         "service.methods",
         "service.api_keys",
+        "service.runtime.cores",
         "service.runtime.deadline",
         "service.runtime.queue",
         "service.settings",

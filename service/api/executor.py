@@ -1,17 +1,17 @@
-"""Runs blocking work: small work inline, large work on a few threads.
+"""Runs blocking work: small work inline, larger work on a few threads.
 
-A hop to a thread takes longer than decoding a small image; a large image would block the event
-loop, and many at once would take gigabytes.
+A hop to a thread takes longer than small work does, and larger work would block the event loop. A
+thread cannot be killed, so what it runs has to be bounded in time.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from typing import ParamSpec, TypeVar
-
-import anyio
-import anyio.to_thread
 
 from service.errors import QueueFull
 from service.runtime.deadline import Deadline
@@ -22,7 +22,7 @@ T = TypeVar("T")
 # work of this size takes about 0.3 ms
 SMALL_BYTES = 1 << 16  # to hash, to parse, or to compress as a picture of one byte a pixel
 SMALL_VALUES = 1 << 14  # pixels to decode, or numbers to write
-N_THREADS = 4  # an image of 40 million pixels takes up to 0.6 GB while it is decoded
+N_THREADS = 4
 MAX_WAITING = 256
 
 
@@ -51,13 +51,14 @@ class Executor:
     """
 
     def __init__(self, n_threads: int = N_THREADS, max_waiting: int = MAX_WAITING) -> None:
-        self._limiter = anyio.CapacityLimiter(n_threads)
-        self._max_waiting = max_waiting
+        self._threads = ThreadPoolExecutor(n_threads, thread_name_prefix="executor")
+        self._n_threads, self._max_waiting = n_threads, max_waiting
+        self._n_calls = 0  # that run or wait
 
     @property
     def n_waiting(self) -> int:
         """Number of calls that wait for a thread."""
-        return self._limiter.statistics().tasks_waiting
+        return max(0, self._n_calls - self._n_threads)
 
     async def run(
         self,
@@ -69,12 +70,15 @@ class Executor:
     ) -> T:
         """Call a function inline, which is for small work, or on a thread.
 
+        When it is cancelled, a call that waits is never run; one that runs keeps its thread until
+        it ends.
+
         Raises
         ------
         QueueFull
             Too many calls wait for a thread.
         DeadlineExceeded
-            The deadline passed; a call that is running is abandoned and ends by itself.
+            The deadline passed.
         """
         if is_inline:
             return function(*args, **kwargs)
@@ -83,8 +87,20 @@ class Executor:
                 f"{self._max_waiting} images or responses are waiting already; try again in 1 s",
                 headers={"Retry-After": "1"},
             )
-        call = partial(function, *args, **kwargs)
         async with deadline.enforce():
-            return await anyio.to_thread.run_sync(
-                call, limiter=self._limiter, abandon_on_cancel=True
-            )
+            return await asyncio.wrap_future(self._submit(partial(function, *args, **kwargs)))
+
+    def _submit(self, call: Callable[[], T]) -> Future[T]:
+        loop = asyncio.get_running_loop()
+        self._n_calls += 1
+
+        def finish(future: Future[T]) -> None:
+            with suppress(RuntimeError):  # the loop may be closed
+                loop.call_soon_threadsafe(self._finish)
+
+        future = self._threads.submit(call)
+        future.add_done_callback(finish)
+        return future
+
+    def _finish(self) -> None:
+        self._n_calls -= 1

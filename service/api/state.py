@@ -4,15 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from service.api.cache import Cache
+from service.api.decoder import Decoder
+from service.api.decoder_pool import DecoderPool
 from service.api.executor import Executor
 from service.api.rate_limit import RateLimit
 from service.metrics import Metrics
 from service.models.card import ModelCard
+from service.runtime.cores import usable_cores
 from service.runtime.queue import DeviceQueue
 from service.settings import Settings
 from service.worker_state import State, WorkerSlot
+
+_MAX_PROCESSES = 4  # that decode images
 
 
 @dataclass(frozen=True)
@@ -40,6 +46,14 @@ class AppState:
     rate_limit: RateLimit | None = None
     cache: Cache = field(default_factory=Cache)
     executor: Executor = field(default_factory=Executor)
+
+    @cached_property
+    def decoder(self) -> Decoder:
+        """Decodes the images of requests."""
+        settings = self.settings
+        n_processes = max(1, min(_MAX_PROCESSES, usable_cores() // settings.workers))
+        pool = DecoderPool(settings.max_pixels, settings.decode_pixels, n_processes)
+        return Decoder(self.executor, pool, settings.max_pixels)
 
     def card(self, model: str | None = None) -> ModelCard:
         """The card of a model; of the default model without a name."""

@@ -10,7 +10,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import track
 
-from service.api.request.image import Pictures, load_picture
+from service.api.request.image import picture_spec
 from service.api.request.options import ExplainOptions, PredictOptions, parse_options
 from service.api.request.resolved import resolve_explain
 from service.api.response.explanation import ExplanationRenderer
@@ -20,6 +20,7 @@ from service.errors import NotAnImage, OptionError, ServiceError
 from service.files import read_file
 from service.imaging.decode import EncodedImage
 from service.imaging.fit import FittedImage
+from service.imaging.pictures import Loaded, load_picture
 from service.models.card import read_card
 from service.models.registry import find_bundle
 from service.runtime.engines import load_engines
@@ -27,7 +28,6 @@ from service.runtime.jobs import Explanation, Prediction
 from service.settings import Settings
 from service.terminal import cut_middle, print_line, print_table
 
-Loaded = tuple[FittedImage, Pictures | None]
 _MEASURED_FROM = 64  # images
 _MAX_IMAGE_BYTES = 2**28
 _MAX_RULES_BYTES = 2**20
@@ -69,7 +69,8 @@ class Offline:
             content = read_file(path, _MAX_IMAGE_BYTES)
         except OSError as error:
             raise NotAnImage(f"the file cannot be read: {error.strerror}") from error
-        return load_picture(EncodedImage(content), options, self.card, self.settings.max_pixels)
+        spec = picture_spec(options, self.card)
+        return load_picture(EncodedImage(content), spec, self.settings.max_pixels)
 
 
 def predict_files(offline: Offline, paths: Sequence[Path], given: Mapping[str, Any]) -> int:

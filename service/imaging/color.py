@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import hashlib
 import io
+from functools import partial
 from threading import Lock
 
 import numpy as np
 from cachetools import LRUCache
 from PIL import Image, ImageCms
+
+from service.imaging.strips import in_strips
 
 _MAX_PROFILE_BYTES = 4 << 20
 _MAX_TRANSFORMS = 16  # those of CMYK take up to 2 MB each
@@ -43,6 +46,13 @@ def to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
     Image.Image
         Mode RGB.
     """
+    is_opaque_rgb = image.mode == "RGB" and not image.has_transparency_data
+    if is_opaque_rgb and (not profile or _transform_for(image, profile) is None):
+        return image
+    return in_strips(image, "RGB", partial(_convert, profile=profile))
+
+
+def _convert(image: Image.Image, profile: bytes | None) -> Image.Image:
     if image.mode in _PREMULTIPLIED:
         image = image.convert(_PREMULTIPLIED[image.mode])
     if not image.has_transparency_data:
@@ -58,12 +68,22 @@ def _opaque_to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
         return _apply(image, _lab_transform())
     if image.mode not in ("L", "RGB", "CMYK"):
         image = image.convert("L" if image.mode == "1" else "RGB")
-    mode = _MODES.get(profile[_COLOR_SPACE]) if profile else None
-    is_usable = mode == image.mode or (mode == "RGB" and image.mode == "L")
-    transform = _transform(profile, mode) if profile and mode and is_usable else None
-    if transform is not None and mode is not None:
-        return _apply(_in_mode(image, mode), transform)
-    return _in_mode(image, "RGB")
+    found = _transform_for(image, profile) if profile else None
+    if found is None:
+        return _in_mode(image, "RGB")
+    transform, mode = found
+    return _apply(_in_mode(image, mode), transform)
+
+
+def _transform_for(
+    image: Image.Image, profile: bytes
+) -> tuple[ImageCms.ImageCmsTransform, str] | None:
+    """The transform for the pixels of an image, and the mode that it takes."""
+    mode = _MODES.get(profile[_COLOR_SPACE])
+    if mode is None or not (mode == image.mode or (mode == "RGB" and image.mode == "L")):
+        return None
+    transform = _transform(profile, mode)
+    return None if transform is None else (transform, mode)
 
 
 def _in_mode(image: Image.Image, mode: str) -> Image.Image:

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import io
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 from PIL import Image
 from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 
-from service.errors import NotAnImage, ServiceError, TooLarge, UnsupportedMediaType
+from service.errors import OutOfMemory, ServiceError, UnsupportedMediaType
 from service.imaging.color import to_srgb
 from service.imaging.formats import FORMATS, broken, unreadable
+from service.imaging.header import Header, read_header
 from service.imaging.jpeg import verify_jpeg
 from service.imaging.orientation import TURNED, Extent, orientation, upright, upright_extent
 from service.imaging.png_chunks import SIGNATURE, PngChunks, read_png
 from service.imaging.profiles import color_profile, png_profile
+from service.imaging.strips import in_strips
 from service.imaging.tiff import (
     TiffFile,
     correct_palette,
@@ -30,11 +32,9 @@ _TIFF_STARTS = (b"II*\0", b"II+\0", b"MM\0*", b"MM\0+")
 _MODES_16_BIT = ("I;16", "I;16L", "I;16B", "I;16N")
 # Pillow widens or narrows the samples of these PNGs to 8 bits, but not their transparent colour
 _KEY_FACTORS = {"L;2": 85.0, "L;4": 17.0, "RGB;16B": 1 / 256}
-# what takes long to read in a header: compressed data, and ICC profiles (their signature)
-_SLOW_PARTS = (b"iCCP", b"zTXt", b"acsp")
 
 # Pillow's own guard warns, or raises, at numbers of its own; `decode` checks the limit that the
-# operator has set, before any pixel is decoded.
+# operator has set, before Pillow sees the file.
 Image.MAX_IMAGE_PIXELS = None
 
 
@@ -85,25 +85,15 @@ class EncodedImage:
         self.content = content
 
     @cached_property
-    def _opened(self) -> _Opened:
-        return _open(self.content)
-
-    @property
-    def n_pixels(self) -> int:
-        """Number of pixels according to the header.
+    def header(self) -> Header:
+        """The size of the image, and what is known of its cost.
 
         Raises
         ------
-        NotAnImage, UnsupportedMediaType
+        NotAnImage, TooLarge, UnsupportedMediaType
             As `decode` does.
         """
-        width, height = self._opened.image.size
-        return width * height
-
-    @property
-    def has_slow_header(self) -> bool:
-        """Whether reading the header may be slow: it has compressed data or a colour profile."""
-        return any(part in self.content for part in _SLOW_PARTS)
+        return read_header(self.content)
 
     def decode(self, max_pixels: int, side: int | None = None) -> Decoded:
         """Decode the image; can be called once.
@@ -126,22 +116,26 @@ class EncodedImage:
         NotAnImage
             The file is empty, not an image, or broken.
         TooLarge
-            It has more than `max_pixels` pixels.
+            It has more than `max_pixels` pixels, a side that is too long, or too many parts.
         UnsupportedMediaType
             Its format, or something about it, is not supported.
+        OutOfMemory
+            There is not enough memory to decode it.
         """
-        opened = self._opened
+        self.header.check(max_pixels)
+        opened = _open(self.content)
         width, height = opened.image.size
-        if width * height > max_pixels:
-            raise TooLarge(
-                f"the image has {width} x {height} = {width * height} pixels; "
-                f"at most {max_pixels} are accepted: send a smaller one"
-            )
+        if width * height > self.header.n_pixels:
+            raise broken(opened.image.format or "an image")
         try:
             return self._decode(opened, side)
         except ServiceError:
             raise
+        except MemoryError as error:
+            raise out_of_memory() from error
         except Exception as error:  # decoders raise anything when fed hostile bytes
+            if "out of memory" in str(error).lower():  # says libavif
+                raise out_of_memory() from error
             compression = opened.tiff and unread_compression(opened.tiff.page)
             if compression:
                 raise unreadable(self.content, compression) from error
@@ -173,8 +167,6 @@ def decode(content: bytes, max_pixels: int) -> Image.Image:
 
 
 def _open(content: bytes) -> _Opened:
-    if not content:
-        raise NotAnImage("the image is empty (0 bytes): send the bytes of an image file")
     tiff = png = None
     try:
         if content.startswith(SIGNATURE):
@@ -188,9 +180,18 @@ def _open(content: bytes) -> _Opened:
         correct_palette(image)
     except ServiceError:
         raise
+    except MemoryError as error:
+        raise out_of_memory() from error
     except Exception as error:  # as above
         raise unreadable(content, describe(tiff.page) if tiff else None) from error
     return _Opened(image, png, tiff)
+
+
+def out_of_memory() -> OutOfMemory:
+    """The error for an image that does not fit into memory."""
+    return OutOfMemory(
+        "there is not enough memory to decode the image; send one with fewer pixels, or as a JPEG"
+    )
 
 
 def _scale_transparent_color(image: Image.Image) -> None:
@@ -211,7 +212,11 @@ def _to_8_bits(image: Image.Image, tiff: TiffFile | None) -> Image.Image:
         raise UnsupportedMediaType("32 bits per channel are not read; convert it to an 8-bit PNG")
     if image.mode not in _MODES_16_BIT:
         return image
-    # Pillow clips when it converts; the upper byte is the 8-bit value
+    return in_strips(image, "L", partial(_upper_byte, tiff=tiff))
+
+
+def _upper_byte(image: Image.Image, tiff: TiffFile | None) -> Image.Image:
+    """The 8-bit levels of an image with 16 bits; Pillow clips when it converts."""
     n_bits = tiff.page.n_bits if tiff else 16
     values = np.asarray(image.convert("I"))
     grey = (values >> (n_bits - 8)).astype(np.uint8)

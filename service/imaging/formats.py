@@ -62,7 +62,7 @@ def unreadable(content: bytes, reason: str | None = None) -> ServiceError:
     reason : str or None
         What about it is not read, where that is known.
     """
-    name = _sniff(content)
+    name = format_of(content)
     if name is None:
         return NotAnImage(
             f"the bytes are not a {FORMAT_NAMES} image that can be read; send a whole image file"
@@ -85,7 +85,7 @@ def broken(name: str) -> NotAnImage:
     )
 
 
-def _sniff(content: bytes) -> str | None:
+def format_of(content: bytes) -> str | None:
     """Name of the format by the first bytes."""
     brand_name = _name_by_brands(content)
     if brand_name is not None:

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import re
 
+from service.errors import TooLarge
+
 _SCAN, _END, _HUFFMAN_TABLES = 0xDA, 0xD9, 0xC4
 _MARKER = re.compile(rb"\xff([\x01-\xfe])")
 _MARKER_AFTER_SCAN = re.compile(rb"\xff([\x01-\xcf\xd8-\xfe])")
@@ -21,6 +23,9 @@ _AFTER_SCAN = frozenset((0xC4, 0xCC, _END, _SCAN, 0xDB, 0xDC, 0xDD, 0xFE, *range
 _ZEROS = bytes(256)
 _END_OF_BLOCK_SIZE = 0
 _LENGTH_BYTES = 2
+# cameras and encoders write about ten; each scan goes over all pixels again
+_MAX_SCANS = 100
+_MAX_MARKERS = 20_000
 
 
 def verify_jpeg(content: bytes) -> None:
@@ -30,10 +35,12 @@ def verify_jpeg(content: bytes) -> None:
     ------
     ValueError
         The file is truncated or damaged.
+    TooLarge
+        It has too many scans or markers.
     """
     tables: list[bytes] = []
-    at = _LENGTH_BYTES
-    while True:
+    at, n_scans = _LENGTH_BYTES, 0
+    for _ in range(_MAX_MARKERS):
         marker = _MARKER.search(content, at)
         if marker is None:
             raise ValueError("the JPEG has no end marker")
@@ -47,8 +54,14 @@ def verify_jpeg(content: bytes) -> None:
         if code == _HUFFMAN_TABLES:
             tables.append(content[at + _LENGTH_BYTES : end])
         if code == _SCAN:
+            n_scans += 1
+            if n_scans > _MAX_SCANS:
+                raise TooLarge(
+                    f"the JPEG has more than {_MAX_SCANS} scans; save it anew, as a baseline JPEG"
+                )
             end = _verify_scan(content, end, content[at + _LENGTH_BYTES : end], tables)
         at = end
+    raise TooLarge(f"the JPEG has more than {_MAX_MARKERS} markers; save it anew")
 
 
 def _verify_scan(content: bytes, start: int, header: bytes, tables: list[bytes]) -> int:

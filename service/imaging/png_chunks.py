@@ -18,6 +18,7 @@ _TEXTS = (b"tEXt", b"zTXt")
 _RAW_EXIF = (b"Raw profile type exif", b"Raw profile type APP1")  # as ImageMagick writes it
 _MAX_PROFILE_BYTES = 4 << 20
 _MAX_TEXT_BYTES = 1 << 17
+_MAX_KEYWORD = 80
 
 
 @dataclass(frozen=True)
@@ -61,8 +62,9 @@ def read_png(content: bytes) -> PngChunks:
         The file ends before its last chunk does.
     """
     view = memoryview(content)
-    kept, raw_exif = [view[: len(SIGNATURE)]], None
+    kept = [view[: len(SIGNATURE)]]
     ancillary: dict[bytes, bytes] = {}
+    raw_exifs: dict[bytes, bytes | None] = {}
     at, kind, is_complete = len(SIGNATURE), b"", True
     while kind != b"IEND":
         n_bytes, kind = struct.unpack_from(">I4s", content, at)
@@ -77,18 +79,19 @@ def read_png(content: bytes) -> PngChunks:
         else:
             is_complete = False
             if is_intact and kind in _TEXTS:
-                raw_exif = raw_exif or _raw_exif(kind, content[at + 8 : end])
+                keyword = content[at + 8 : min(end, at + 8 + _MAX_KEYWORD)].partition(b"\0")[0]
+                if keyword in _RAW_EXIF and keyword not in raw_exifs:
+                    raw_exifs[keyword] = _raw_exif(kind, content[at + 8 : end])
             elif is_intact:
                 ancillary.setdefault(kind, content[at + 8 : end])
         at = end + 4
+    raw_exif = next((exif for exif in raw_exifs.values() if exif), None)
     return PngChunks(content if is_complete else b"".join(kept), ancillary, raw_exif)
 
 
 def _raw_exif(kind: bytes, text: bytes) -> bytes | None:
     """EXIF in a text of ImageMagick: a name, a number of bytes, and the bytes in hexadecimal."""
-    keyword, _, value = text.partition(b"\0")
-    if keyword not in _RAW_EXIF:
-        return None
+    _, _, value = text.partition(b"\0")
     if kind == b"zTXt":
         value = _decompress(value, _MAX_TEXT_BYTES) or b""
     try:

@@ -17,12 +17,13 @@ from service.imaging.formats import unreadable
 NEW_SUBFILE_TYPE, SUBFILE_TYPE, BITS_PER_SAMPLE, COMPRESSION = 254, 255, 258, 259
 PHOTOMETRIC, SAMPLES_PER_PIXEL, COLOR_MAP, SUB_IFDS = 262, 277, 320, 330
 INK_SET, SAMPLE_FORMAT, DNG_VERSION = 332, 339, 50706
-IMAGE_WIDTH, IMAGE_LENGTH = 256, 257
+IMAGE_WIDTH, IMAGE_LENGTH, TILE_WIDTH, TILE_LENGTH = 256, 257, 322, 323
 _WANTED = frozenset(
     {NEW_SUBFILE_TYPE, SUBFILE_TYPE, BITS_PER_SAMPLE, COMPRESSION, PHOTOMETRIC, SAMPLES_PER_PIXEL}
     | {IMAGE_WIDTH, IMAGE_LENGTH, SUB_IFDS, INK_SET, SAMPLE_FORMAT, DNG_VERSION}
+    | {TILE_WIDTH, TILE_LENGTH}
 )
-_MAX_PAGES, _MAX_VALUES = 100, 16
+_MAX_PAGES, _MAX_TAGS, _MAX_VALUES = 100, 512, 16
 _REDUCED, _MASK = 1, 4  # bits of NewSubfileType
 _OLD_REDUCED = 2  # of SubfileType
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _SEPARATED = 0, 1, 5
@@ -61,6 +62,7 @@ _COMPRESSIONS = {
 _BASIC_COMPRESSIONS = frozenset((1, 2, 3, 4, 5, 6, 7, 8, 32773, 32946))
 # type -> struct format of the integers in a tag
 _INTEGERS = {1: "B", 3: "H", 4: "I", 13: "I", 16: "Q", 18: "Q"}
+_TYPE_BYTES = (0, 1, 1, 2, 4, 8, 1, 1, 2, 4, 8, 4, 8, 4, 0, 0, 8, 8, 8)  # by type
 
 # Pillow's own reader takes 16-bit samples in separate planes for 8-bit ones; libtiff does not
 TiffImagePlugin.READ_LIBTIFF = True
@@ -126,21 +128,43 @@ def read_tiff(content: bytes) -> TiffFile:
     struct.error, ValueError
         The file is damaged.
     """
-    if content[:3] == b"MM\0" and content[3] == 43:
-        raise unreadable(content, "64-bit offsets in big-endian order (BigTIFF)")
-    pages = list(islice(_pages(content), _MAX_PAGES))
-    page = next((page for page in pages if page.is_picture), pages[0])
+    page, is_first = _find_picture(content)
     if not page.is_picture and (SUB_IFDS in page.tags or DNG_VERSION in page.tags):
         raise unreadable(content, "camera raw data and only a thumbnail beside it")
-    if IMAGE_WIDTH not in page.tags or IMAGE_LENGTH not in page.tags:
-        raise ValueError("the TIFF does not say how large it is")
     reason = _unread(page)
     if reason is not None:
         raise unreadable(content, reason)
     is_inverted = page.get(PHOTOMETRIC, 0) == _WHITE_IS_ZERO and page.n_bits > 8
-    if page is pages[0] and not is_inverted:
+    if is_first and not is_inverted:
         return TiffFile(content, page)
     return TiffFile(_rewritten(content, page, is_inverted), page, is_inverted)
+
+
+def decoded_size(content: bytes) -> tuple[int, int]:
+    """Width and height of the picture of a TIFF in whole tiles, as they are decoded, in pixels.
+
+    Raises
+    ------
+    UnsupportedMediaType, struct.error, ValueError
+        As `read_tiff` does.
+    """
+    page, _ = _find_picture(content)
+    sides = (page.get(IMAGE_WIDTH, 0), page.get(IMAGE_LENGTH, 0))
+    tile = (page.get(TILE_WIDTH, 1) or 1, page.get(TILE_LENGTH, 1) or 1)
+    width, height = (-(-side // step) * step for side, step in zip(sides, tile, strict=True))
+    return width, height
+
+
+def _find_picture(content: bytes) -> tuple[Page, bool]:
+    """The first page that is a picture, else the first of all; and whether it is the first."""
+    if content[:4] == b"MM\0+":
+        raise unreadable(content, "64-bit offsets in big-endian order (BigTIFF)")
+    pages = islice(_pages(content), _MAX_PAGES)
+    first = next(pages)
+    page = first if first.is_picture else next((page for page in pages if page.is_picture), first)
+    if IMAGE_WIDTH not in page.tags or IMAGE_LENGTH not in page.tags:
+        raise ValueError("the TIFF does not say how large it is")
+    return page, page is first
 
 
 def describe(page: Page) -> str:
@@ -203,11 +227,14 @@ def _page(content: bytes, order: str, is_big: bool, position: int) -> tuple[Page
     entry_bytes = struct.calcsize(order + entry) + n_inline
     start = position + struct.calcsize(order + head)
     tags: dict[int, Tag] = {}
-    end = start + n_tags * entry_bytes
-    if end + n_inline > len(content):
-        raise ValueError("the TIFF ends within a directory")
+    end, n_bytes = start + n_tags * entry_bytes, 0
+    if n_tags > _MAX_TAGS or end + n_inline > len(content):
+        raise ValueError("a directory of the TIFF is too long")
     for at in range(start, end, entry_bytes):
         tag, kind, count = struct.unpack_from(order + entry, content, at)
+        n_bytes += count * _TYPE_BYTES[kind] if kind < len(_TYPE_BYTES) else 0
+        if n_bytes > len(content):  # Pillow would copy the same bytes for each tag
+            raise ValueError("tags of the TIFF overlap")
         if tag not in _WANTED or kind not in _INTEGERS or count == 0:
             continue
         values = order + str(min(count, _MAX_VALUES)) + _INTEGERS[kind]

@@ -11,20 +11,23 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from service.api.decoder import is_quick, is_small_picture
 from service.api.executor import Executor
-from service.api.request.image import is_small_picture
-from service.api.request.options import ExplainOptions, PredictOptions, parse_options
+from service.api.request.image import picture_spec
+from service.api.request.options import ExplainOptions, parse_options
 from service.api.request.resolved import resolve_explain
 from service.api.response.explanation import ExplanationRenderer
 from service.errors import DeadlineExceeded, NotAnImage, QueueFull
 from service.imaging.decode import Decoded, EncodedImage
 from service.imaging.fit import fit_image
+from service.imaging.pictures import PictureSpec
 from service.models.card import ModelCard
 from service.runtime.deadline import Deadline
 from service.runtime.jobs import Attribution, Explanation
 from tests.helpers.conditions import wait_until
 
 LIMIT_S = 10.0
+SPEC = PictureSpec((32, 32), "crop", (0, 0, 0))
 
 
 def picture(side: int, kind: str = "PNG") -> bytes:
@@ -85,15 +88,26 @@ def test_waiting_for_a_thread_ends_at_the_deadline() -> None:
     assert n_begun == 1
 
 
-def test_running_work_is_abandoned_at_the_deadline() -> None:
-    gate = threading.Event()
+def test_a_running_call_keeps_its_thread_when_it_is_cancelled() -> None:
+    gate, n_running, peak = threading.Event(), 0, 0
+
+    def work() -> None:
+        nonlocal n_running, peak
+        n_running += 1
+        peak = max(peak, n_running)
+        gate.wait(LIMIT_S)
+        n_running -= 1
 
     async def scenario() -> None:
-        with pytest.raises(DeadlineExceeded):
-            await Executor().run(False, Deadline(0.05), gate.wait, LIMIT_S)
+        executor = Executor(n_threads=2)
+        for _ in range(5):
+            with pytest.raises(DeadlineExceeded):
+                await executor.run(False, Deadline(0.05), work)
         gate.set()
+        await executor.run(False, Deadline(LIMIT_S), work)
 
     asyncio.run(asyncio.wait_for(scenario(), LIMIT_S))
+    assert peak == 2
 
 
 def test_calls_beyond_max_waiting_are_refused() -> None:
@@ -126,7 +140,7 @@ def test_exceptions_of_the_work_are_raised(small: bool) -> None:
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF"])
 def test_pixels_are_counted_without_decoding(kind: str) -> None:
-    assert EncodedImage(picture(30, kind)).n_pixels == 900
+    assert EncodedImage(picture(30, kind)).header.n_pixels == 900
 
 
 @pytest.mark.parametrize(
@@ -137,24 +151,36 @@ def test_pixels_are_counted_without_decoding(kind: str) -> None:
         (picture(129), False),
         (picture(5000), False),  # few bytes, many pixels
         (picture(16) + b"\0" * 200_000, False),
-        (picture(16).replace(b"IDAT", b"zTXt"), False),  # may be expanded to megabytes
     ],
-    ids=["32", "128", "129", "bomb", "padded", "text"],
+    ids=["32", "128", "129", "bomb", "padded"],
 )
 def test_an_image_is_small_by_its_bytes_and_its_pixels(content: bytes, small: bool) -> None:
-    assert is_small_picture(EncodedImage(content), PredictOptions()) is small
+    header = EncodedImage(content).header
+    assert is_small_picture(header, len(content), SPEC) is small
+
+
+@pytest.mark.parametrize("kind", ["TIFF", "AVIF"])
+def test_images_whose_cost_is_not_known_are_not_quick(kind: str) -> None:
+    content = picture(16, kind)
+    assert not is_quick(EncodedImage(content).header, len(content))
+
+
+def test_a_compressed_text_is_not_quick() -> None:
+    content = picture(16).replace(b"IDAT", b"zTXt")  # may be expanded to megabytes
+    assert not is_quick(EncodedImage(content).header, len(content))
 
 
 @pytest.mark.parametrize("content", [b"no image", b""], ids=["text", "empty"])
 def test_a_file_that_is_no_image_is_refused(content: bytes) -> None:
     with pytest.raises(NotAnImage):
-        is_small_picture(EncodedImage(content), PredictOptions())
+        _ = EncodedImage(content).header
 
 
-def test_a_picture_with_an_overlay_is_not_small() -> None:
+def test_a_picture_with_an_overlay_is_not_small(card: ModelCard) -> None:
     for output, small in (("heatmap", True), ("heatmap,overlay", False), ("relevance", True)):
         options = ExplainOptions(output=output)  # type: ignore[arg-type]
-        assert is_small_picture(EncodedImage(picture(32)), options) is small
+        header = EncodedImage(picture(32)).header
+        assert is_small_picture(header, 100, picture_spec(options, card)) is small
 
 
 @pytest.mark.parametrize(
@@ -185,4 +211,4 @@ def test_pixels_are_counted_from_the_header_alone() -> None:
     noise = np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8)
     buffer = io.BytesIO()
     Image.fromarray(noise).save(buffer, "JPEG")
-    assert EncodedImage(buffer.getvalue()[:1000]).n_pixels == 64 * 64
+    assert EncodedImage(buffer.getvalue()[:1000]).header.n_pixels == 64 * 64

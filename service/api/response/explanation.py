@@ -14,12 +14,12 @@ from starlette.responses import Response
 
 from service.api.executor import is_small
 from service.api.request.accept import JSON, NPY
-from service.api.request.image import Pictures
 from service.api.request.options import NEEDS_IMAGE, NEEDS_RELEVANCE_MAP
 from service.api.request.resolved import ResolvedExplain
 from service.api.response.scores import VARY, json_bytes, json_response, predict_fields
 from service.api.response.target import TargetExplanation
 from service.imaging.fit import FittedImage
+from service.imaging.pictures import Pictures
 from service.runtime.jobs import Explanation
 
 EXPLANATION_HEADER = "X-Explanation"

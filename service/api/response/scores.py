@@ -10,10 +10,10 @@ import orjson
 from starlette.responses import Response
 
 from service.api.request.accept import JSON
-from service.api.request.image import Pictures
 from service.api.request.options import PredictOptions
 from service.api.request.resolved import ResolvedPredict
 from service.imaging.fit import FittedImage
+from service.imaging.pictures import Pictures
 from service.models.card import ModelCard
 from service.runtime.jobs import Floats, Prediction
 

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pybase64
 
-from service.api.request.image import Pictures
 from service.api.request.resolved import ResolvedExplain
 from service.api.response.scores import class_scores
+from service.imaging.pictures import Pictures
 from service.imaging.render import heatmap_png, overlay_png, own_bound
 from service.imaging.render_options import RenderOptions
 from service.runtime.jobs import Attribution, Floats

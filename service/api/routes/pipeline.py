@@ -17,13 +17,13 @@ from service.api.middleware.request_context import add_log_fields, deadline_of, 
 from service.api.rate_limit import check_rate
 from service.api.request.accept import choose_format
 from service.api.request.body import read_upload
-from service.api.request.image import Pictures, is_small_picture, load_picture
+from service.api.request.image import picture_spec
 from service.api.request.options import Options, parse_options
 from service.api.request.resolved import ResolvedRequest
 from service.api.request.response_size import check_response_size
 from service.api.state import AppState
-from service.imaging.decode import EncodedImage
 from service.imaging.fit import FittedImage
+from service.imaging.pictures import Pictures
 from service.models.card import ModelCard
 from service.runtime.deadline import Deadline
 from service.runtime.jobs import LayerInfo
@@ -125,15 +125,9 @@ class Pipeline(Generic[Options, Resolved]):
         self, request: Request, deadline: Deadline, content: bytes, resolved: Resolved
     ) -> Response:
         app_state, timings = self._app_state, timings_of(request)
-        options, max_pixels = resolved.options, app_state.settings.max_pixels
         with timings.measure("decode"):
-            file = EncodedImage(content)
-            image, pictures = await app_state.executor.run(
-                is_small_picture(file, options),
-                deadline,
-                load_picture,
-                *(file, options, resolved.card, max_pixels),
-            )
+            spec = picture_spec(resolved.options, resolved.card)
+            image, pictures = await app_state.decoder.load(content, spec, deadline)
         done = await app_state.queue.submit(resolved.job(image.pixels), deadline)
         timings.add("queue", done.queue_ms)
         timings.add("compute", done.compute_ms)

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from service.api.request.image import load_picture
+from service.api.request.image import picture_spec
 from service.api.request.options import ExplainOptions
 from service.imaging.decode import EncodedImage
+from service.imaging.pictures import load_picture
 from service.models.card import ModelCard
 
 
@@ -27,13 +28,13 @@ def png() -> bytes:
 def test_crop_cuts_the_centre_out_of_the_resized_picture(card: ModelCard, png: bytes) -> None:
     resized = card.model_copy(update={"resize": 64})
     options = ExplainOptions.model_validate({"output": "overlay", "size": 64})
-    image, pictures = load_picture(EncodedImage(png), options, resized, 10**6)
+    image, pictures = load_picture(EncodedImage(png), picture_spec(options, resized), 10**6)
     assert image.box == (64, 32, 128, 96)
     assert (image.pixels[1:-1, 1:-1] == 255).all()
     assert pictures is not None
     assert (np.asarray(pictures.view)[1:-1, 1:-1] == 255).all()
     assert pictures.original is None
-    plain, _ = load_picture(EncodedImage(png), options, card, 10**6)
+    plain, _ = load_picture(EncodedImage(png), picture_spec(options, card), 10**6)
     assert plain.box == (32, 0, 160, 128)
 
 
@@ -41,5 +42,5 @@ def test_crop_cuts_the_centre_out_of_the_resized_picture(card: ModelCard, png: b
 def test_other_fits_show_all_of_the_picture(card: ModelCard, png: bytes, fit: str) -> None:
     resized = card.model_copy(update={"resize": 64})
     options = ExplainOptions.model_validate({"fit": fit})
-    image, _ = load_picture(EncodedImage(png), options, resized, 10**6)
-    assert image.box == load_picture(EncodedImage(png), options, card, 10**6)[0].box
+    image, _ = load_picture(EncodedImage(png), picture_spec(options, resized), 10**6)
+    assert image.box == load_picture(EncodedImage(png), picture_spec(options, card), 10**6)[0].box
