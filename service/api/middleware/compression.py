@@ -7,7 +7,7 @@ from starlette.middleware.gzip import GZipMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 _MIN_BYTES = 1000  # less is one packet anyway
-_LEVEL = 6  # of the 9 levels, the one beyond which hardly anything gets smaller
+LEVEL = 6  # of the 9 levels, the one beyond which hardly anything gets smaller
 
 
 class Compression:
@@ -27,7 +27,7 @@ class Compression:
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
-        self._gzip = GZipMiddleware(app, _MIN_BYTES, _LEVEL)
+        self._gzip = GZipMiddleware(app, _MIN_BYTES, LEVEL)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request."""
@@ -44,6 +44,11 @@ class Compression:
             await self._app(scope, receive, send)
         else:
             await self._gzip(scope, receive, send_with_weak_etag)
+
+
+def accepts_gzip(accept_encoding: str) -> bool:
+    """Whether a response may be compressed, by the header."""
+    return "gzip" in accept_encoding and not refuses_gzip(accept_encoding)
 
 
 def refuses_gzip(accept_encoding: str) -> bool:

@@ -7,8 +7,9 @@ from pathlib import Path
 from fastapi import FastAPI, Request, Response
 from starlette.datastructures import MutableHeaders
 from starlette.responses import RedirectResponse
-from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from service.api.routes.static_files import CompressedFiles
 
 FOLDER = "web"  # all addresses are relative, so that they hold behind any proxy and prefix
 _FILES = Path(__file__).parents[2] / FOLDER
@@ -21,6 +22,7 @@ HEADERS = {
             *("form-action 'none'", "frame-ancestors 'none'"),
         )
     ),
+    "X-Frame-Options": "DENY",  # for browsers that do not know frame-ancestors
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-cache",  # browsers ask each time, with the ETag
@@ -29,7 +31,7 @@ HEADERS = {
 
 def add_page(app: FastAPI) -> None:
     """Add `/` and its files."""
-    files = StaticFiles(directory=_FILES)
+    files = CompressedFiles(directory=_FILES)
     app.mount(f"/{FOLDER}", _WithHeaders(files), name=FOLDER)
 
     @app.get("/", include_in_schema=False)

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import gzip
+from pathlib import Path
+
 import httpx
 import pytest
 
 from service.api.middleware.compression import refuses_gzip
+from service.api.routes import static_files
 from tests.helpers.servers import RunningServer
 
 GZIP = {"Accept-Encoding": "gzip"}
@@ -80,3 +85,27 @@ def test_a_client_that_does_not_accept_gzip_gets_none(
 ) -> None:
     response, _ = get(f"{server.url}/models", {"Accept-Encoding": accept_encoding})
     assert "content-encoding" not in response.headers
+
+
+def test_a_file_is_compressed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    compressed: list[str] = []
+
+    def compress(path: str) -> bytes:
+        compressed.append(path)
+        return gzip.compress(Path(path).read_bytes())
+
+    monkeypatch.setattr(static_files, "_gzip", compress)
+    file = tmp_path / "a.js"
+    file.write_text("let a = 1;\n" * 1000)
+    transport = httpx.ASGITransport(static_files.CompressedFiles(directory=tmp_path))
+
+    async def fetch() -> list[httpx.Response]:
+        async with httpx.AsyncClient(transport=transport, base_url="http://a") as client:
+            return await asyncio.gather(*(client.get("/a.js") for _ in range(5)))
+
+    for answer in asyncio.run(fetch()):
+        assert (answer.text, answer.headers["content-encoding"]) == (file.read_text(), "gzip")
+    assert len(compressed) == 1
+    file.write_text("let a = 2;\n" * 1001)
+    assert {answer.text for answer in asyncio.run(fetch())} == {file.read_text()}
+    assert len(compressed) == 2
