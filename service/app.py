@@ -23,6 +23,7 @@ from service.api.middleware.paths import HeadAsGet, Paths
 from service.api.middleware.request_context import Failsafe, RequestContext
 from service.api.openapi import complete_document
 from service.api.rate_limit import make_rate_limit
+from service.api.request.body_budget import BodyBudget
 from service.api.response.problems import handle_http_exception, handle_service_error
 from service.api.routes import explain, health, models, predict
 from service.api.routes.docs import add_docs
@@ -108,6 +109,7 @@ def _make_state(settings: Settings, slot: WorkerSlot, on_loaded: Callable[[], No
         slot,
         make_rate_limit(settings),
         Cache(settings.cache_bytes, cards),
+        body_budget=BodyBudget(max(settings.max_bodies_bytes, settings.max_body_bytes)),
     )
 
 

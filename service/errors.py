@@ -17,6 +17,7 @@ x RequestError                      the request has to change
   - LogitsError                422  the logits are not finite
 x Unavailable                       the same request may succeed later
   - QueueFull                  429  the queue is full
+  - BodiesFull                 503  the bodies of all requests have too many bytes
   - RateLimited                429  the API key has sent too many requests
   - RateLimitUnavailable       503  the storage that counts requests cannot be reached
   - Overloaded                 503  the work in hand takes all the memory that it may
@@ -217,6 +218,13 @@ class QueueFull(Unavailable):
     status = 429
     type = "queue-full"
     title = "Too many requests are waiting"
+
+
+class BodiesFull(Unavailable):
+    """The bodies of all requests have too many bytes; this one is among the slowest."""
+
+    type = "bodies-full"
+    title = "Too many bytes at once"
 
 
 class RateLimited(Unavailable):

@@ -60,6 +60,12 @@ class Settings(BaseSettings):
         description="Modules of your own with architectures that bundles may use, comma-separated",
     )
     max_body_bytes: int = Field(10_000_000, gt=0, description="Larger request bodies get a 413")
+    max_bodies_bytes: int = Field(
+        256_000_000,
+        gt=0,
+        description="Bytes of all request bodies that each worker holds at once, at least those "
+        "of one; beyond, the slowest of those that are being received get a 503",
+    )
     max_connections: int = Field(
         16_384,
         gt=0,

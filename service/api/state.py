@@ -11,6 +11,7 @@ from service.api.decoder import Decoder
 from service.api.decoder_pool import DecoderPool
 from service.api.executor import Executor
 from service.api.rate_limit import RateLimit
+from service.api.request.body_budget import BodyBudget
 from service.metrics import Metrics
 from service.models.card import ModelCard
 from service.runtime.cores import usable_cores
@@ -46,6 +47,7 @@ class AppState:
     rate_limit: RateLimit | None = None
     cache: Cache = field(default_factory=Cache)
     executor: Executor = field(default_factory=Executor)
+    body_budget: BodyBudget = field(default_factory=BodyBudget)
 
     @cached_property
     def decoder(self) -> Decoder:

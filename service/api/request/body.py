@@ -10,11 +10,13 @@ from typing import Any
 from starlette.requests import Request
 
 from service.api.executor import Executor, is_small
+from service.api.request.body_budget import Body
 from service.api.request.charset import check_content_type
 from service.api.request.content_coding import decode, parse_codings
 from service.api.request.json_body import MAX_VALUES, parse_json, repeated_options
 from service.api.request.multipart import IMAGE_FIELD, MULTIPART, read_multipart
 from service.errors import (
+    BodiesFull,
     BrokenRequest,
     DeadlineExceeded,
     OptionError,
@@ -47,7 +49,12 @@ class Upload:
 
 
 async def read_upload(
-    request: Request, max_body_bytes: int, receive_s: float, executor: Executor, deadline: Deadline
+    request: Request,
+    body: Body,
+    max_body_bytes: int,
+    receive_s: float,
+    executor: Executor,
+    deadline: Deadline,
 ) -> Upload:
     """Receive and parse the body of a request.
 
@@ -56,6 +63,8 @@ async def read_upload(
     request : Request
         With a body of type `multipart/form-data`, `application/json`, `image/*` or
         `application/octet-stream`.
+    body : Body
+        Counts its bytes among those of all bodies.
     max_body_bytes : int
         Larger bodies are refused, by `Content-Length`, while they are received, or decoded.
     receive_s : float
@@ -73,6 +82,8 @@ async def read_upload(
         The body was not received within `receive_s`.
     DeadlineExceeded
         The body was not received and parsed by the deadline.
+    BodiesFull
+        All bodies together have too many bytes.
     TooLarge
         The body has too many bytes, or its JSON too many values.
     UnsupportedMediaType
@@ -84,9 +95,9 @@ async def read_upload(
         f"the body did not arrive within {receive_s:g} s; send a smaller image, or faster"
     )
     try:
-        async with deadline.enforce(receive_s, late):
-            received = await _receive(request, max_body_bytes)
-    except (RequestTimeout, DeadlineExceeded) as error:
+        async with deadline.enforce(receive_s, late), body.receive():
+            received = await _receive(request, body, max_body_bytes)
+    except (RequestTimeout, DeadlineExceeded, BodiesFull) as error:
         error.headers["Connection"] = "close"  # the rest of the body is not read
         raise
     if isinstance(received, Upload):
@@ -95,11 +106,11 @@ async def read_upload(
     return Upload(image, options)
 
 
-async def _receive(request: Request, max_body_bytes: int) -> Upload | bytes:
+async def _receive(request: Request, body: Body, max_body_bytes: int) -> Upload | bytes:
     """Receive the body; JSON is not parsed yet, as parsing megabytes blocks the event loop."""
     _check_declared_length(request, max_body_bytes)
     codings = parse_codings(request.headers.getlist("content-encoding"))
-    stream = decode(_stream(request, max_body_bytes), codings, max_body_bytes)
+    stream = body.count(decode(_stream(request, max_body_bytes), codings, max_body_bytes))
     content_type = request.headers.get("content-type", "")
     media_type = content_type.partition(";")[0].strip().lower()
     if media_type == MULTIPART:

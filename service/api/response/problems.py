@@ -83,7 +83,7 @@ PROBLEM_RESPONSES = _responses(
         429,
         "The queue is full, or the key exceeds its rate limit; `Retry-After` says when to retry",
     ),
-    (503, "Starting or draining, with `Retry-After`; or broken, without"),
+    (503, "Starting, draining or too many bytes at once, with `Retry-After`; or broken, without"),
     (504, "No result within the deadline"),
     (507, "The request needs more memory than there is; `detail` says what to lower"),
 )

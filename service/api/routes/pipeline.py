@@ -17,6 +17,7 @@ from service.api.middleware.request_context import add_log_fields, deadline_of, 
 from service.api.rate_limit import check_rate
 from service.api.request.accept import choose_format
 from service.api.request.body import read_upload
+from service.api.request.body_budget import Body
 from service.api.request.image import picture_spec
 from service.api.request.options import Options, parse_options
 from service.api.request.resolved import ResolvedRequest
@@ -88,12 +89,17 @@ class Pipeline(Generic[Options, Resolved]):
 
     async def run(self, request: Request) -> Response:
         """Answer a request."""
+        await check_rate(request, self._app_state.rate_limit)
+        with self._app_state.body_budget.hold() as body:
+            return await self._run(request, body)
+
+    async def _run(self, request: Request, body: Body) -> Response:
         app_state, settings = self._app_state, self._app_state.settings
-        await check_rate(request, app_state.rate_limit)
         media_type = choose_format(request, self._operation.media_types)
         deadline = deadline_of(request)
         upload = await read_upload(
-            request, settings.max_body_bytes, settings.receive_s, app_state.executor, deadline
+            *(request, body, settings.max_body_bytes, settings.receive_s),
+            *(app_state.executor, deadline),
         )
         options = parse_options(self._operation.options, upload.options, app_state.cards)
         card = app_state.card(options.model)
