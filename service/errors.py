@@ -50,11 +50,19 @@ def join_names(names: Iterable[str], limit: int = _MAX_NAMES) -> str:
 
 
 class ServiceError(Exception):
-    """Base class of all errors; `detail` is a sentence that says what to do."""
+    """Base class of all errors; `detail` is a sentence that says what to do.
+
+    Attributes
+    ----------
+    is_retried : bool
+        Whether clients send the same request again, after a pause: the page, the Python client and
+        the examples in docs/ have the same list.
+    """
 
     status: ClassVar[int] = 500
     type: ClassVar[str] = "internal-error"
     title: ClassVar[str] = "Internal error"
+    is_retried: ClassVar[bool] = False
 
     def __init__(self, detail: str, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(detail)
@@ -210,6 +218,7 @@ class Unavailable(ServiceError):
     status = 503
     type = "unavailable"
     title = "Unavailable"
+    is_retried = True
 
 
 class QueueFull(Unavailable):
@@ -262,6 +271,7 @@ class DeadlineExceeded(Unavailable):
     status = 504
     type = "deadline-exceeded"
     title = "Deadline exceeded"
+    is_retried = False  # it has taken its time already
 
 
 class OutOfMemory(ServiceError):

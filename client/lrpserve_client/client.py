@@ -29,7 +29,7 @@ class Client:
     timeout_s : float
         For each step of a request: connecting, sending, waiting for the response.
     max_retries : int
-        How often a request is sent again after a 429, while the service starts, or when no
+        How often a request is sent again while the service is busy or starts, or when no
         connection could be made.
     max_wait_s : float
         Bound of all pauses between the retries of a request.

@@ -29,8 +29,13 @@ def pauses(outcomes: list[Outcome], retries: Retries) -> tuple[list[float], Outc
     raise AssertionError("there would be another attempt")
 
 
+def problem(status: int, name: str, after: str | bytes | None = None) -> httpx.Response:
+    headers = {} if after is None else {b"Retry-After": after}
+    return httpx.Response(status, headers=headers, json={"type": f"urn:lrpserve:problem:{name}"})
+
+
 def too_many(after: str) -> httpx.Response:
-    return httpx.Response(429, headers={"Retry-After": after})
+    return problem(429, "rate-limited", after)
 
 
 @pytest.mark.parametrize("after", ["2", "2.0"])
@@ -39,21 +44,35 @@ def test_retry_after_is_the_pause(after: str) -> None:
 
 
 def test_starting_services_and_refused_connections_are_retried_with_backoff() -> None:
-    starting = httpx.Response(503, json={"type": "urn:lrpserve:problem:not-ready"})
+    starting = problem(503, "not-ready")
     outcomes: list[Outcome] = [httpx.ConnectError("refused"), starting, OK]
     assert pauses(outcomes, Retries(3, 10)) == ([0, 0.25, 0.5], OK)
 
 
 @pytest.mark.parametrize(
-    "outcome", [httpx.Response(500), httpx.Response(503), httpx.ReadTimeout("late"), OK]
+    "outcome",
+    [
+        httpx.Response(500),
+        httpx.Response(503, text="urn:lrpserve:problem:not-ready"),
+        problem(503, "broken"),
+        problem(507, "out-of-memory", "1"),
+        problem(504, "deadline-exceeded"),
+        httpx.ReadTimeout("late"),
+        OK,
+    ],
 )
 def test_other_outcomes_are_final(outcome: Outcome) -> None:
     assert pauses([outcome], Retries(3, 10)) == ([0], outcome)
 
 
+def test_pauses_double_up_to_two_seconds() -> None:
+    busy = problem(429, "queue-full")
+    assert pauses([busy] * 5 + [OK], Retries(9, 10))[0] == [0, 0.25, 0.5, 1, 2, 2]
+
+
 @given(after=st.text(), retries=st.integers(0, 6), wait_s=st.floats(0, 100))
 def test_pauses_are_bounded_for_every_retry_after(after: str, retries: int, wait_s: float) -> None:
-    response = httpx.Response(429, headers=[(b"Retry-After", after.encode("utf-8", "replace"))])
+    response = problem(429, "queue-full", after.encode("utf-8", "replace"))
     pauses_s, last = pauses([response] * 7, Retries(retries, wait_s))
     assert last is response
     assert len(pauses_s) <= retries + 1
@@ -115,7 +134,7 @@ class TestClients:
     def test_requests_are_repeated_after_the_pauses(
         self, send: Callable[[Handler, int], int], slept_s: list[float]
     ) -> None:
-        starting = httpx.Response(503, json={"type": "urn:lrpserve:problem:not-ready"})
+        starting = problem(503, "not-ready")
         done = httpx.Response(200, json={"models": []})
         outcomes: list[Outcome] = [too_many("2"), httpx.ConnectError("refused"), starting, done]
         assert send(outcomes_in_turn(outcomes), 3) == 0
@@ -124,7 +143,7 @@ class TestClients:
     def test_the_last_refusal_is_raised(
         self, send: Callable[[Handler, int], int], slept_s: list[float]
     ) -> None:
-        busy = httpx.Response(429, json={"title": "queue full"}, headers={"Retry-After": "1"})
-        with pytest.raises(RequestRefused, match="429 queue full"):
+        busy = problem(429, "queue-full", "1")
+        with pytest.raises(RequestRefused, match="429 refused"):
             send(outcomes_in_turn([busy] * 3), 2)
         assert slept_s == [0, 1, 1]

@@ -221,21 +221,35 @@ def test_relevance_is_read_as_numbers(functions: Page, service: RunningServer) -
 
 
 @pytest.mark.parametrize(
-    ("statuses", "last"),
-    [([200], 200), ([429, 503, 200], 200), ([400, 200], 400), ([429] * 9, 429)],
+    ("types", "n_tries"),
+    [
+        ([""], 1),
+        (["queue-full", "not-ready", ""], 3),
+        (["invalid-option", ""], 1),
+        (["out-of-memory", ""], 1),
+        (["no JSON", ""], 1),
+        (["rate-limited"] * 9, 5),
+    ],
 )
-def test_it_retries_what_may_succeed_later(functions: Page, statuses: list[int], last: int) -> None:
-    code = """async statuses => {
-      const waits = [], original = setTimeout;
+def test_it_retries_what_may_succeed_later(functions: Page, types: list[str], n_tries: int) -> None:
+    code = """async types => {
+      const waits = [], original = setTimeout, left = [...types];
       window.setTimeout = (go, ms) => { waits.push(ms); original(go, 0); };
       const headers = { "Retry-After": "3" };
-      const request = async () => new Response("", { status: statuses.shift(), headers });
-      return [(await patiently(request)).status, waits, statuses.length];
+      const bodyOf = (type) => JSON.stringify({ type: `urn:lrpserve:problem:${type}` });
+      const request = async () => {
+        const type = left.shift();
+        const body = type === "no JSON" ? "<html>" : bodyOf(type);
+        return new Response(body, { status: type ? 503 : 200, headers });
+      };
+      const response = await patiently(request);
+      return [types.length - left.length, waits, (await response.text()).length > 0];
     }"""
-    status, waits, n_left = functions.evaluate(code, statuses)
+    n_sent, waits, has_body = functions.evaluate(code, types)
 
-    assert status == last
-    assert len(waits) == len(statuses) - n_left - 1 <= 4
+    assert has_body
+    assert n_sent == n_tries
+    assert len(waits) == n_tries - 1
     assert all(3000 <= ms <= 6000 for ms in waits)
 
 

@@ -48,8 +48,11 @@ def errors() -> str:
     """Every error that a response can be, by its status."""
     kinds = sorted(_responses(), key=lambda kind: (kind.status, kind.type))
     return table(
-        ("status", "type", "when"),
-        [(str(kind.status), code(kind.type), _first_line(kind)) for kind in kinds],
+        ("status", "type", "repeated", "when"),
+        [
+            (str(kind.status), code(kind.type), "yes" * kind.is_retried, _first_line(kind))
+            for kind in kinds
+        ],
     )
 
 

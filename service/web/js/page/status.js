@@ -65,12 +65,16 @@ const makeProblem = (text, retry) =>
 export const problemOf = (error, retry) =>
   makeProblem(error.message, isRefused(error) ? null : retry);
 
+const TOO_MANY = 429;
+const OUT_OF_MEMORY = 507;
+
 /**
- * Whether the service refused the request (a 4xx): repeated, it would be refused again.
+ * Whether the service would refuse the request again, if it were repeated.
  *
  * @param {RequestError} error
  */
-const isRefused = ({ status = 0 }) => status >= 400 && status < 500;
+const isRefused = ({ status = 0 }) =>
+  (status >= 400 && status < 500 && status !== TOO_MANY) || status === OUT_OF_MEMORY;
 
 /**
  * Whether work was cancelled, which is no failure.

@@ -8,6 +8,46 @@ const MAX_CACHED = 64;
 const MAX_CONCURRENT = 4; // a page shall not fill the service's queue
 
 /**
+ * A request in flight, or its result, which several callers share. It is aborted when the last
+ * caller leaves.
+ *
+ * @template Result
+ */
+class SharedRequest {
+  /** @param {(signal: AbortSignal) => Promise<Result>} fetchResult */
+  constructor(fetchResult) {
+    this.nCallers = 0;
+    this.controller = new AbortController();
+    this.result = fetchResult(this.controller.signal);
+  }
+
+  get isAborted() {
+    return this.controller.signal.aborted;
+  }
+
+  /**
+   * The result, unless the caller's signal is aborted first.
+   *
+   * @param {AbortSignal} [signal]
+   * @returns {Promise<Result>}
+   */
+  wait(signal) {
+    this.nCallers += 1;
+    return new Promise((resolve, reject) => {
+      const leave = () => {
+        this.nCallers -= 1;
+        if (this.nCallers === 0) this.controller.abort();
+        reject(signal?.reason);
+      };
+      signal?.addEventListener("abort", leave, { once: true });
+      this.result
+        .then(resolve, reject)
+        .finally(() => signal?.removeEventListener("abort", leave));
+    });
+  }
+}
+
+/**
  * Results of requests about one image; those about another image take their place.
  *
  * @template Result
@@ -17,29 +57,32 @@ export class ImageCache {
     this.maxSize = maxSize;
     /** @type {object | null} */
     this.image = null;
-    /** @type {Map<string, Result>} */
-    this.results = new Map();
+    /** @type {Map<string, SharedRequest<Result>>} */
+    this.requests = new Map();
   }
 
   /**
-   * The result of a key, fetched where it is not cached. What fails is not kept.
+   * The result of a key, fetched where it is neither cached nor on its way. What fails is not kept.
    *
    * @param {object} image
    * @param {string} key
-   * @param {() => Promise<Result>} fetchResult
+   * @param {(signal: AbortSignal) => Promise<Result>} fetchResult
+   * @param {AbortSignal} [signal]
    * @returns {Promise<Result>}
    */
-  async get(image, key, fetchResult) {
-    if (this.image !== image || this.results.size >= this.maxSize) {
+  async get(image, key, fetchResult, signal) {
+    signal?.throwIfAborted();
+    if (this.image !== image || (this.requests.size >= this.maxSize && !this.requests.has(key))) {
       this.image = image;
-      this.results = new Map();
+      this.requests = new Map();
     }
-    const { results } = this; // another image may come while this one's result is fetched
-    const cached = results.get(key);
-    if (cached !== undefined) return cached;
-    const result = await fetchResult();
-    results.set(key, result);
-    return result;
+    const { requests } = this; // another image may come while this one's result is fetched
+    const known = requests.get(key);
+    if (known && !known.isAborted) return known.wait(signal);
+    const request = new SharedRequest(fetchResult);
+    requests.set(key, request);
+    request.result.catch(() => requests.get(key) === request && requests.delete(key));
+    return request.wait(signal);
   }
 }
 
@@ -56,7 +99,12 @@ const topLabels = new ImageCache();
  * @param {AbortSignal} signal
  */
 export const getExplanation = (image, options, signal) =>
-  explanations.get(image, JSON.stringify(options), () => fetchExplanation(image, options, signal));
+  explanations.get(
+    image,
+    JSON.stringify(options),
+    (shared) => fetchExplanation(image, options, shared),
+    signal,
+  );
 
 /**
  * The labels of the `n` most probable classes, the most probable one first.
@@ -67,7 +115,12 @@ export const getExplanation = (image, options, signal) =>
  * @param {AbortSignal} [signal]
  */
 export const getTopLabels = (image, model, n, signal) =>
-  topLabels.get(image, `${n} of ${model}`, () => fetchTopLabels(image, model, n, signal));
+  topLabels.get(
+    image,
+    `${n} of ${model}`,
+    (shared) => fetchTopLabels(image, model, n, shared),
+    signal,
+  );
 
 /**
  * Do something for each item, for a few of them at a time.

@@ -1,7 +1,7 @@
 // Requests to the service, repeated where it is busy; what it refuses is thrown as a Problem.
 import { askForKey, clear, isCancelled, showWaiting } from "../page/status.js";
 import { explanationOf } from "./relevance.js";
-import { isRetried, waitMs } from "./retry.js";
+import { pauseMs } from "./retry.js";
 
 /**
  * @import { ExplainResponse, ModelList, Options, PredictResponse, ProblemDetails }
@@ -21,8 +21,9 @@ export const hasKey = () => Boolean(apiKey());
 /** An error of the service; its message says what to do. */
 export class Problem extends Error {
   /** @param {ProblemDetails} details */
-  constructor({ title, detail, status }) {
+  constructor({ type = "about:blank", title, detail, status }) {
     super(detail || title);
+    this.type = type;
     this.title = title;
     this.status = status;
   }
@@ -37,6 +38,7 @@ export class Problem extends Error {
  * @throws {Problem} what the service refused, or that it cannot be reached
  */
 export async function send(path, request = {}) {
+  let waitedMs = 0;
   for (let nTries = 1; ; nTries += 1) {
     const response = await trySend(path, request);
     if (response?.ok) {
@@ -45,7 +47,12 @@ export async function send(path, request = {}) {
     }
     const problem = response ? await problemIn(response) : null;
     if (problem?.status === 401) sessionStorage.setItem(KEY, await askForKey(problem.message));
-    else await waitForRetry(problem, response, nTries, request.signal);
+    else {
+      const retryAfter = response?.headers.get("Retry-After");
+      const ms = pauseMs(problem?.type, retryAfter, nTries, waitedMs);
+      await waitForRetry(problem, ms, request.signal);
+      waitedMs += ms ?? 0;
+    }
   }
 }
 
@@ -53,19 +60,16 @@ export async function send(path, request = {}) {
  * Wait until a request that failed may be sent again.
  *
  * @param {Problem | null} problem - null where there is no connection
- * @param {Response | null} response
- * @param {number} nTries
+ * @param {number | null} ms - null where it is not sent again
  * @param {AbortSignal | null} [signal]
  * @throws {Problem} where it is not sent again
  */
-async function waitForRetry(problem, response, nTries, signal) {
-  if (isRetried(problem?.status, nTries)) {
-    const ms = waitMs(response?.headers.get("Retry-After"), nTries);
-    await wait(ms, problem?.message ?? "The connection failed", signal);
-  } else {
+async function waitForRetry(problem, ms, signal) {
+  if (ms === null) {
     clear("waiting");
     throw problem ?? new Problem({ title: "The service cannot be reached; is it running?" });
   }
+  await wait(ms, problem?.message ?? "The connection failed", signal);
 }
 
 /**

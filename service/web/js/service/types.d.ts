@@ -55,6 +55,7 @@ export interface PredictResponse {
 
 /** `application/problem+json` (RFC 9457). */
 export interface ProblemDetails {
+  type?: string;
   title: string;
   status?: number;
   /** what to do */

@@ -1,40 +1,42 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { isRetried, MAX_TRIES, waitMs } from "../../../../service/web/js/service/retry.js";
+import { pauseMs } from "../../../../service/web/js/service/retry.js";
+
+/** @param {string} name */
+const type = (name) => `urn:lrpserve:problem:${name}`;
+const BUSY = type("queue-full");
 
 test("a busy or starting service is asked again, and one that is away", () => {
+  for (const found of [BUSY, type("not-ready"), undefined])
+    assert.equal(pauseMs(found, null, 1, 0), 250);
+});
+
+test("what was refused, or has failed, is not, whatever its status", () => {
+  for (const name of ["invalid-option", "out-of-memory", "broken", "deadline-exceeded"])
+    assert.equal(pauseMs(type(name), "1", 1, 0), null);
+  assert.equal(pauseMs("about:blank", "1", 1, 0), null);
+});
+
+test("the pauses double up to two seconds", () => {
   assert.deepEqual(
-    [429, 503, undefined].map((status) => isRetried(status, 1)),
-    [true, true, true],
+    [1, 2, 3, 4, 5, 20].map((n) => pauseMs(BUSY, null, n, 0)),
+    [250, 500, 1000, 2000, 2000, 2000],
   );
 });
 
-test("what was refused, or has failed, is not", () => {
+test("they are as long as the service says, at least", () => {
   assert.deepEqual(
-    [400, 413, 422, 500, 504].map((status) => isRetried(status, 1)),
-    [false, false, false, false, false],
-  );
-});
-
-test("the tries come to an end", () => {
-  assert.ok(isRetried(503, MAX_TRIES - 1));
-  assert.ok(!isRetried(503, MAX_TRIES));
-});
-
-test("the service says how long to wait, half a minute at most", () => {
-  assert.deepEqual(
-    ["2", "7200"].map((header) => waitMs(header, 1)),
-    [2000, 30_000],
-  );
-});
-
-test("else the wait doubles up to four seconds", () => {
-  assert.deepEqual(
-    [1, 2, 3, 4, 5, 20].map((n) => waitMs(null, n)),
-    [500, 1000, 2000, 4000, 4000, 4000],
+    ["0", "1", "90"].map((header) => pauseMs(BUSY, header, 3, 0)),
+    [1000, 1000, 90_000],
   );
 });
 
 test("a date in place of seconds is no number", () => {
-  assert.equal(waitMs("Fri, 27 Nov 2026 13:00:00 GMT", 1), 500);
+  assert.equal(pauseMs(BUSY, "Fri, 27 Nov 2026 13:00:00 GMT", 1, 0), 250);
+});
+
+test("number and sum of the pauses are bounded", () => {
+  assert.equal(pauseMs(BUSY, "7200", 1, 0), null);
+  assert.equal(pauseMs(BUSY, "1", 2, 119_500), null);
+  assert.equal(pauseMs(undefined, null, 120, 0), null);
 });
