@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import select
 import signal
 import socket
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import httpx
@@ -18,6 +19,7 @@ from PIL import Image
 from service.api_keys import hash_key
 from service.settings import PREFIX, Settings
 from tests.helpers.conditions import LIMIT_S, wait_until
+from tests.helpers.connections import head
 from tests.helpers.gates import KEY, Gates, gated, post
 from tests.helpers.redis_server import RedisServer, running_redis
 from tests.helpers.servers import (
@@ -47,7 +49,11 @@ def configured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Runni
         "LOG_FORMAT": "json",
         "LOG_LEVEL": "info",
         "MAX_BODY_BYTES": "20000",
+        "MAX_BODIES_BYTES": "20000",
+        "MAX_CONNECTIONS": "50",
         "MAX_PIXELS": "1024",
+        "MAX_PICTURE_PIXELS": str(1 << 24),
+        "DECODE_PIXELS": "1000000",
         "QUEUE_SIZE": "1",
         "DEADLINE_S": "2.5",
         "RECEIVE_S": "3",
@@ -175,6 +181,33 @@ def test_max_body_bytes_is_what_a_body_may_have(limited: RunningServer) -> None:
     url, headers = f"{limited.url}/predict", {"Content-Type": "image/png", **KEY}
     for size, status in ((20_000, 400), (20_001, 413)):
         assert httpx.post(url, content=bytes(size), headers=headers).status_code == status
+
+
+def test_max_bodies_bytes_is_what_all_bodies_may_have(limited: RunningServer) -> None:
+    unfinished = head("/predict", 16_000, f"X-API-Key: {KEY['X-API-Key']}") + bytes(15_000)
+    with connected(limited, 2) as clients:
+        for client in clients:
+            client.sendall(unfinished)
+        refused, _, _ = select.select(clients, [], [], LIMIT_S)
+        assert [client.recv(12) for client in refused] == [b"HTTP/1.1 503"]
+
+
+def test_max_connections_is_how_many_are_open(limited: RunningServer) -> None:
+    with connected(limited, 60) as clients:
+        assert clients[0].recv(1) == b""  # the first makes room for the last
+        clients[-1].sendall(b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert clients[-1].recv(12) == b"HTTP/1.1 200"
+
+
+@contextmanager
+def connected(server: RunningServer, n: int) -> Iterator[list[socket.socket]]:
+    host, port = server.url.removeprefix("http://").split(":")
+    address = (host, int(port))
+    with ExitStack() as opened:
+        yield [
+            opened.enter_context(socket.create_connection(address, timeout=LIMIT_S))
+            for _ in range(n)
+        ]
 
 
 def test_what_an_image_may_have_is_told(limited: RunningServer) -> None:
