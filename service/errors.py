@@ -9,7 +9,7 @@ x RequestError                      the request has to change
   - MethodNotAllowed           405
   - NotAcceptable              406  no format in `Accept` can be served
   - RequestTimeout             408  the request did not arrive in time
-  - TooLarge                   413  too many bytes or pixels
+  - TooLarge                   413  too many bytes, pixels or values of JSON
     + HeadTooLarge             431  too many bytes of headers
   - UnsupportedMediaType       415  a content type or an image format that is not supported
   - OptionError                422  invalid options; each says what is allowed
@@ -133,7 +133,7 @@ class RequestTimeout(RequestError):
 
 
 class TooLarge(RequestError):
-    """The body has too many bytes, or the image too many pixels."""
+    """The body has too many bytes, the image too many pixels, or the JSON too many values."""
 
     status = 413
     type = "too-large"

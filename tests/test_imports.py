@@ -110,6 +110,7 @@ ALLOWED: dict[str, set[str]] = {
         "service.metrics",
         "service.runtime.deadline",
         "service.runtime.queue",
+        "service.text",
     },
     "service.api": {
         "service",  # its version: answers of another one are not the same

@@ -18,9 +18,11 @@ from service.errors import InternalError
 from service.logs import fields
 from service.metrics import Metrics
 from service.runtime.deadline import Deadline
+from service.text import shorten
 
 logger = logging.getLogger(__name__)
 _CLIENT_CLOSED = 499  # in logs and metrics only: the client disconnected before the response
+_MAX_PATH = 500  # characters, in logs
 _SANE_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
 
@@ -116,7 +118,7 @@ class RequestContext:
         extra = fields(
             request_id=state["request_id"],
             method=scope["method"],
-            path=scope["path"],
+            path=shorten(scope["path"], _MAX_PATH),
             status=status,
             key=state.get("key"),
             **log_fields,

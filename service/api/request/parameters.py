@@ -52,6 +52,7 @@ EXAMPLE_RULES = [
     {"layers": "type:activation", "rule": "pass"},
 ]
 _MAX_TEXT = 200_000  # characters of rules in a form: enough for all, parsed in milliseconds
+_MAX_VALUES = 5000  # of rules: 256 with all of their parameters have 1,800
 _EXAMPLE_PIXELS = 8  # of parameters that count pixels; small enough for any network
 _TYPES: Mapping[Kind, tuple[type, str]] = {  # in Python and in JSON schema
     "number": (float, "number"),
@@ -226,6 +227,8 @@ def _parse_composite(value: Any) -> str | Rules | None:
 def _load_rules(text: str) -> Any:
     if len(text) > _MAX_TEXT:
         raise ValueError(f"must have at most {_MAX_TEXT} characters")
+    if text.count(",") + text.count("[") > _MAX_VALUES:  # before they are parsed
+        raise ValueError("is not valid JSON of rules: it has too many commas and brackets")
     try:
         return strict_json.loads(text)
     except ValueError as error:

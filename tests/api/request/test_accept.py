@@ -89,6 +89,13 @@ def test_accept_in_several_lines(client: httpx.Client, photo: bytes) -> None:
     assert client.post("/explain", content=photo, headers=lines).headers["content-type"] == PNG
 
 
+@pytest.mark.parametrize("accept", ["a/b, " * 10_000 + "*/*", ";" * 50_000])
+def test_a_long_header_is_refused_before_it_is_parsed(
+    client: httpx.Client, photo: bytes, accept: str
+) -> None:
+    problem_of(explain(client, photo, accept), 406, "more than 4000 characters", *TYPES)
+
+
 @pytest.mark.parametrize("accept", [PNG, NPY, "image/*"])
 def test_predict_is_json_only(client: httpx.Client, photo: bytes, accept: str) -> None:
     answer = send(client, photo, path="/predict", headers={"Accept": accept})

@@ -151,6 +151,7 @@ BAD: dict[str, list[tuple[Any, str]]] = {
         ('[{"layers": "x", "rule": "flat", "stabilizer": NaN}]', "NaN is not JSON"),
         ("[" * 100_000, "not valid JSON"),
         ("[" + " " * 200_000, "at most 200000 characters"),
+        ("[" + "{}," * 60_000, "too many commas"),
         ("[]", "must be a name, or a list of rules such as"),
         ([], "must be a name, or a list of rules such as"),
         ({"layers": "x", "rule": "flat"}, "must be a name, or a list of rules such as"),
