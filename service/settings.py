@@ -90,7 +90,18 @@ class Settings(BaseSettings):
     max_batch_size: int | None = Field(
         None, gt=0, description="Upper bound on the batch size, which is measured at start-up"
     )
-    queue_size: int = Field(256, gt=0, description="Requests that may wait; others get a 429")
+    max_passes: int = Field(
+        1280,
+        gt=0,
+        description="Passes through the network that one request may take: samples times targets, "
+        "or windows of occlusion; more get a 422",
+    )
+    queue_size: int = Field(
+        256,
+        gt=0,
+        description="Requests that may wait; others get a 429. In a full queue, a client that has "
+        "fewer requests displaces one of the client that has the most",
+    )
     deadline_s: float = Field(
         30.0,
         gt=0,

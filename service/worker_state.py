@@ -4,17 +4,19 @@
 | -------- | --------- | -------- | ------------------------------------------------------------ |
 | starting | 503       | refused  | the models are being loaded and warmed up                    |
 | ready    | 200       | accepted | all models are loaded                                        |
-| stalled  | 503       | accepted | the current batch has run longer than `stall_s`              |
+| stalled  | 503       | accepted | the current slice has run longer than `stall_s`              |
+| failing  | 503       | accepted | a device fails at its warm-up image, which is tried again    |
 | grace    | 503       | accepted | a signal to stop came less than `grace_s` seconds ago        |
 | draining | 503       | refused  | accepted jobs are finished, then the process exits           |
-| broken   | 503       | refused  | a model cannot be loaded, or a device thread has died        |
+| broken   | 503       | refused  | a model cannot be loaded, or a device has failed for good    |
 | absent   | not asked | none     | the process has died; its replacement is not ready yet       |
 
-Transitions: starting -> ready, draining or broken; ready <-> stalled; ready or stalled -> grace,
-draining or broken; grace -> draining or broken; draining -> the end. A process that cannot load
-its models exits, and so does a broken worker: the supervisor writes absent for it (starting, while
-not all workers have been ready once). A single process whose device thread has died stays broken:
-`/healthz` answers 503, and whoever watches it restarts it.
+Transitions: starting -> ready, draining or broken; ready <-> stalled; ready <-> failing; ready,
+stalled or failing -> grace, draining or broken; grace -> draining or broken; draining -> the end.
+While all devices fail, jobs are refused. A process that cannot load its models exits, and so does a
+broken worker: the supervisor writes absent for it (starting, while not all workers have been ready
+once). A single process whose device is broken stays broken: `/healthz` answers 503, and whoever
+watches it restarts it.
 """
 
 from __future__ import annotations
@@ -29,6 +31,7 @@ class State(Enum):
 
     BROKEN = "broken"
     STALLED = "stalled"
+    FAILING = "failing"
     STARTING = "starting"
     DRAINING = "draining"
     GRACE = "grace"

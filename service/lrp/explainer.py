@@ -5,12 +5,12 @@ from __future__ import annotations
 import copy
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Hashable, Sequence
 
 import torch
 from torch import Tensor, nn
 
-from service.errors import DeadlineExceeded, OptionError, join_names
+from service.errors import OptionError, join_names
 from service.lrp.attribution.gradient import (
     AttributionResult,
     GradientOptions,
@@ -19,12 +19,12 @@ from service.lrp.attribution.gradient import (
 from service.lrp.attribution.output_relevance import OutputRelevance
 from service.lrp.attribution.sampling import (
     AttributeFn,
-    PredictFn,
     integrated_gradients,
     occlusion,
     smooth_grad,
 )
 from service.lrp.network.network import Network, names_of
+from service.lrp.passes import Passes, finish
 from service.lrp.prepared_method import PreparedMethod
 from service.lrp.rules.assignment import (
     Rules,
@@ -38,15 +38,9 @@ from service.lrp.twin import Box, NoTwinError, make_twin, with_recorded_layers
 from service.lrp.zennit_reference import ZennitGradient, make_zennit_gradient
 from service.methods import COMPOSITES, INPUT, PLAIN, Method, Start
 
-IsCancelled = Callable[[], bool]
 MAX_TWINS = 64  # without modified weights a twin is small
 MAX_TWIN_BYTES = 1 << 30
 UNTRACED = "(code that cannot be traced)"
-
-
-def never_cancelled() -> bool:
-    """Return False: the result is needed, however long it takes."""
-    return False
 
 
 class Explainer:
@@ -92,26 +86,21 @@ class Explainer:
         return logits
 
     def explain(
-        self,
-        images: Tensor,
-        starts: Sequence[OutputRelevance],
-        method: Method,
-        is_cancelled: IsCancelled = never_cancelled,
+        self, images: Tensor, starts: Sequence[OutputRelevance], method: Method
     ) -> AttributionResult:
-        """Prepare a method, and explain a batch with it; see `explain_prepared`."""
+        """Prepare a method, and explain a batch with it; see `explain_in_passes`."""
         stabilizers = images.new_tensor([method.stabilizers])
         prepared = self.prepare(method)
-        return self.explain_prepared(prepared, images, starts, method, stabilizers, is_cancelled)
+        return finish(self.explain_in_passes(prepared, images, starts, method, stabilizers))
 
-    def explain_prepared(
+    def explain_in_passes(
         self,
         prepared: PreparedMethod,
         images: Tensor,
         starts: Sequence[OutputRelevance],
         method: Method,
         stabilizers: Tensor,
-        is_cancelled: IsCancelled = never_cancelled,
-    ) -> AttributionResult:
+    ) -> Passes[AttributionResult]:
         """Propagate relevance from the logits to the input, or to a layer.
 
         Parameters
@@ -127,49 +116,37 @@ class Explainer:
         stabilizers : Tensor
             `Method.stabilizers` of each image, shape (N, rules); or of shape (1, rules), which
             are those of all images. Only a twin that is batch first takes those of each image.
-        is_cancelled : callable
-            Called before each pass of an attributor that takes several.
 
         Raises
         ------
         OptionError
             The rules or the layer do not fit the network.
-        DeadlineExceeded
-            `is_cancelled` returned True.
         """
 
-        def check() -> None:
-            if is_cancelled():
-                raise DeadlineExceeded("the deadline has passed, or the caller has left")
-
-        def attribute(images: Tensor, starts: Sequence[OutputRelevance]) -> AttributionResult:
-            check()
+        def attribute(
+            images: Tensor, starts: Sequence[OutputRelevance]
+        ) -> Passes[AttributionResult]:
             n_copies = len(images) // len(stabilizers) if len(stabilizers) > 1 else 1
             arranged = self.network.arrange(images)
-            return prepared.gradient.attribute(arranged, starts, stabilizers.repeat(n_copies, 1))
+            return prepared.gradient.passes(arranged, starts, stabilizers.repeat(n_copies, 1))
 
-        def predict(images: Tensor) -> Tensor:
-            check()
-            return self.predict(images)
-
-        return self._attribute(attribute, predict, images, starts, method)
+        return self._attribute(attribute, images, starts, method)
 
     def _attribute(
         self,
         attribute: AttributeFn,
-        predict: PredictFn,
         images: Tensor,
         starts: Sequence[OutputRelevance],
         method: Method,
-    ) -> AttributionResult:
+    ) -> Passes[AttributionResult]:
         if method.attributor == "smooth_grad":
             return smooth_grad(attribute, images, starts, method)
         if method.attributor == "integrated_gradients":
             baseline = self._baselines[str(method["baseline"])].expand_as(images[:1])
-            return integrated_gradients(attribute, predict, images, baseline, starts, method)
+            return integrated_gradients(attribute, self.predict, images, baseline, starts, method)
         if method.attributor == "occlusion":
             hidden = self._baselines["mean"].expand_as(images[:1])
-            return occlusion(predict, images, hidden, starts, method)
+            return occlusion(self.predict, images, hidden, starts, method)
         return attribute(images, starts)
 
     def prepare(self, method: Method) -> PreparedMethod:

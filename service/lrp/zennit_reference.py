@@ -22,6 +22,7 @@ from service.lrp.attribution.output_relevance import OutputRelevance
 from service.lrp.network.analysis import module_of
 from service.lrp.network.canonize import share
 from service.lrp.network.layers import Sum
+from service.lrp.passes import Passes, finish
 from service.lrp.rules.assignment import Rules
 from service.lrp.twin import Box, with_recorded_layers
 from service.methods import COMPOSITES, PLAIN, Assignment, Method
@@ -53,9 +54,16 @@ class ZennitGradient:
     ) -> AttributionResult:
         """Propagate relevance from each start, with the composite's hooks in effect."""
         if self.composite is None:
-            return self.options.attribute(self.model, images, starts)
+            return finish(self.options.passes(self.model, images, starts))
         with self.composite.context(self.model) as model:
-            return self.options.attribute(model, images, starts)
+            return finish(self.options.passes(model, images, starts))
+
+    def passes(
+        self, images: Tensor, starts: Sequence[OutputRelevance], stabilizers: Tensor
+    ) -> Passes[AttributionResult]:
+        """`attribute` without a pause: meanwhile the hooks would change other computations."""
+        return self.attribute(images, starts, stabilizers)
+        yield  # makes it a generator
 
 
 def make_zennit_gradient(

@@ -25,6 +25,10 @@ Start = Literal["one_hot", "logit"]
 STARTS: tuple[Start, ...] = ("one_hot", "logit")
 DEFAULT_ATTRIBUTOR = "gradient"
 MAX_WINDOWS = 1024
+# the parameter with the number of samples of an attributor that takes several
+SAMPLES_OF: Mapping[str, str] = MappingProxyType(
+    {"smooth_grad": N_SAMPLES.name, "integrated_gradients": N_STEPS.name}
+)
 
 
 @dataclass(frozen=True)
@@ -109,7 +113,7 @@ def occlusion_grid(given: Mapping[str, Value], input_size: tuple[int, int]) -> d
         raise OptionError.of("window", f"must be at most {min(input_size)}, the network's input")
     if stride > window:
         raise OptionError.of("stride", f"must be at most {window}, the window")
-    n_windows = _count_windows(input_size, stride)
+    n_windows = count_windows(input_size, stride)
     if n_windows > MAX_WINDOWS:
         raise OptionError.of(
             "stride", f"{stride} makes {n_windows} windows; the limit is {MAX_WINDOWS}: raise it"
@@ -121,11 +125,12 @@ def _default_window(input_size: tuple[int, int]) -> int:
     """A quarter of the shorter side; more for elongated images, to keep to `MAX_WINDOWS`."""
     shorter = min(input_size)
     window = max(1, shorter // 4)
-    while window < shorter and _count_windows(input_size, max(1, window // 2)) > MAX_WINDOWS:
+    while window < shorter and count_windows(input_size, max(1, window // 2)) > MAX_WINDOWS:
         window = min(2 * window, shorter)
     return window
 
 
-def _count_windows(input_size: tuple[int, int], stride: int) -> int:
+def count_windows(input_size: tuple[int, int], stride: int) -> int:
+    """Count the squares that occlusion hides in turn."""
     height, width = input_size
     return math.ceil(height / stride) * math.ceil(width / stride)

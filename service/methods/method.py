@@ -8,7 +8,13 @@ from functools import cache, cached_property, lru_cache
 from typing import Any
 
 from service.errors import OptionError, join_names
-from service.methods.attributors import ATTRIBUTORS, DEFAULT_ATTRIBUTOR, occlusion_grid
+from service.methods.attributors import (
+    ATTRIBUTORS,
+    DEFAULT_ATTRIBUTOR,
+    SAMPLES_OF,
+    count_windows,
+    occlusion_grid,
+)
 from service.methods.composites import COMPOSITES, DEFAULT_COMPOSITE, PLAIN
 from service.methods.parameters import (
     EPSILON,
@@ -90,6 +96,13 @@ class Method:
         """Methods with the same key share a twin."""
         rules = tuple(replace(e, values=_without_stabilizers(e.values)) for e in self.rules)
         return self.composite, rules, self.layer, self.conserves
+
+    def n_passes(self, n_targets: int, input_size: tuple[int, int]) -> int:
+        """Passes of one image: samples times targets; windows, which serve all targets."""
+        if self.attributor == "occlusion":
+            return count_windows(input_size, int(self["stride"]))
+        name = SAMPLES_OF.get(self.attributor)
+        return n_targets * (int(self[name]) if name else 1)
 
     def __getitem__(self, name: str) -> Value:
         return dict(self.parameters)[name]

@@ -2,11 +2,15 @@
 
 The contract:
 
-- A batch holds items of one key, in their order: the best number of them or, if fewer are queued,
-  a power of two, so that few batch sizes occur.
-- The oldest item is in the next batch, whatever its key: no key starves.
+- A batch holds items of one key: the best number of them or, if fewer are queued, a power of two,
+  so that few batch sizes occur.
+- Clients take turns: the oldest item of the client whose turn it is is in the next batch, whatever
+  its key. No client and no key starves.
+- Items of one pass and longer ones are taken separately; so the device can choose between them.
 - No item waits for others to join it: a batch is made of what is queued when the device is free.
-- A full queue refuses an item at once. A cancelled item takes no capacity and no time.
+- A full queue refuses an item at once, unless another client has more items in it: then the newest
+  item of the client with the most of them is displaced.
+- A cancelled item takes no capacity and no time.
 - Each item gets one outcome: a result of its own, or an error of its own.
 - A batch that fails is split in halves that are run again, until the failing items are alone.
 - So is a batch that runs out of memory; later batches of its memory class stay at the size that
@@ -15,14 +19,15 @@ The contract:
 
 from __future__ import annotations
 
+import math
 import threading
-from collections import deque
-from collections.abc import Callable, Hashable, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Generator, Hashable, Sequence
 from itertools import islice
 from typing import Generic, Protocol, TypeVar
 
 from service.errors import OutOfMemory, ServiceError
+from service.lrp.passes import Passes, Pause
+from service.runtime.fair_queue import FairQueue
 
 
 class Item(Protocol):
@@ -36,6 +41,14 @@ class Item(Protocol):
     def memory_class(self) -> Hashable:
         """Items of the same class need about the same memory; there are few classes."""
 
+    @property
+    def client(self) -> Hashable:
+        """The client that sent it."""
+
+    @property
+    def n_passes(self) -> int:
+        """Passes of its image through the network."""
+
     def is_cancelled(self) -> bool:
         """Whether the outcome is not needed any more."""
 
@@ -43,6 +56,7 @@ class Item(Protocol):
 ItemT = TypeVar("ItemT", bound=Item)
 ResultT = TypeVar("ResultT")
 Outcomes = Sequence[ResultT | Exception]
+Part = tuple[Sequence[ItemT], Outcomes[ResultT]]
 
 
 class Full(Exception):
@@ -62,57 +76,80 @@ class Batcher(Generic[ItemT, ResultT]):
 
     def __init__(self, size: int, best_size: Callable[[ItemT], int]) -> None:
         self._size, self._best_size = size, best_size
-        self._items: deque[ItemT] = deque()
+        self._short: FairQueue[ItemT] = FairQueue()  # of one pass
+        self._long: FairQueue[ItemT] = FairQueue()
         self._limits: dict[Hashable, int] = {}  # on the batch size, of memory classes that ran out
         self._changed = threading.Condition()
         self._is_closed = False
 
     def __len__(self) -> int:
-        return len(self._items)
+        return len(self._short) + len(self._long)
 
-    def is_full(self) -> bool:
-        """Whether another item would be refused."""
-        return len(self._items) >= self._size
+    def has_long(self) -> bool:
+        """Whether an item of several passes is queued."""
+        return len(self._long) > 0
 
-    def put(self, item: ItemT) -> None:
-        """Add an item.
+    def is_full(self, client: Hashable) -> bool:
+        """Whether another item of a client would be refused."""
+        if len(self) < self._size:
+            return False
+        with self._changed:
+            return self._fullest_client(client) is None
+
+    def put(self, item: ItemT) -> ItemT | None:
+        """Add an item, and return the item that it displaces.
 
         Raises
         ------
         Full
-            The capacity is reached.
+            The capacity is reached, and no other client has more items.
         """
         with self._changed:
-            if self.is_full():
-                raise Full
-            self._items.append(item)
+            displaced = self._make_room(item.client)
+            self._queue_of(item).append(item)
             self._changed.notify()
+            return displaced
 
     def discard(self, item: ItemT) -> None:
         """Remove a cancelled item, if it is still queued."""
-        with self._changed, suppress(ValueError):
-            self._items.remove(item)
-
-    def next_batch(self) -> list[ItemT]:
-        """Wait for a batch; an empty one means that the batcher is closed and has no items left."""
         with self._changed:
-            while True:
-                if batch := self._pop():
-                    return batch
+            self._queue_of(item).remove(item)
+
+    def wait(self) -> bool:
+        """Wait for an item; False means that the batcher is closed and has no items left."""
+        with self._changed:
+            while not len(self):
                 if self._is_closed:
-                    return []
+                    return False
                 self._changed.wait()
+            return True
+
+    def next_short(self) -> list[ItemT]:
+        """Take a batch of items of one pass; an empty one if there are none."""
+        with self._changed:
+            return self._pop(self._short)
+
+    def next_long(self, max_passes: float = math.inf) -> list[ItemT]:
+        """Take a batch of items of several passes; an empty one if there are none.
+
+        Parameters
+        ----------
+        max_passes : float
+            With a limit, the item with the fewest passes is taken out of turn.
+        """
+        with self._changed:
+            return self._pop(self._long, max_passes)
 
     def close(self) -> None:
-        """Let `next_batch` end when no items are left."""
+        """Let `wait` end when no items are left."""
         with self._changed:
             self._is_closed = True
             self._changed.notify_all()
 
     def run_with_bisection(
-        self, items: Sequence[ItemT], run: Callable[[Sequence[ItemT]], Outcomes[ResultT]]
-    ) -> Iterator[tuple[Sequence[ItemT], Outcomes[ResultT]]]:
-        """Run a batch, in halves where it fails, and yield the outcomes of each part.
+        self, items: Sequence[ItemT], run: Callable[[Sequence[ItemT]], Passes[Outcomes[ResultT]]]
+    ) -> Generator[Pause | Part[ItemT, ResultT], None, None]:
+        """Run a batch, in halves where it fails; yield its pauses and the outcomes of each part.
 
         Parameters
         ----------
@@ -123,8 +160,7 @@ class Batcher(Generic[ItemT, ResultT]):
             concerns all of them; any other exception may concern one of them.
         """
         try:
-            yield items, run(items)
-            return
+            outcomes = yield from run(items)
         except ServiceError as error:
             if not isinstance(error, OutOfMemory) or len(items) == 1:
                 yield items, [error] * len(items)
@@ -134,25 +170,52 @@ class Batcher(Generic[ItemT, ResultT]):
             if len(items) == 1:
                 yield items, [error]
                 return
+        else:
+            yield items, outcomes
+            return
         middle = len(items) // 2
         yield from self.run_with_bisection(items[:middle], run)
         yield from self.run_with_bisection(items[middle:], run)
 
-    def _pop(self) -> list[ItemT]:
-        while self._items:
-            if self._items[0].is_cancelled():
-                self._items.popleft()
-                continue
-            oldest = self._items[0]
-            limit = min(self._best_size(oldest), self._limits.get(oldest.memory_class, self._size))
-            alike = (
-                item for item in self._items if item.key == oldest.key and not item.is_cancelled()
-            )
-            found = list(islice(alike, limit))
-            if not found:  # the oldest was cancelled just now
-                continue
-            batch = found if len(found) == limit else found[: 1 << (len(found).bit_length() - 1)]
-            taken = set(map(id, batch))
-            self._items = deque(item for item in self._items if id(item) not in taken)
-            return batch
+    def _queue_of(self, item: ItemT) -> FairQueue[ItemT]:
+        return self._short if item.n_passes == 1 else self._long
+
+    def _make_room(self, client: Hashable) -> ItemT | None:
+        if len(self) < self._size:
+            return None
+        fullest = self._fullest_client(client)
+        if fullest is None:
+            raise Full
+        queue = self._long if self._long.count(fullest) else self._short
+        return queue.pop_newest(fullest)
+
+    def _fullest_client(self, client: Hashable) -> Hashable | None:
+        """The client with the most items, if it still has more when one of them is displaced."""
+        fullest = max([*self._short.clients(), *self._long.clients()], key=self._count)
+        return fullest if self._count(fullest) > self._count(client) + 1 else None
+
+    def _count(self, client: Hashable) -> int:
+        return self._short.count(client) + self._long.count(client)
+
+    def _pop(self, queue: FairQueue[ItemT], max_passes: float = math.inf) -> list[ItemT]:
+        while len(queue):
+            waiting = (item for item in queue if not item.is_cancelled())
+            if max_passes < math.inf:
+                first = min(waiting, key=lambda item: item.n_passes, default=None)
+            else:
+                first = next(waiting, None)
+            if first is None:
+                queue.take(list(queue))
+                return []
+            if first.n_passes > max_passes:
+                return []
+            if batch := self._batch_like(first, queue):  # else it was cancelled just now
+                queue.take(batch)
+                return batch
         return []
+
+    def _batch_like(self, first: ItemT, queue: FairQueue[ItemT]) -> list[ItemT]:
+        limit = min(self._best_size(first), self._limits.get(first.memory_class, self._size))
+        alike = (item for item in queue if item.key == first.key and not item.is_cancelled())
+        found = list(islice(alike, limit))
+        return found if len(found) == limit else found[: 1 << max(0, len(found).bit_length() - 1)]

@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from service.errors import OptionError, RelevanceError, ServiceError
+from service.errors import LogitsError, OptionError, RelevanceError, ServiceError
 from service.lrp.attribution.gradient import AttributionResult
 from service.lrp.attribution.output_relevance import OutputRelevance
 from service.lrp.prepared_method import PreparedMethod
 from service.methods import Start
-from service.runtime.jobs import Attribution, ExplainJob, Explanation, Floats, LayerRelevance
+from service.runtime.jobs import (
+    Attribution,
+    ExplainJob,
+    Explanation,
+    Floats,
+    LayerRelevance,
+    Prediction,
+)
 from service.runtime.transfer import to_host
+
+T = TypeVar("T")
 
 
 def collate(
@@ -71,6 +81,7 @@ def split_result(
 
     def make_one(row: int, job: ExplainJob) -> Explanation | ServiceError:
         try:
+            _check_logits(logits[row])
             attributions = tuple(
                 _attribution(
                     job, prepared.recorded_layers, [column[row] for column in of_round[index]]
@@ -90,13 +101,37 @@ def split_result(
     return [make_one(row, job) for row, job in enumerate(jobs)]
 
 
+def make_prediction(logits: Floats) -> Prediction | ServiceError:
+    """Make the prediction, or the error, of one image."""
+    try:
+        _check_logits(logits)
+    except ServiceError as error:
+        return error
+    return Prediction(logits)
+
+
+def raise_error(outcome: T | ServiceError) -> T:
+    """Raise an outcome that is an error; return any other."""
+    if isinstance(outcome, ServiceError):
+        raise outcome
+    return outcome
+
+
+def _check_logits(logits: Floats) -> None:
+    if not np.isfinite(logits).all():
+        raise LogitsError(
+            "the network's logits are not finite for this image; send another image, or tell the "
+            "operator that the model's weights overflow"
+        )
+
+
 def _attribution(
     job: ExplainJob, recorded_layers: Sequence[str], values: Sequence[Floats]
 ) -> Attribution:
     target, total, sums, relevance = values
     if job.contrast == int(target):
         raise OptionError.of("contrast", "is the class that is explained; give another class")
-    if not np.isfinite(relevance).all():
+    if not all(np.isfinite(value).all() for value in (relevance, total, sums)):
         raise RelevanceError(
             "the relevance is not finite with these parameters; "
             "raise epsilon or stabilizer, or leave them out"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+import threading
 from functools import cache
 from pathlib import Path
 
@@ -12,13 +13,20 @@ import torch
 from service.errors import BundleError
 from service.runtime.cores import N_THREADS_VARIABLES, usable_cores
 
+_counting = threading.Lock()
 
-@cache
+
 def usable_threads() -> int:
     """Threads of torch for all cores of this process, or as many as the user has chosen.
 
-    It is kept, as the number of threads that torch has now depends on what it does.
+    They are counted once for all devices: each sets the number that torch has for its share.
     """
+    with _counting:
+        return _count_threads()
+
+
+@cache
+def _count_threads() -> int:
     n_threads = torch.get_num_threads()  # of physical cores; where the user has chosen, of these
     if any(name in os.environ for name in N_THREADS_VARIABLES):
         return n_threads

@@ -12,14 +12,18 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar
 
 from service.errors import InternalError, ServiceError
+from service.lrp.passes import Passes, Pause
 from service.methods import Start
 from service.metrics import Metrics
 from service.runtime.batcher import Batcher, Outcomes
 from service.runtime.jobs import Explanation, Job, LayerInfo, Prediction, Result
+from service.runtime.schedule import Schedule, Steps, Work
 
 logger = logging.getLogger(__name__)
 
 _MEMORY_INTERVAL_S = 1.0  # between two measurements: one takes longer than to count a batch
+CHECK_INTERVAL_S = 1.0
+MAX_CHECKS = 5  # that fail in a row, until the device is broken
 
 
 class JobRunner(Protocol):
@@ -35,11 +39,18 @@ class JobRunner(Protocol):
     def memory_bytes(self) -> int:
         """Memory in use on its device; on a CPU, by the process."""
 
-    def run(self, jobs: Sequence[Job], is_cancelled: Callable[[], bool]) -> Outcomes[Result]:
-        """Run a batch of one key; a long one ends early when it is cancelled.
+    def run_in_passes(self, jobs: Sequence[Job]) -> Passes[Outcomes[Result]]:
+        """Run a batch of one key, with pauses between its passes.
 
         Each job has a result or an error of its own. What is raised concerns all of them.
         """
+
+    def check_device(self) -> None:
+        """Compute the warm-up image; any exception means that the device fails."""
+
+
+class DeviceFailure(Exception):
+    """A device has failed at its warm-up image several times in a row."""
 
 
 Engines = Mapping[str, JobRunner]  # of one device, by the models' names
@@ -48,7 +59,7 @@ ResultT = TypeVar("ResultT", Prediction, Explanation)
 
 @dataclass(frozen=True, eq=False)
 class Done(Generic[ResultT]):
-    """The result of a job, its time in the queue, and the time and size of its batch."""
+    """The result of a job, its time without the device, and the time and size of its batch."""
 
     result: ResultT
     queue_ms: float
@@ -66,7 +77,12 @@ class QueuedJob:
     job: Job
     future: asyncio.Future[Any]
     loop: asyncio.AbstractEventLoop
+    client: str = ""
     queued_at: float = field(default_factory=time.perf_counter)
+    n_passes: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.n_passes = self.job.n_passes
 
     @property
     def key(self) -> Hashable:
@@ -110,6 +126,7 @@ def _resolve_pairs(pairs: Sequence[tuple[QueuedJob, Outcome]]) -> None:
 
 
 JobBatcher = Batcher[QueuedJob, Result]
+JobWork = Work[QueuedJob, Result]
 
 
 class DeviceThread:
@@ -140,7 +157,9 @@ class DeviceThread:
         self._load, self._batcher, self._metrics = load, batcher, metrics
         self._on_loaded, self._on_died = on_loaded, on_died
         self._thread = threading.Thread(target=self._work, name="device", daemon=True)
-        self._busy_since = math.inf  # start of the current batch
+        self._schedule = Schedule(batcher, self._begin)
+        self._busy_since = math.inf  # start of the current slice
+        self.is_failing = False
         self.engines: Engines = {}  # until they are loaded
         self.mean_job_s = 0.01  # a moving average; this is its start
         self._memory_measured_at = 0.0
@@ -155,7 +174,7 @@ class DeviceThread:
             self._thread.join(timeout_s)
 
     def is_stalled(self, stall_s: float) -> bool:
-        """Whether the current batch has run longer than `stall_s`, even if it is cancelled."""
+        """Whether the current slice has run longer than `stall_s`, even if it is cancelled."""
         return time.monotonic() - self._busy_since > stall_s
 
     def _work(self) -> None:
@@ -168,31 +187,74 @@ class DeviceThread:
         jobs: Sequence[QueuedJob] = ()
         try:
             self._measure_memory()
-            while jobs := self._batcher.next_batch():
-                self._run(jobs)
+            while work := self._schedule.next_work():
+                jobs = work.items
+                self._run_slice(work)
+                jobs = ()
         except BaseException as error:  # noqa: BLE001  such as SystemExit
-            self._on_died(jobs, error)
+            others = [queued for queued in self._schedule.items if queued not in jobs]
+            self._on_died([*jobs, *others], error)
 
-    def _run(self, jobs: Sequence[QueuedJob]) -> None:
-        def run(part: Sequence[QueuedJob]) -> Outcomes[Result]:
-            return engine.run([queued.job for queued in part], lambda: _are_all_cancelled(part))
-
+    def _begin(self, jobs: Sequence[QueuedJob]) -> Steps[QueuedJob, Result]:
         engine = self.engines[jobs[0].job.model]
-        started_at = time.perf_counter()
+        return self._batcher.run_with_bisection(
+            jobs, lambda part: engine.run_in_passes([queued.job for queued in part])
+        )
+
+    def _run_slice(self, work: JobWork) -> None:
+        """Compute until the next pause or the end of a work."""
+        pause: Pause | None = None
+        started_at = sliced_at = time.perf_counter()
         self._busy_since = time.monotonic()
-        for part, outcomes in self._batcher.run_with_bisection(jobs, run):
-            compute_s = time.perf_counter() - started_at
-            self.mean_job_s += 0.1 * (compute_s / len(part) - self.mean_job_s)
-            self._metrics.batch_size.observe(len(part))
-            pairs = zip(part, outcomes, strict=True)
-            n = len(part)
-            resolve_all(part, [_done(*pair, started_at, compute_s, n) for pair in pairs])
-            started_at = time.perf_counter()
-            self._busy_since = time.monotonic()
+        for step in work.steps:
+            now = time.perf_counter()
+            work.compute_s += now - started_at
+            started_at, self._busy_since = now, time.monotonic()
+            if isinstance(step, Pause):
+                pause = step
+                break
+            self._resolve(work, *step)
         self._busy_since = math.inf
+        self._schedule.record(work, time.perf_counter() - sliced_at, pause)
         self._metrics.queue_depth.set(len(self._batcher))
         if started_at - self._memory_measured_at > _MEMORY_INTERVAL_S:
             self._measure_memory()
+        if pause is None and not work.has_worked:
+            self._check_device(work.items[0].job.model)
+
+    def _resolve(
+        self, work: JobWork, part: Sequence[QueuedJob], outcomes: Outcomes[Result]
+    ) -> None:
+        n, compute_s, work.compute_s = len(part), work.compute_s, 0.0
+        self.mean_job_s += 0.1 * (compute_s / n - self.mean_job_s)
+        self._metrics.batch_size.observe(n)
+        pairs = zip(part, outcomes, strict=True)
+        done = [_done(*pair, compute_s, n) for pair in pairs]
+        work.has_worked |= not all(isinstance(outcome, InternalError) for outcome in done)
+        resolve_all(part, done)
+
+    def _check_device(self, model: str) -> None:
+        """Compute the warm-up image until the device works again.
+
+        Raises
+        ------
+        DeviceFailure
+            It failed `MAX_CHECKS` times in a row.
+        """
+        for _ in range(MAX_CHECKS):
+            try:
+                self.engines[model].check_device()
+            except Exception as error:
+                self.is_failing = True
+                logger.exception("the device fails at its warm-up image")
+                cause = error
+                time.sleep(CHECK_INTERVAL_S)
+                continue
+            if self.is_failing:
+                logger.warning("the device works again")
+            self.is_failing = False
+            return
+        raise DeviceFailure(f"it failed at its warm-up image {MAX_CHECKS} times") from cause
 
     def _measure_memory(self) -> None:
         self._memory_measured_at = time.perf_counter()
@@ -200,14 +262,9 @@ class DeviceThread:
         self._metrics.device_memory.labels(engine.device_name).set(engine.memory_bytes())
 
 
-def _are_all_cancelled(jobs: Sequence[QueuedJob]) -> bool:
-    return all(queued.is_cancelled() for queued in jobs)
-
-
 def _done(
     queued: QueuedJob,
     outcome: Result | Exception,
-    started_at: float,
     compute_s: float,
     batch_size: int,
 ) -> Outcome:
@@ -216,5 +273,5 @@ def _done(
     if isinstance(outcome, Exception):  # of one job; the thread lives on for the others
         logger.error("a job failed", exc_info=outcome)
         return InternalError("the request failed inside the service; the log has why")
-    queue_ms = (started_at - queued.queued_at) * 1e3
-    return Done(outcome, queue_ms, compute_s * 1e3, batch_size)
+    queue_s = time.perf_counter() - queued.queued_at - compute_s
+    return Done(outcome, max(0.0, queue_s) * 1e3, compute_s * 1e3, batch_size)

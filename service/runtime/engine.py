@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from service.errors import BundleError, OptionError, OutOfMemory, ServiceError
+from service.errors import BundleError, OptionError, ServiceError
 from service.lrp import selftest
-from service.lrp.explainer import Explainer, IsCancelled, never_cancelled
+from service.lrp.explainer import Explainer
+from service.lrp.passes import Passes, finish
 from service.lrp.prepared_method import PreparedMethod
 from service.lrp.selftest import Check
 from service.lrp.trial import check_batches, make_explainer
@@ -31,8 +33,16 @@ from service.methods import (
 from service.models.bundles import Bundle
 from service.models.normalization import normalize
 from service.runtime.batch_size import BatchPlan, measure_batches
-from service.runtime.collate import collate, flatten_result, make_starts, split_result
+from service.runtime.collate import (
+    collate,
+    flatten_result,
+    make_prediction,
+    make_starts,
+    raise_error,
+    split_result,
+)
 from service.runtime.device import describe_device, memory_bytes, usable_threads
+from service.runtime.exceptions import translate_oom, wrap_model_errors
 from service.runtime.jobs import (
     ExplainJob,
     Explanation,
@@ -44,6 +54,7 @@ from service.runtime.jobs import (
 from service.runtime.transfer import to_device, to_device_at_once, to_host
 
 logger = logging.getLogger(__name__)
+T = TypeVar("T")
 
 
 class Engine:
@@ -77,7 +88,7 @@ class Engine:
         self._std = torch.tensor(self.card.std, device=device)
         self._samples = selftest.sample_images(self.card.input_size, 2).numpy()
         images = self._normalized_samples()
-        with _wrap_model_errors(self.card.name):
+        with wrap_model_errors(self.card.name):
             self.explainer = self._make_explainer(bundle, images)
             layers = self.explainer.network.describe_layers(images)
         self.layers = tuple(LayerInfo(one.name, one.kind, one.shape) for one in layers)
@@ -115,36 +126,38 @@ class Engine:
     def _is_one_pass(method: Method) -> bool:
         return method.attributor == DEFAULT_ATTRIBUTOR
 
-    def run(
-        self, jobs: Sequence[Job], is_cancelled: IsCancelled = never_cancelled
-    ) -> list[Result | ServiceError]:
+    def run(self, jobs: Sequence[Job]) -> list[Result | ServiceError]:
+        """Run a batch without a pause; see `run_in_passes`."""
+        return finish(self.run_in_passes(jobs))
+
+    def run_in_passes(self, jobs: Sequence[Job]) -> Passes[list[Result | ServiceError]]:
         """Run a batch: each job has a result, or an error of its own.
 
         Parameters
         ----------
         jobs : sequence of Job
             What to do.
-        is_cancelled : callable
-            Whether nobody waits for the results any more; called between passes.
 
         Raises
         ------
-        DeadlineExceeded
-            They were cancelled.
         OptionError
             The method does not fit the network.
         OutOfMemory
             They do not fit into the device's memory together.
         """
         explained = [job for job in jobs if isinstance(job, ExplainJob)]
-        with _translate_oom():
+        with translate_oom():
             if explained:
-                return [*self._explain(explained, is_cancelled)]
-            return [*self.predict([job.pixels for job in jobs])]
+                return [*(yield from self._explain(explained))]
+            return [*self._predict([job.pixels for job in jobs])]
+
+    def check_device(self) -> None:
+        """Predict and explain the warm-up image; any exception means that the device fails."""
+        self.explain([ExplainJob(self._samples[0], self.card.name, self._default_method())])
 
     def warm_up(self, max_batch_size: int | None = None) -> None:
         """Measure the best batch size and its threads, then `check`; no larger batch is tried."""
-        with _wrap_model_errors(self.card.name):
+        with wrap_model_errors(self.card.name):
             self._plan = self._measure_batches(max_batch_size)
         logger.info(
             "%s: up to %d images in a batch; threads by batch size: %s",
@@ -160,7 +173,7 @@ class Engine:
         BundleError
             The relevance is not what it should be.
         """
-        with _wrap_model_errors(self.card.name):
+        with wrap_model_errors(self.card.name):
             self.predict(list(self._samples))
             images, method = self._normalized_samples(), self._default_method()
             check_batches(self.card.name, self.explainer, images, method)
@@ -198,35 +211,35 @@ class Engine:
         return Method()
 
     def predict(self, images: Sequence[NDArray[np.uint8]]) -> list[Prediction]:
-        """Predict a batch of uint8 images, each of shape (H, W, 3)."""
-        self._set_threads(len(images))
-        pixels = to_device(np.stack(images), self.device)
-        (logits,) = to_host(self.explainer.predict(self._normalize(pixels)))
-        return [Prediction(row) for row in logits]
+        """Predict a batch of uint8 images, each of shape (H, W, 3).
 
-    def explain(
-        self, jobs: Sequence[ExplainJob], is_cancelled: IsCancelled = never_cancelled
-    ) -> list[Explanation]:
+        Raises
+        ------
+        LogitsError
+            The logits of an image are not finite.
+        """
+        return list(map(raise_error, self._predict(images)))
+
+    def explain(self, jobs: Sequence[ExplainJob]) -> list[Explanation]:
         """Explain a batch of images; their targets and the stabilizers of their methods may differ.
 
         Raises
         ------
         ServiceError
-            As `run` does, or of one job: its contrast is the class that is explained
-            (`OptionError`), or relevance is not finite (`RelevanceError`).
+            As `run_in_passes` does, or of one job: its contrast is the class that is explained
+            (`OptionError`), or logits or relevance are not finite.
         ValueError
             The methods differ in more than stabilizers.
         """
-        found = []
-        for outcome in self._explain(jobs, is_cancelled):
-            if isinstance(outcome, ServiceError):
-                raise outcome
-            found.append(outcome)
-        return found
+        return list(map(raise_error, finish(self._explain(jobs))))
 
-    def _explain(
-        self, jobs: Sequence[ExplainJob], is_cancelled: IsCancelled
-    ) -> list[Explanation | ServiceError]:
+    def _predict(self, images: Sequence[NDArray[np.uint8]]) -> list[Prediction | ServiceError]:
+        self._set_threads(len(images))
+        pixels = to_device(np.stack(images), self.device)
+        (logits,) = to_host(self.explainer.predict(self._normalize(pixels)))
+        return list(map(make_prediction, logits))
+
+    def _explain(self, jobs: Sequence[ExplainJob]) -> Passes[list[Explanation | ServiceError]]:
         method = jobs[0].method
         if any(job.method.batch_key != method.batch_key for job in jobs):
             raise ValueError("a batch has one method: explain the others in another batch")
@@ -239,23 +252,36 @@ class Engine:
             group = [jobs[index] for index in indices]
             if len(groups) > 1:  # zennit's hooks have the stabilizers of one method
                 prepared = self.explainer.prepare(group[0].method)
-            found = self._explain_together(group, prepared, is_cancelled)
+            found = yield from self._explain_together(group, prepared)
             outcomes |= zip(indices, found, strict=True)
         return [outcomes[index] for index in range(len(jobs))]
 
     def _explain_together(
-        self, jobs: Sequence[ExplainJob], prepared: PreparedMethod, is_cancelled: IsCancelled
-    ) -> list[Explanation | ServiceError]:
+        self, jobs: Sequence[ExplainJob], prepared: PreparedMethod
+    ) -> Passes[list[Explanation | ServiceError]]:
         method = jobs[0].method
-        self._set_threads(len(jobs) if self._is_one_pass(method) else None)
+        n_images = len(jobs) if self._is_one_pass(method) else None
         rows, stabilizers, pixels = to_device_at_once(
             collate(jobs, prepared.default_start), self.device
         )
+        self._set_threads(n_images)
         images, starts = self._normalize(pixels), make_starts(rows)
-        result = self.explainer.explain_prepared(
-            prepared, images, starts, method, stabilizers.to(images), is_cancelled
+        passes = self.explainer.explain_in_passes(
+            prepared, images, starts, method, stabilizers.to(images)
         )
+        result = yield from self._with_threads(passes, n_images)
         return split_result(jobs, flatten_result(result), prepared)
+
+    def _with_threads(self, passes: Passes[T], batch_size: int | None) -> Passes[T]:
+        """Set the number of threads after each pause: other batches have theirs."""
+        while True:
+            self._set_threads(batch_size)
+            try:
+                pause = next(passes)
+            except StopIteration as end:
+                result: T = end.value
+                return result
+            yield pause
 
     def _set_threads(self, batch_size: int | None) -> None:
         """Let a batch have its number of threads; None is a method that makes batches itself."""
@@ -269,31 +295,3 @@ class Engine:
     def _normalize(self, pixels: Tensor) -> Tensor:
         images = normalize(pixels, self._mean, self._std)
         return images if self.device.type == "cpu" else images.contiguous()
-
-
-@contextmanager
-def _wrap_model_errors(model: str) -> Iterator[None]:
-    """Turn an unforeseen exception into a `BundleError` that names the model."""
-    try:
-        yield
-    except ServiceError:
-        raise
-    except Exception as error:
-        raise BundleError(
-            f"the network of the model {model} cannot be used: {type(error).__name__}: {error}"
-        ) from error
-
-
-@contextmanager
-def _translate_oom() -> Iterator[None]:
-    """Turn the out-of-memory errors of torch and Python into `OutOfMemory`."""
-    try:
-        yield
-    except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
-        is_of_cpu = isinstance(error, RuntimeError) and "allocate memory" in str(error)
-        if not (is_of_cpu or isinstance(error, (torch.OutOfMemoryError, MemoryError))):
-            raise
-        raise OutOfMemory(
-            "this request needs more memory than the device has; lower the number of `targets`, "
-            "or choose another attributor; the operator can choose a device with more memory"
-        ) from None

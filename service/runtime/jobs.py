@@ -39,6 +39,11 @@ class PredictJob:
         """Jobs of the same class need about the same memory."""
         return self.model, "predict"
 
+    @property
+    def n_passes(self) -> int:
+        """Passes of the image through the network."""
+        return 1
+
 
 @dataclass(frozen=True, eq=False)
 class ExplainJob:
@@ -74,6 +79,12 @@ class ExplainJob:
     def memory_class(self) -> Hashable:
         """Jobs of the same class need about the same memory."""
         return self.model, "explain", self.method.composite, self.method.attributor
+
+    @property
+    def n_passes(self) -> int:
+        """Passes of the image through the network."""
+        height, width = self.pixels.shape[:2]
+        return self.method.n_passes(len(self.targets), (height, width))
 
 
 @dataclass(frozen=True, eq=False)

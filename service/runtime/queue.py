@@ -3,7 +3,10 @@
 The contract, beside that of the `Batcher`:
 
 - One thread for each device owns its engines; nothing else touches them.
-- A full queue refuses a job at once (`QueueFull`, with `Retry-After` from the measured rate).
+- A full queue refuses a job at once (`QueueFull`, with `Retry-After` from the measured rate); a job
+  of a client that has fewer jobs in it displaces one of the client with the most.
+- A device at which every job of a batch failed unforeseen is checked with the warm-up image. While
+  that fails the service is not ready; several times in a row, and the service is broken.
 - A job that waits or runs past its deadline fails with `DeadlineExceeded`; a cancelled job is
   skipped, or ends between two passes through the network.
 - Every accepted job gets one result or one error; an error of one job does not reach another.
@@ -107,9 +110,13 @@ class DeviceQueue:
                 self.state = State.GRACE if is_serving else State.DRAINING
 
     def health(self, stall_s: float) -> State:
-        """The state; stalled where the current batch of a device has run longer than `stall_s`."""
-        is_stalled = any(thread.is_stalled(stall_s) for thread in self._threads)
-        return State.STALLED if is_stalled and self.state is not State.BROKEN else self.state
+        """The state; stalled where the current slice of a device has run longer than `stall_s`."""
+        if self.state is State.BROKEN:
+            return self.state
+        if any(thread.is_stalled(stall_s) for thread in self._threads):
+            return State.STALLED
+        is_failing = any(thread.is_failing for thread in self._threads)
+        return State.FAILING if is_failing else self.state
 
     def close(self, timeout_s: float = 60.0) -> None:
         """Finish the accepted jobs, then end the threads."""
@@ -121,25 +128,34 @@ class DeviceQueue:
         for thread in self._threads:
             thread.join(max(0.0, ends_at - time.monotonic()))
 
-    def check_capacity(self) -> None:
+    def check_capacity(self, client: str = "") -> None:
         """Refuse a request early, before its body is read, where its job would be refused.
+
+        Parameters
+        ----------
+        client : str
+            Who sends it.
 
         Raises
         ------
         QueueFull
             Too many jobs are waiting.
         """
-        if self._batcher.is_full():
+        if self._batcher.is_full(client):
             self._metrics.jobs.labels("rejected").inc()
             raise self._full()
 
     @overload
-    async def submit(self, job: PredictJob, deadline: Deadline) -> Done[Prediction]: ...
+    async def submit(
+        self, job: PredictJob, deadline: Deadline, client: str = ""
+    ) -> Done[Prediction]: ...
 
     @overload
-    async def submit(self, job: ExplainJob, deadline: Deadline) -> Done[Explanation]: ...
+    async def submit(
+        self, job: ExplainJob, deadline: Deadline, client: str = ""
+    ) -> Done[Explanation]: ...
 
-    async def submit(self, job: Job, deadline: Deadline) -> Any:
+    async def submit(self, job: Job, deadline: Deadline, client: str = "") -> Any:
         """Queue a job and wait for its result.
 
         Parameters
@@ -148,6 +164,8 @@ class DeviceQueue:
             What to compute.
         deadline : Deadline
             Of its request.
+        client : str
+            Who sends it; clients take turns.
 
         Raises
         ------
@@ -163,7 +181,7 @@ class DeviceQueue:
             An error of the job itself; other exceptions become `InternalError`.
         """
         loop = asyncio.get_running_loop()
-        queued = QueuedJob(job, loop.create_future(), loop)
+        queued = QueuedJob(job, loop.create_future(), loop, client)
         with self._metrics.outcome_of_job():
             self._put(queued)
             try:
@@ -180,10 +198,14 @@ class DeviceQueue:
                 raise Broken(_BROKEN)
             if self.state not in (State.READY, State.GRACE):
                 raise NotReady(_NOT_READY[self.state], headers={"Retry-After": "1"})
+            if all(thread.is_failing for thread in self._threads):
+                raise NotReady(_FAILING, headers={"Retry-After": "1"})
             try:
-                self._batcher.put(queued)
+                displaced = self._batcher.put(queued)
             except Full:
                 raise self._full() from None
+        if displaced is not None:
+            resolve_all([displaced], [self._full()])
         self._metrics.queue_depth.set(len(self._batcher))
 
     def _full(self) -> QueueFull:
@@ -239,13 +261,14 @@ class DeviceQueue:
         broken = InternalError("the service is broken and has to be restarted; its log has why")
         while jobs:
             resolve_all(jobs, [broken] * len(jobs))
-            jobs = self._batcher.next_batch()
+            jobs = self._batcher.next_short() or self._batcher.next_long()
 
 
 _NOT_READY = {
     State.STARTING: "the service is starting: its model is being loaded; try again in a second",
     State.DRAINING: "the service is shutting down; send the request to another one",
 }
+_FAILING = "the device of the service fails and is being checked; try again in a second"
 _BROKEN = (
     "the service could not load its model, or its device failed: it has to be restarted; "
     "its log has why"

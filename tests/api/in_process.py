@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -16,6 +16,7 @@ import service.app
 from service.api.request.accept import JSON
 from service.api.state import AppState
 from service.app import create_app
+from service.lrp.passes import Passes
 from service.methods import Start
 from service.runtime.batcher import Outcomes
 from service.runtime.jobs import (
@@ -62,9 +63,13 @@ class FakeEngine:
         """Memory in use."""
         return 1
 
-    def run(self, jobs: Sequence[Job], is_cancelled: Callable[[], bool]) -> Outcomes[Result]:
-        """Answer jobs."""
+    def run_in_passes(self, jobs: Sequence[Job]) -> Passes[Outcomes[Result]]:
+        """Answer jobs in one pass."""
         return [self.answer(job) for job in jobs]
+        yield
+
+    def check_device(self) -> None:
+        """Work."""
 
     def answer(self, job: Job) -> Result:
         """Answer a job."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 
 import httpx
 import pytest
 
+from service.lrp.passes import Passes
 from service.runtime.batcher import Outcomes
 from service.runtime.jobs import Job, Result
 from service.settings import Settings
@@ -25,10 +26,10 @@ class HeldEngine(FakeEngine):
         super().__init__()
         self.gate, self.entered = threading.Event(), threading.Event()
 
-    def run(self, jobs: Sequence[Job], is_cancelled: Callable[[], bool]) -> Outcomes[Result]:
+    def run_in_passes(self, jobs: Sequence[Job]) -> Passes[Outcomes[Result]]:
         self.entered.set()
         assert self.gate.wait(LIMIT_S)
-        return super().run(jobs, is_cancelled)
+        return (yield from super().run_in_passes(jobs))
 
 
 @pytest.fixture

@@ -4,18 +4,19 @@
 file `run`; a batch that has begun writes its size into `running`, and adds it to `sizes` later.
 
 Faults are files too. With `poison` a black image makes its batch fail, with `broken` every batch
-fails, and with `small` those of more than 16 do not fit into memory.
+and the warm-up image fail, and with `small` those of more than 16 do not fit into memory.
 """
 
 from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from service import app
 from service.errors import OutOfMemory
+from service.lrp.passes import Passes
 from service.runtime.batcher import Outcomes
 from service.runtime.device_thread import Engines, JobRunner
 from service.runtime.jobs import Job, Result
@@ -38,14 +39,20 @@ class GatedRunner:
         """What is in use on the device."""
         return self.inner.memory_bytes()
 
-    def run(self, jobs: Sequence[Job], is_cancelled: Callable[[], bool]) -> Outcomes[Result]:
+    def check_device(self) -> None:
+        """Fail with `broken`."""
+        if (self.folder / "broken").exists():
+            raise RuntimeError("the device is broken")
+        self.inner.check_device()
+
+    def run_in_passes(self, jobs: Sequence[Job]) -> Passes[Outcomes[Result]]:
         """Do a batch."""
         (self.folder / "running").write_text(str(len(jobs)))
         wait_for(self.folder / "run")
         with (self.folder / "sizes").open("a", encoding="utf-8") as sizes:
             sizes.write(f"{len(jobs)}\n")
         self.fail(jobs)
-        return self.inner.run(jobs, is_cancelled)
+        return (yield from self.inner.run_in_passes(jobs))
 
     def fail(self, jobs: Sequence[Job]) -> None:
         """Fail as the files say."""

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from service.lrp.attribution.gradient import AttributionResult
 from service.lrp.attribution.output_relevance import OutputRelevance
 from service.lrp.explainer import Explainer
+from service.lrp.passes import finish
 from service.lrp.selftest import LIMITS, check, difference
 from service.methods import COMPOSITES, Method, make_method
 from service.models.bundles import read_bundle
@@ -183,10 +184,10 @@ def test_nothing_waits_between_the_copy_in_and_the_copy_out(
     with no_waiting(device):
         rows, stabilizers, pixels = to_device_at_once(collate(jobs, prepared.default_start), device)
         images, starts = engine._normalize(pixels), make_starts(rows)
-        result = engine.explainer.explain_prepared(
+        passes = engine.explainer.explain_in_passes(
             prepared, images, starts, method, stabilizers.to(images)
         )
-        columns = flatten_result(result)
+        columns = flatten_result(finish(passes))
     for one, other in zip(split_result(jobs, columns, prepared), wanted, strict=True):
         assert isinstance(one, Explanation)
         np.testing.assert_allclose(one.logits, other.logits, rtol=0, atol=1e-4)

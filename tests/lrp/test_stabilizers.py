@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from service.lrp.attribution.output_relevance import OutputRelevance
 from service.lrp.explainer import Explainer
+from service.lrp.passes import finish
 from service.methods import COMPOSITES, Method, make_method, parse_rules
 from service.models.bundles import Bundle
 from service.runtime.engine import Engine
@@ -114,13 +115,9 @@ def test_smooth_grad_repeats_the_values_of_each_image(shipped_bundle: Bundle) ->
         for value in (1e-6, 0.5, 10.0)
     ]
     stabilizers = images.new_tensor([method.stabilizers for method in methods])
-    together = explainer.explain_prepared(
-        explainer.prepare(methods[0]),
-        images,
-        [OutputRelevance.predicted(3)],
-        methods[0],
-        stabilizers,
-    )
+    prepared, starts = explainer.prepare(methods[0]), [OutputRelevance.predicted(3)]
+    passes = explainer.explain_in_passes(prepared, images, starts, methods[0], stabilizers)
+    together = finish(passes)
     for row, method in enumerate(methods):
         alone = explainer.explain(images[row : row + 1], [OutputRelevance.predicted(1)], method)
         torch.testing.assert_close(together.relevances[0][row], alone.relevances[0][0])

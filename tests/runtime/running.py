@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from service.lrp.passes import Passes, Pause
 from service.methods import Start
 from service.runtime.deadline import Deadline
 from service.runtime.device_thread import Done, Engines
@@ -42,7 +43,9 @@ class Runner:
         self.gate = threading.Event()
         self.gate.set()
         self.entered = threading.Event()
-        self.is_cancelled: Callable[[], bool] = lambda: False  # as the last job was given it
+        self.n_pauses: dict[int, int] = {}  # of jobs that have any
+        self.slices: list[int] = []  # the job of each slice that ended at a pause
+        self.n_checks = self.n_failing_checks = 0
 
     def best_batch_size(self, job: Job) -> int:
         return self.size
@@ -50,14 +53,20 @@ class Runner:
     def memory_bytes(self) -> int:
         return 1
 
-    def run(
-        self, jobs: Sequence[Job], is_cancelled: Callable[[], bool]
-    ) -> list[Prediction | Exception]:
+    def run_in_passes(self, jobs: Sequence[Job]) -> Passes[list[Prediction | Exception]]:
         self.sizes.append(len(jobs))
-        return [self.answer(job, is_cancelled) for job in jobs]
+        for _ in range(sum(self.n_pauses.get(number_of(job), 0) for job in jobs)):
+            self.slices.append(number_of(jobs[0]))
+            yield Pause.BETWEEN
+        return [self.answer(job) for job in jobs]
 
-    def answer(self, job: Job, is_cancelled: Callable[[], bool]) -> Prediction:
-        self.is_cancelled = is_cancelled
+    def check_device(self) -> None:
+        self.n_checks += 1
+        if self.n_failing_checks:
+            self.n_failing_checks -= 1
+            raise RuntimeError("the device fails")
+
+    def answer(self, job: Job) -> Prediction:
         self.entered.set()
         assert self.gate.wait(LIMIT_S)
         number = number_of(job)

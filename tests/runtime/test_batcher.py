@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Hashable, Sequence
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain
 
@@ -11,8 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.errors import DeadlineExceeded, OptionError, OutOfMemory
-from service.runtime.batcher import Batcher, Full
+from service.errors import OptionError, OutOfMemory
+from service.lrp.passes import Passes, Pause
+from service.runtime.batcher import Batcher, Full, Part
 
 LIMIT_S = 10.0
 
@@ -24,6 +27,8 @@ class Thing:
     key: Hashable
     number: int
     cancelled: bool = False
+    client: str = "a client"
+    n_passes: int = 1
 
     @property
     def memory_class(self) -> Hashable:
@@ -46,8 +51,7 @@ def numbers(batch: Sequence[Thing]) -> list[int]:
 
 def taken(batcher: Batcher[Thing, int]) -> list[list[int]]:
     """All batches until nothing is left."""
-    batcher.close()
-    return [numbers(batch) for batch in iter(batcher.next_batch, [])]
+    return [numbers(batch) for batch in iter(batcher.next_short, [])]
 
 
 # Which items make a batch
@@ -76,7 +80,7 @@ def test_a_batch_of_the_best_size_need_not_be_a_power_of_two() -> None:
 
 def test_no_key_starves() -> None:
     batcher = filled("aaaaab" + "a" * 50)
-    batches = [numbers(batcher.next_batch()) for _ in range(3)]
+    batches = [numbers(batcher.next_short()) for _ in range(3)]
     assert batches[0] == [0, 1, 2, 3]
     assert batches[1] == [4, 6, 7, 8]
     assert batches[2] == [5]
@@ -128,11 +132,11 @@ def test_an_item_that_is_cancelled_while_its_batch_is_made() -> None:
 
 def test_it_is_full_at_its_capacity() -> None:
     batcher = filled("aa", size=3)
-    assert not batcher.is_full()
+    assert not batcher.is_full("a client")
     batcher.put(Thing("a", 2))
-    assert batcher.is_full()
-    batcher.next_batch()
-    assert not batcher.is_full()
+    assert batcher.is_full("a client")
+    batcher.next_short()
+    assert not batcher.is_full("a client")
 
 
 def test_a_full_queue_refuses_until_a_batch_is_taken() -> None:
@@ -140,7 +144,7 @@ def test_a_full_queue_refuses_until_a_batch_is_taken() -> None:
     with pytest.raises(Full):
         batcher.put(Thing("a", 3))
     assert len(batcher) == 3
-    batcher.next_batch()
+    batcher.next_short()
     batcher.put(Thing("a", 4))
     assert taken(batcher) == [[4]]
 
@@ -152,7 +156,7 @@ def test_discarded_items_take_no_capacity() -> None:
         batcher.put(thing)
     batcher.discard(things[0])
     batcher.discard(things[2])
-    assert not batcher.is_full()
+    assert not batcher.is_full("a client")
     batcher.put(Thing("a", 3))
     assert len(batcher) == 2
     assert taken(batcher) == [[1, 3]]
@@ -160,7 +164,7 @@ def test_discarded_items_take_no_capacity() -> None:
 
 def test_an_item_of_a_taken_batch_can_be_discarded() -> None:
     batcher = filled("a")
-    batcher.discard(batcher.next_batch()[0])
+    batcher.discard(batcher.next_short()[0])
     assert len(batcher) == 0
 
 
@@ -178,12 +182,15 @@ def test_cancelled_items_do_not_make_batches_smaller() -> None:
     assert taken(batcher) == [[0, 2, 4, 6]]
 
 
-def test_next_batch_waits_for_an_item_and_ends_when_it_is_closed() -> None:
+def test_it_waits_for_an_item_and_ends_when_it_is_closed() -> None:
     batcher = filled("")
     found: list[list[int]] = []
-    thread = threading.Thread(
-        target=lambda: found.extend(numbers(batch) for batch in iter(batcher.next_batch, []))
-    )
+
+    def work() -> None:
+        while batcher.wait():
+            found.append(numbers(batcher.next_short()))
+
+    thread = threading.Thread(target=work)
     thread.start()
     batcher.put(Thing("a", 7))
     thread.join(0.05)
@@ -192,6 +199,71 @@ def test_next_batch_waits_for_an_item_and_ends_when_it_is_closed() -> None:
     thread.join(LIMIT_S)
     assert not thread.is_alive()
     assert found == [[7]]
+
+
+# Items of one pass, and longer ones
+
+
+def test_longer_items_are_taken_separately_and_count_as_capacity() -> None:
+    batcher = filled("aa", size=4)
+    assert not batcher.has_long()
+    batcher.put(Thing("b", 2, n_passes=8))
+    batcher.put(Thing("b", 3, n_passes=8))
+    assert (batcher.has_long(), batcher.is_full("a client")) == (True, True)
+    assert numbers(batcher.next_short()) == [0, 1]
+    assert numbers(batcher.next_short()) == []
+    assert numbers(batcher.next_long()) == [2, 3]
+    assert len(batcher) == 0
+
+
+def test_with_a_limit_the_item_with_the_fewest_passes_is_taken() -> None:
+    batcher = filled("")
+    for number, n_passes in enumerate((30, 10, 20)):
+        batcher.put(Thing(number, number, n_passes=n_passes))
+    assert numbers(batcher.next_long(max_passes=9)) == []
+    assert numbers(batcher.next_long(max_passes=29)) == [1]
+    assert numbers(batcher.next_long()) == [0]
+
+
+# Clients
+
+
+def test_clients_take_turns() -> None:
+    batcher = filled("a" * 12)  # of one client, which came first
+    batcher.put(Thing("b", 12, client="another"))
+    assert [numbers(batcher.next_short()) for _ in range(3)] == [[0, 1, 2, 3], [12], [4, 5, 6, 7]]
+
+
+def test_clients_share_a_batch_evenly() -> None:
+    batcher = filled("a" * 6)
+    for number in (6, 7):
+        batcher.put(Thing("a", number, client="another"))
+    assert sorted(numbers(batcher.next_short())) == [0, 1, 6, 7]
+
+
+def test_a_client_with_fewer_items_displaces_the_newest_of_the_client_with_the_most() -> None:
+    batcher = filled("a" * 4, size=4)
+    assert batcher.is_full("a client")
+    assert not batcher.is_full("another")
+    displaced = [batcher.put(Thing("a", number, client="another")) for number in (4, 5)]
+    assert [item.number for item in displaced if item] == [3, 2]
+    assert batcher.is_full("another")  # each has half of it
+    with pytest.raises(Full):
+        batcher.put(Thing("a", 6, client="another"))
+    assert batcher.put(Thing("a", 7, client="a third"))
+    assert len(batcher) == 4
+
+
+@given(clients=st.lists(st.sampled_from("xyz"), max_size=60), size=st.integers(1, 12))
+def test_no_client_is_shut_out_by_the_others(clients: list[str], size: int) -> None:
+    batcher: Batcher[Thing, int] = Batcher(size, lambda item: 100)
+    for number, client in enumerate(clients):
+        with suppress(Full):
+            batcher.put(Thing("a", number, client=client))
+    assert len(batcher) == min(size, len(clients))
+    counts = Counter(item.client for item in batcher._short)
+    for client in set(clients):
+        assert counts[client] >= min(clients.count(client), size // 3)
 
 
 # A batch that fails
@@ -204,7 +276,8 @@ class Device:
         self.bad, self.room = bad, room
         self.sizes: list[int] = []
 
-    def run(self, items: Sequence[Thing]) -> list[int | Exception]:
+    def run(self, items: Sequence[Thing]) -> Passes[list[int | Exception]]:
+        yield Pause.BETWEEN
         self.sizes.append(len(items))
         if len(items) > self.room:
             raise OutOfMemory("too many")
@@ -213,11 +286,15 @@ class Device:
         return [2 * item.number for item in items]
 
 
+def parts_of(steps: Iterable[Pause | Part[Thing, int]]) -> Iterator[Part[Thing, int]]:
+    return (step for step in steps if not isinstance(step, Pause))
+
+
 def settled(
-    batcher: Batcher[Thing, int], run: Callable[[Sequence[Thing]], Sequence[int | Exception]]
+    batcher: Batcher[Thing, int], run: Callable[[Sequence[Thing]], Passes[list[int | Exception]]]
 ) -> dict[int, int | Exception]:
     found: dict[int, int | Exception] = {}
-    for items, outcomes in batcher.run_with_bisection(batcher.next_batch(), run):
+    for items, outcomes in parts_of(batcher.run_with_bisection(batcher.next_short(), run)):
         for item, outcome in zip(items, outcomes, strict=True):
             assert item.number not in found
             found[item.number] = outcome
@@ -245,19 +322,13 @@ def test_an_error_of_the_whole_batch_is_not_retried() -> None:
     error = OptionError.of("composite", "does not fit")
     runs: list[int] = []
 
-    def run(items: Sequence[Thing]) -> list[int | Exception]:
+    def run(items: Sequence[Thing]) -> Passes[list[int | Exception]]:
         runs.append(len(items))
+        yield Pause.BETWEEN
         raise error
 
     assert settled(filled("aaaa"), run) == dict.fromkeys(range(4), error)
     assert runs == [4]
-
-
-def test_a_cancelled_batch_is_not_retried() -> None:
-    def run(items: Sequence[Thing]) -> list[int | Exception]:
-        raise DeadlineExceeded("too late")
-
-    assert len(settled(filled("aaaa"), run)) == 4
 
 
 @pytest.mark.parametrize("room", [1, 5, 8, 16, 31])
@@ -268,7 +339,7 @@ def test_out_of_memory_makes_batches_smaller_and_is_remembered(room: int) -> Non
     for number in range(100, 132):
         batcher.put(Thing("a", number))
         batcher.put(Thing("b", number))
-    first, other = batcher.next_batch(), batcher.next_batch()
+    first, other = batcher.next_short(), batcher.next_short()
     assert len(first) == max(2**n for n in range(6) if 2**n <= room)
     assert len(other) == 32  # another memory class
     list(batcher.run_with_bisection(first, device.run))
@@ -282,7 +353,7 @@ def test_an_item_that_does_not_fit_alone_is_out_of_memory() -> None:
 
 def test_outcomes_are_yielded_as_soon_as_they_are_known() -> None:
     batcher, device = filled("aaaa"), Device([3])
-    parts = batcher.run_with_bisection(batcher.next_batch(), device.run)
+    parts = parts_of(batcher.run_with_bisection(batcher.next_short(), device.run))
     items, _ = next(parts)
     assert numbers(items) == [0, 1]
     assert device.sizes == [4, 2]

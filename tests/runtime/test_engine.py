@@ -10,8 +10,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from service.errors import BundleError, DeadlineExceeded, OptionError, OutOfMemory, RelevanceError
+from service.errors import BundleError, LogitsError, OptionError, OutOfMemory
 from service.lrp import trial
+from service.lrp.passes import Pause
 from service.methods import COMPOSITES, Method, make_method
 from service.models.bundles import read_bundle
 from service.models.registry import find_bundle
@@ -164,15 +165,25 @@ def test_a_class_is_not_explained_against_itself(engine: Engine, images: list[Pi
             engine.explain([ExplainJob(images[0], MODEL, Method(), (target,), contrast=predicted)])
 
 
-@pytest.mark.parametrize("attributor", ["smooth_grad", "integrated_gradients", "occlusion"])
-def test_a_cancelled_batch_ends_between_two_passes(
+@pytest.mark.parametrize("attributor", ["gradient", "smooth_grad", "integrated_gradients"])
+def test_pauses_and_other_batches_in_them_do_not_change_results(
     engine: Engine, images: list[Pixels], attributor: str
 ) -> None:
-    answers = iter([False, False, True])
-    job = ExplainJob(images[0], MODEL, make_method(None, attributor, {}))
-    with pytest.raises(DeadlineExceeded, match="the caller has left"):
-        engine.run([job], lambda: next(answers))
-    assert list(answers) == []
+    job = ExplainJob(images[0], MODEL, make_method(None, attributor, {}), (1, 2, None))
+    (alone,) = engine.explain([job])
+    passes, pauses = engine.run_in_passes([job]), []
+    try:
+        while True:
+            pauses.append(next(passes))
+            engine.run([PredictJob(images[1], MODEL)])
+            engine.run([ExplainJob(images[1], MODEL, Method())] * 4)
+    except StopIteration as end:
+        (sliced,) = end.value
+    assert len(pauses) >= len(job.targets)
+    assert (Pause.BETWEEN in pauses) is (attributor != "gradient")
+    for one, other in zip(alone.attributions, sliced.attributions, strict=True):
+        assert one.relevance.tobytes() == other.relevance.tobytes()
+        assert one.total == other.total
 
 
 class Detached(nn.Module):
@@ -220,7 +231,7 @@ def test_a_batch_that_does_not_fit_into_memory_says_so(
     def explain(*_: object) -> None:
         raise error
 
-    monkeypatch.setattr(engine.explainer, "explain_prepared", explain)
+    monkeypatch.setattr(engine.explainer, "explain_in_passes", explain)
     with pytest.raises(OutOfMemory, match="more memory than the device has"):
         engine.run([ExplainJob(images[0], MODEL, Method())])
 
@@ -241,12 +252,14 @@ def test_a_batch_of_several_methods_is_refused(engine: Engine, images: list[Pixe
         engine.explain(jobs)
 
 
-def test_relevance_that_is_not_finite_is_refused(images: list[Pixels]) -> None:
+def test_logits_that_are_not_finite_are_refused(images: list[Pixels]) -> None:
     bundle = read_bundle(find_bundle(MODEL))
     broken = Engine(bundle, torch.device("cpu"))
     bundle.model.get_parameter("classifier.7.bias").fill_(float("inf"))
-    with pytest.raises(RelevanceError, match="not finite"):
+    with pytest.raises(LogitsError, match="not finite"):
         broken.explain([ExplainJob(images[0], MODEL, Method(), (0,), start="logit")])
+    outcomes = broken.run([PredictJob(images[0], MODEL)])
+    assert [type(outcome) for outcome in outcomes] == [LogitsError]
 
 
 def test_the_image_is_normalized_as_the_card_says(engine: Engine, images: list[Pixels]) -> None:

@@ -205,14 +205,34 @@ def test_a_job_that_runs_past_the_deadline_fails_then(
     run(scenario())
 
 
-def test_a_running_job_learns_when_it_is_cancelled(runner: Runner, make_queue: MakeQueue) -> None:
+def test_a_job_that_is_cancelled_ends_at_its_next_pause(
+    runner: Runner, make_queue: MakeQueue
+) -> None:
     async def scenario() -> None:
-        first = await hold_first(runner, make_queue(), deadline_s=0.1)
-        was_cancelled = runner.is_cancelled()
+        queue = make_queue()
+        runner.n_pauses[7] = 1_000_000_000
+        (long,) = await submit_all(queue, range(7, 8), deadline_s=0.1)
         with pytest.raises(DeadlineExceeded):
-            await first
-        assert (was_cancelled, runner.is_cancelled()) == (False, True)
-        runner.gate.set()
+            await long
+        assert result_of(await submit(queue, 1)) == 1
+        n_slices = len(runner.slices)
+        assert result_of(await submit(queue, 2)) == 2
+        assert n_slices == len(runner.slices) > 0
+
+    run(scenario())
+
+
+def test_jobs_of_one_pass_run_at_the_pauses_of_a_long_one(
+    runner: Runner, make_queue: MakeQueue
+) -> None:
+    async def scenario() -> None:
+        queue = make_queue()
+        runner.n_pauses[7] = 1_000_000_000
+        (long,) = await submit_all(queue, range(7, 8))
+        for number in range(3):
+            assert result_of(await submit(queue, number)) == number
+        assert not long.done()
+        long.cancel()
 
     run(scenario())
 

@@ -215,6 +215,7 @@ def test_what_an_image_may_have_is_told(limited: RunningServer) -> None:
     assert limits == {
         "max_body_bytes": 20_000,
         "max_pixels": 1024,
+        "max_passes": 1280,
         "max_picture_pixels": 1 << 24,
     }
 

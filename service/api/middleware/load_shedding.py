@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from service.api.middleware.client import client_of
 from service.api.middleware.paths import path_of
 from service.api.response.problems import problem_response
 from service.errors import QueueFull
@@ -35,7 +36,7 @@ class LoadShedding:
             await self._app(scope, receive, send)
             return
         try:
-            self._queue.check_capacity()
+            self._queue.check_capacity(client_of(scope))
         except QueueFull as error:
             state = scope["state"]
             state["route"] = path_of(scope)

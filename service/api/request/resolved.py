@@ -15,7 +15,7 @@ from service.api.request.options import (
     PredictOptions,
 )
 from service.errors import OptionError, OptionProblem, join_names
-from service.methods import ATTRIBUTORS, INPUT, Method, all_parameters
+from service.methods import ATTRIBUTORS, INPUT, SAMPLES_OF, Method, all_parameters
 from service.models.card import ModelCard
 from service.runtime.jobs import ExplainJob, Job, LayerInfo, Pixels, PredictJob
 
@@ -48,6 +48,16 @@ class ResolvedRequest(ABC):
         """Make the job for an image."""
 
     @abstractmethod
+    def check_passes(self, max_passes: int) -> None:
+        """Refuse a request that takes more passes through the network.
+
+        Raises
+        ------
+        OptionError
+            Names what to lower.
+        """
+
+    @abstractmethod
     def canonical(self) -> str:
         """A text that two requests have in common if, and only if, they have the same response.
 
@@ -73,6 +83,9 @@ class ResolvedPredict(ResolvedRequest):
     def job(self, pixels: Pixels) -> PredictJob:
         """Make the job for an image."""
         return PredictJob(pixels, self.card.name)
+
+    def check_passes(self, max_passes: int) -> None:
+        """Allow it: a prediction takes one pass."""
 
     def canonical(self) -> str:
         """A text that two requests have in common if, and only if, they have the same response."""
@@ -115,6 +128,32 @@ class ResolvedExplain(ResolvedRequest):
         """Make the job for an image."""
         return ExplainJob(
             pixels, self.card.name, self.method, self.targets, self.contrast, self.options.start
+        )
+
+    def check_passes(self, max_passes: int) -> None:
+        """Refuse a request that takes more passes through the network.
+
+        Raises
+        ------
+        OptionError
+            Names what to lower.
+        """
+        height, width = self.card.input_size
+        n_passes = self.method.n_passes(len(self.targets), (height, width))
+        if n_passes <= max_passes:
+            return
+        samples = SAMPLES_OF.get(self.method.attributor)
+        if self.method.attributor == "occlusion":
+            option, formula, advice = "stride", "windows", "raise it"
+        elif samples is None:
+            option, formula, advice = "targets", "targets", "give fewer"
+        else:
+            option, formula = samples, f"{samples} times the number of targets"
+            advice = "lower it, or give fewer targets"
+        raise OptionError.of(
+            option,
+            f"takes {n_passes} passes through the network ({formula}); this service allows "
+            f"{max_passes}: {advice}",
         )
 
     def canonical(self) -> str:

@@ -273,6 +273,9 @@ class Limits(_Schema):
 
     max_body_bytes: int = Field(description="Size of the body of a request, in bytes")
     max_pixels: int = Field(description="Number of pixels of an image")
+    max_passes: int = Field(
+        description="Passes through the network of a request: samples times targets, or windows"
+    )
     max_picture_pixels: int = Field(
         description="Number of pixels of all pictures of a response, without their colour bars"
     )

@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from service.api.executor import is_small
+from service.api.middleware.client import client_of
 from service.api.middleware.request_context import add_log_fields, deadline_of, timings_of
 from service.api.rate_limit import check_rate
 from service.api.request.accept import choose_format
@@ -106,6 +107,7 @@ class Pipeline(Generic[Options, Resolved]):
         layers = app_state.queue.layers.get(card.name, ())
         resolved = self._operation.resolve(options, card, layers, media_type)
         check_response_size(resolved, layers, settings.max_picture_pixels)
+        resolved.check_passes(settings.max_passes)
         add_log_fields(request, **resolved.log_fields)
         if app_state.cache.is_on and app_state.queue.state in _SERVING:
             return await self._respond_cached(request, deadline, upload.image, resolved)
@@ -134,7 +136,8 @@ class Pipeline(Generic[Options, Resolved]):
         with timings.measure("decode"):
             spec = picture_spec(resolved.options, resolved.card)
             image, pictures = await app_state.decoder.load(content, spec, deadline)
-        done = await app_state.queue.submit(resolved.job(image.pixels), deadline)
+        job = resolved.job(image.pixels)
+        done = await app_state.queue.submit(job, deadline, client_of(request.scope))
         timings.add("queue", done.queue_ms)
         timings.add("compute", done.compute_ms)
         renderer = self._operation.renderer(resolved, done.result, image)

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from service.lrp.attribution.output_relevance import OutputRelevance
+from service.lrp.passes import Passes, Pause, finish
 
 RecordingFn = Callable[[Tensor], tuple[Tensor, tuple[Tensor, ...]]]
 
@@ -57,10 +58,10 @@ class GradientOptions:
     is_at_layer: bool
     sums_layers: bool
 
-    def attribute(
+    def passes(
         self, forward: RecordingFn, images: Tensor, starts: Sequence[OutputRelevance]
-    ) -> AttributionResult:
-        """Propagate relevance back from each start.
+    ) -> Passes[AttributionResult]:
+        """Propagate relevance back from each start, with a pause before each of several.
 
         Parameters
         ----------
@@ -77,10 +78,12 @@ class GradientOptions:
         source = layers[-1] if self.is_at_layer else leaf
         resolved = [start.resolve_targets(logits.detach()) for start in starts]
         summed = layers if self.sums_layers else ()
-        rounds = [
-            _propagate(logits, source, summed, start, is_last=index == len(resolved) - 1)
-            for index, start in enumerate(resolved)
-        ]
+        rounds = []
+        for index, start in enumerate(resolved):
+            if len(resolved) > 1:
+                yield Pause.WITHIN
+            is_last = index == len(resolved) - 1
+            rounds.append(_propagate(logits, source, summed, start, is_last=is_last))
         relevances, totals, sums = (list(column) for column in zip(*rounds, strict=True))
         return AttributionResult(logits.detach(), resolved, relevances, totals, sums)
 
@@ -104,7 +107,13 @@ class TwinGradient:
         self, images: Tensor, starts: Sequence[OutputRelevance], stabilizers: Tensor
     ) -> AttributionResult:
         """Propagate relevance from each start; stabilizers of shape (N or 1, rule entries)."""
-        return self.options.attribute(lambda leaf: self.model(leaf, stabilizers), images, starts)
+        return finish(self.passes(images, starts, stabilizers))
+
+    def passes(
+        self, images: Tensor, starts: Sequence[OutputRelevance], stabilizers: Tensor
+    ) -> Passes[AttributionResult]:
+        """`attribute`, with pauses."""
+        return self.options.passes(lambda leaf: self.model(leaf, stabilizers), images, starts)
 
 
 def _propagate(

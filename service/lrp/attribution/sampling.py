@@ -1,7 +1,8 @@
 """The attributors besides the gradient: SmoothGrad, integrated gradients, occlusion.
 
 All are batched over samples as well as images. The target is fixed once, on the clean image, and
-no image depends on the others of its batch.
+no image depends on the others of its batch. Each pauses between its passes; what it computes does
+not depend on the pauses.
 """
 
 from __future__ import annotations
@@ -14,9 +15,10 @@ from torch import Tensor
 
 from service.lrp.attribution.gradient import AttributionResult
 from service.lrp.attribution.output_relevance import OutputRelevance
+from service.lrp.passes import Passes, Pause
 from service.methods import Method
 
-AttributeFn = Callable[[Tensor, Sequence[OutputRelevance]], AttributionResult]
+AttributeFn = Callable[[Tensor, Sequence[OutputRelevance]], Passes[AttributionResult]]
 PredictFn = Callable[[Tensor], Tensor]
 
 # values of the network's input in one pass: 8 images of 32x32 stay in a CPU's cache
@@ -26,7 +28,7 @@ _VALUES_ON_GPU = 64 * 3 * 224 * 224
 
 def smooth_grad(
     attribute: AttributeFn, images: Tensor, starts: Sequence[OutputRelevance], method: Method
-) -> AttributionResult:
+) -> Passes[AttributionResult]:
     """The mean over noisy copies of each image, and the image itself.
 
     SmoothGrad, Smilkov et al. 2017, arXiv:1706.03825, equation 1. A copy starts from its own
@@ -43,16 +45,17 @@ def smooth_grad(
     method : Method
         With `n_samples`, `noise_level` and `seed`.
     """
-    clean = attribute(images, starts)
+    clean = yield from attribute(images, starts)
     n_samples = int(method["n_samples"])
     low, high = images.flatten(1).amin(1), images.flatten(1).amax(1)
     scale = (float(method["noise_level"]) * (high - low)).view(-1, 1, 1, 1)
     relevances, layer_sums = list(clean.relevances), list(clean.layer_sums)
     totals = list(clean.totals)
     for noise in _noise(images, n_samples - 1, int(method["seed"])):
+        yield Pause.BETWEEN
         n = len(noise)
         noisy = (images + noise[:, None] * scale).flatten(0, 1)
-        found = attribute(noisy, [start.repeat(n) for start in clean.starts])
+        found = yield from attribute(noisy, [start.repeat(n) for start in clean.starts])
         relevances = _add(relevances, found.relevances, n)
         layer_sums = _add(layer_sums, found.layer_sums, n)
         totals = _add(totals, found.totals, n)
@@ -71,7 +74,7 @@ def integrated_gradients(
     baseline: Tensor,
     starts: Sequence[OutputRelevance],
     method: Method,
-) -> AttributionResult:
+) -> Passes[AttributionResult]:
     """The mean gradient between a baseline and the image, times their difference.
 
     Integrated gradients, Sundararajan et al. 2017, arXiv:1703.01365, equation 3.
@@ -95,9 +98,10 @@ def integrated_gradients(
     alphas = torch.linspace(1 / n_steps, 1.0, n_steps, device=images.device).to(images)
     means = [torch.zeros_like(images) for _ in fixed]
     for part in alphas.split(_samples_at_once(images)):
+        yield Pause.BETWEEN
         n = len(part)
         steps = (baseline + part.view(-1, 1, 1, 1, 1) * difference).flatten(0, 1)
-        found = attribute(steps, [start.repeat(n) for start in fixed])
+        found = yield from attribute(steps, [start.repeat(n) for start in fixed])
         means = _add(means, [relevance / n_steps for relevance in found.relevances], n)
     from_baseline = predict(baseline.expand_as(images[:1])).expand_as(logits)
     totals = [start.target_logit(logits) - start.target_logit(from_baseline) for start in fixed]
@@ -111,7 +115,7 @@ def occlusion(
     hidden: Tensor,
     starts: Sequence[OutputRelevance],
     method: Method,
-) -> AttributionResult:
+) -> Passes[AttributionResult]:
     """How far the target's logit falls when a square of the image is hidden.
 
     Zeiler and Fergus 2014, arXiv:1311.2901, section 4.2.
@@ -132,6 +136,7 @@ def occlusion(
     rows, columns = (_spans(side, method, images.device) for side in images.shape[2:])
     falls = [images.new_zeros(len(images), *images.shape[2:]) for _ in fixed]
     for part in _squares(rows, columns, _samples_at_once(images)):
+        yield Pause.BETWEEN
         covered = torch.where(part[:, None, None], hidden, images)
         found = predict(covered.flatten(0, 1)).unflatten(0, (len(part), len(images)))
         for fall, start in zip(falls, fixed, strict=True):
