@@ -4,7 +4,8 @@
 file `run`; a batch that has begun writes its size into `running`, and adds it to `sizes` later.
 
 Faults are files too. With `poison` a black image makes its batch fail, with `broken` every batch
-and the warm-up image fail, and with `small` those of more than 16 do not fit into memory.
+and the warm-up image fail, with `small` those of more than 16 do not fit into memory, and with
+`tiny` none does.
 """
 
 from __future__ import annotations
@@ -58,6 +59,8 @@ class GatedRunner:
         """Fail as the files say."""
         if (self.folder / "broken").exists():
             raise RuntimeError("every batch fails")
+        if (self.folder / "tiny").exists():
+            raise OutOfMemory("not even one fits; lower the number of `targets`")
         if (self.folder / "small").exists() and len(jobs) > 16:
             raise OutOfMemory("more than 16 do not fit")
         if (self.folder / "poison").exists() and not all(job.pixels.any() for job in jobs):
