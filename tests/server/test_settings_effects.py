@@ -210,7 +210,7 @@ def connected(server: RunningServer, n: int) -> Iterator[list[socket.socket]]:
         ]
 
 
-def test_what_an_image_may_have_is_told(limited: RunningServer) -> None:
+def test_max_picture_pixels_is_told_beside_the_other_limits(limited: RunningServer) -> None:
     limits = httpx.get(f"{limited.url}/models", headers=KEY).json()["limits"]
     assert limits == {
         "max_body_bytes": 20_000,
@@ -218,6 +218,13 @@ def test_what_an_image_may_have_is_told(limited: RunningServer) -> None:
         "max_passes": 1280,
         "max_picture_pixels": 1 << 24,
     }
+
+
+def test_decode_pixels_bounds_what_is_decoded_at_once(tmp_path: Path) -> None:
+    image, settings = encoded(tmp_path, 3000), {f"{PREFIX}DECODE_PIXELS": "1"}
+    with running_server(tmp_path, settings) as server, ThreadPoolExecutor(8) as threads:
+        answers = threads.map(lambda _: post(server, image), range(8))
+        assert {answer.status_code for answer in answers} == {200, 503}
 
 
 def test_max_pixels_is_what_an_image_may_have(limited: RunningServer, tmp_path: Path) -> None:
