@@ -29,6 +29,7 @@ class _FormParser(MultiPartParser):
     its name (.NET, Go): so the bytes of the field `image` are kept.
     """
 
+    spool_max_size = 0  # files stay in memory: the number of bytes of a body is bounded
     is_complete = False
     n_parts = 0
     image_as_text = b""
