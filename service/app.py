@@ -37,6 +37,7 @@ from service.models.registry import served_models
 from service.runtime.cores import set_wait_policy
 from service.runtime.device_thread import Engines
 from service.runtime.queue import DeviceQueue
+from service.runtime.torch_cache import set_torch_cache
 from service.settings import Settings
 from service.worker_state import WorkerSlot
 
@@ -140,7 +141,9 @@ def _add_middleware(app: FastAPI, app_state: AppState) -> None:
 
 
 def _load_engines(folders: Mapping[str, Path], settings: Settings, device: str) -> Engines:
-    set_wait_policy()  # before torch is imported: here, while the port is open already
+    # before torch is imported: here, while the port is open already
+    set_wait_policy()
+    set_torch_cache()
     from service.runtime.engines import load_engines
 
     n_sharing = settings.workers * len(settings.devices)
@@ -160,7 +163,7 @@ def _make_lifespan(
         if app_state.slot.is_replacement:  # it accepts connections after this
             await asyncio.to_thread(has_loaded.wait)
         yield
-        app_state.queue.close()
+        await asyncio.to_thread(app_state.queue.close)  # the event loop beats meanwhile
         await app_state.decoder.close()
         if app_state.rate_limit:
             await app_state.rate_limit.close()

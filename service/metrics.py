@@ -1,23 +1,20 @@
 """Metrics of the service, for Prometheus.
 
-Worker processes keep their values in files of a folder (`PROMETHEUS_MULTIPROC_DIR`, which the
-supervisor sets before it starts them): any worker answers `/metrics` for all workers.
+Any worker answers `/metrics` for all workers (`service.shared_metrics`).
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 from prometheus_client.exposition import choose_encoder
-from prometheus_client.multiprocess import MultiProcessCollector
 
 from service.errors import DeadlineExceeded, QueueFull
+from service.shared_metrics import shared_registry
 
-FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 _SECONDS = (
     *(0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5),
     *(1.0, 2.0, 5.0, 10.0, 20.0, 50.0),
@@ -135,8 +132,4 @@ class Metrics:
     def exposition(self, accept: str) -> tuple[bytes, str]:
         """Return all metrics as text, and its media type, by a scraper's `Accept`."""
         encode, media_type = choose_encoder(accept)
-        registry = self._registry
-        if FOLDER_VARIABLE in os.environ:
-            registry = CollectorRegistry()
-            MultiProcessCollector(registry)  # type: ignore[no-untyped-call]  # reads the files
-        return encode(registry), media_type
+        return encode(shared_registry() or self._registry), media_type

@@ -120,6 +120,13 @@ class Settings(BaseSettings):
         allow_inf_nan=False,
         description="Seconds that a batch may run until the service is not ready",
     )
+    hang_s: float = Field(
+        30.0,
+        gt=0,
+        allow_inf_nan=False,
+        description="Seconds without a heartbeat until a worker process is replaced; the service "
+        "is not ready after a third of them, and a worker that loads has ten times as long",
+    )
     grace_s: float = Field(
         0.0,
         ge=0,

@@ -6,8 +6,10 @@ nothing is cut or wrapped, whatever the width of the terminal.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 import typer
 
@@ -20,6 +22,21 @@ def cut_middle(text: str, max_characters: int = 2000) -> str:
         return text
     half = max_characters // 2
     return f"{text[:half]} ... {text[-half:]}"
+
+
+def open_standard_streams() -> None:
+    """Open those of the three standard streams that are closed, on the null device.
+
+    Otherwise the first files and sockets that are opened would take their numbers, and get what is
+    printed.
+    """
+    for fd in range(3):
+        try:
+            os.fstat(fd)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # the lowest that is free
+    sys.stdout = sys.stdout or Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115
+    sys.stderr = sys.stderr or Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115
 
 
 def print_line(text: str, *, is_error: bool = False) -> None:

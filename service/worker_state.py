@@ -9,6 +9,7 @@
 | grace    | 503       | accepted | a signal to stop came less than `grace_s` seconds ago        |
 | draining | 503       | refused  | accepted jobs are finished, then the process exits           |
 | broken   | 503       | refused  | a model cannot be loaded, or a device has failed for good    |
+| hung     | 503       | none     | no heartbeat came for a third of `hang_s`                    |
 | absent   | not asked | none     | the process has died; its replacement is not ready yet       |
 
 Transitions: starting -> ready, draining or broken; ready <-> stalled; ready <-> failing; ready,
@@ -16,20 +17,26 @@ stalled or failing -> grace, draining or broken; grace -> draining or broken; dr
 While all devices fail, jobs are refused. A process that cannot load its models exits, and so does a
 broken worker: the supervisor writes absent for it (starting, while not all workers have been ready
 once). A single process whose device is broken stays broken: `/healthz` answers 503, and whoever
-watches it restarts it.
+watches it restarts it. A hung worker that goes on writes its own state again; one that does not is
+killed.
+
+A worker's event loop beats ten times a second: a counter, in which the supervisor sees changes.
+No clock is read, so neither a clock that is set nor a machine that was suspended looks like a hang.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum
-from multiprocessing import get_context
+
+from service.shared_memory import MemoryFile, SharedBytes
 
 
 class State(Enum):
     """The state of a worker process, as `/readyz` reports it; the worst comes first."""
 
     BROKEN = "broken"
+    HUNG = "hung"
     STALLED = "stalled"
     FAILING = "failing"
     STARTING = "starting"
@@ -40,13 +47,14 @@ class State(Enum):
 
 
 _STATES = tuple(State)
+_N_BEATS = 256  # of one byte
 
 
 class WorkerStates:
-    """The states of all worker processes.
+    """The states and heartbeats of all worker processes.
 
-    Each worker writes its own state, the supervisor that of a process that has died. A state is
-    one byte, so no lock is needed. It can be passed to a process that `multiprocessing` spawns.
+    Each worker writes its own, the supervisor the state of a process that has died or hangs. Both
+    are one byte, so no lock is needed. They reach the processes that `multiprocessing` spawns.
 
     Parameters
     ----------
@@ -55,16 +63,27 @@ class WorkerStates:
     """
 
     def __init__(self, n_workers: int) -> None:
-        states = [_STATES.index(State.STARTING)] * n_workers
-        self._states = get_context("spawn").RawArray("b", states)
+        self._n_workers = n_workers
+        self._bytes = SharedBytes(MemoryFile.create(2 * n_workers))
+        for worker in range(n_workers):
+            self.write(worker, State.STARTING)
 
     def write(self, worker: int, state: State) -> None:
         """Set the state of a worker."""
-        self._states[worker] = _STATES.index(state)
+        self._bytes[worker] = _STATES.index(state)
 
     def read(self) -> list[State]:
         """Return the state of each worker."""
-        return [_STATES[state] for state in self._states]
+        return [_STATES[self._bytes[worker]] for worker in range(self._n_workers)]
+
+    def beat(self, worker: int) -> None:
+        """Count a heartbeat of a worker."""
+        index = self._n_workers + worker
+        self._bytes[index] = (self._bytes[index] + 1) % _N_BEATS
+
+    def beats(self, worker: int) -> int:
+        """Return the heartbeats of a worker, modulo 256."""
+        return self._bytes[self._n_workers + worker]
 
 
 @dataclass(frozen=True)
@@ -89,6 +108,14 @@ class WorkerSlot:
     def write(self, state: State) -> None:
         """Set the state of this worker."""
         self.states.write(self.worker, state)
+
+    def beat(self) -> None:
+        """Count a heartbeat of this worker."""
+        self.states.beat(self.worker)
+
+    def beats(self) -> int:
+        """Return the heartbeats of this worker, modulo 256."""
+        return self.states.beats(self.worker)
 
     def worst_other_state(self) -> State:
         """Return the worst state of the other workers; an absent one counts as ready."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,7 +20,7 @@ from service.methods import (
 )
 from service.runtime.cores import set_wait_policy
 from service.settings import load_settings
-from service.terminal import cut_middle, print_line
+from service.terminal import cut_middle, open_standard_streams, print_line
 
 app = typer.Typer(
     help="What a network sees in an image, and which pixels made it say so.",
@@ -244,7 +245,10 @@ def _exit(n_failed: int) -> None:
 
 def run() -> None:
     """Run the command line; a `ServiceError` is one sentence and exit status 2."""
+    open_standard_streams()
     set_wait_policy()
+    # a process that is started looks for modules in the current folder otherwise: `pickle.py`, ...
+    os.environ["PYTHONSAFEPATH"] = "1"
     try:
         app()
     except ServiceError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import math
 import os
@@ -19,18 +20,24 @@ import uvicorn
 
 from service.api.state import AppState
 from service.app import create_app
+from service.logs import flush_log
 from service.server.listen import UNIX, url_of
 from service.server.protocol import make_protocol
 from service.server.uvicorn_hooks import check_uvicorn
+from service.server.watchdog import EndLimits, EndWatchdog
 from service.settings import Settings
 from service.worker_state import State, WorkerSlot
 
 # how long a busy event loop may hold the GIL while the device thread waits (5 ms by default)
 SWITCH_INTERVAL_S = 0.0002
 _OTHER_FILES = 256  # of models, devices, metrics and so on
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+WORKER_SIGNALS = (signal.SIGTERM, signal.SIGHUP)  # Ctrl-C reaches all: only the parent handles it
+_BEAT_S = 0.1
 check_uvicorn(
-    uvicorn.Server, ("handle_exit", "on_tick", "capture_signals"), ("should_exit", "started")
+    uvicorn.Server,
+    ("startup", "handle_exit", "on_tick", "capture_signals"),
+    ("should_exit", "started"),
 )
 
 
@@ -59,15 +66,29 @@ class Server(uvicorn.Server):
         super().__init__(config)
         self._app_state, self._signals, self._on_tick = app_state, signals, on_tick
         self._grace_ends_at = math.inf
+        self._slot = app_state.slot
+        self._end_watchdog = EndWatchdog(EndLimits(app_state.settings), self._slot.beats)
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Beat from now on, as long as the event loop runs."""
+        self._heart = asyncio.create_task(self._beat())
+        await super().startup(sockets)
+
+    async def _beat(self) -> None:
+        while True:
+            self._slot.beat()
+            await asyncio.sleep(_BEAT_S)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Begin the grace period at the first signal, exit at once at the second."""
         if self._grace_ends_at < math.inf:
             # a worker ignores the second: a signal to its process group comes twice, from the
             # supervisor too, and the supervisor kills the workers that have to exit at once
-            if signal.SIGINT in self._signals:
+            if signal.SIGINT in self._signals and sig != signal.SIGHUP:
+                flush_log()
                 os._exit(128 + sig)
             return
+        self._end_watchdog.start()
         grace_s = self._app_state.settings.grace_s
         self._grace_ends_at = time.monotonic() + grace_s
         self._app_state.queue.begin_grace()
@@ -83,13 +104,26 @@ class Server(uvicorn.Server):
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Shut down gracefully at SIGINT and SIGTERM."""
-        before = {number: signal.signal(number, self.handle_exit) for number in self._signals}
-        try:
+        """Shut down gracefully at the signals."""
+        with handled_signals(self._signals, self.handle_exit):
             yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
+
+
+@contextmanager
+def handled_signals(
+    signals: Sequence[signal.Signals], handler: Callable[[int, FrameType | None], None]
+) -> Iterator[None]:
+    """Handle signals in this block; SIGHUP stays ignored where it is, as by `nohup`."""
+    before = {
+        number: signal.signal(number, handler)
+        for number in signals
+        if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN
+    }
+    try:
+        yield
+    finally:
+        for number, previous in before.items():
+            signal.signal(number, previous)
 
 
 def allow_connections(max_connections: int) -> int:

@@ -161,7 +161,11 @@ def _values(exchange: Exchange) -> Values:
 
 def metric(url: str, name: str) -> float:
     """Read the value of a metric from `/metrics`."""
-    text = httpx.get(f"{url}/metrics", timeout=LIMIT_S).text
+    return find_metric(httpx.get(f"{url}/metrics", timeout=LIMIT_S).text, name)
+
+
+def find_metric(text: str, name: str) -> float:
+    """Find the value of a metric in the text of `/metrics`."""
     found = re.search(rf"^{re.escape(name)} (\S+)$", text, re.MULTILINE)
     assert found, name
     return float(found[1])

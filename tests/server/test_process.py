@@ -70,7 +70,9 @@ def test_the_printed_example_works(server: RunningServer, cat: Path) -> None:
 # End
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda n: n.name)
+@pytest.mark.parametrize(
+    "number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP], ids=lambda n: n.name
+)
 def test_a_signal_finishes_accepted_requests_and_exits_with_0(
     tmp_path: Path, cat: Path, number: signal.Signals
 ) -> None:
