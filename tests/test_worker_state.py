@@ -9,7 +9,7 @@ import pytest
 
 from service.worker_state import State, WorkerSlot, WorkerStates
 
-WORST_FIRST = ["broken", "hung", "stalled", "starting", "draining", "grace", "ready"]
+WORST_FIRST = ["broken", "hung", "stalled", "failing", "starting", "draining", "grace", "ready"]
 
 
 def write_in_a_process(slot: WorkerSlot) -> None:

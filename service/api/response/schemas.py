@@ -291,4 +291,6 @@ class ModelList(_Schema):
 class Health(_Schema):
     """The state of the service."""
 
-    status: Literal["ok", "starting", "ready", "stalled", "grace", "draining", "hung", "broken"]
+    status: Literal[
+        *("ok", "starting", "ready", "stalled", "failing", "grace", "draining", "hung", "broken")
+    ]
