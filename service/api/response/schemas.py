@@ -292,5 +292,5 @@ class Health(_Schema):
     """The state of the service."""
 
     status: Literal[
-        *("ok", "starting", "ready", "stalled", "failing", "grace", "draining", "hung", "broken")
+        "ok", "starting", "ready", "stalled", "failing", "grace", "draining", "hung", "broken"
     ]
