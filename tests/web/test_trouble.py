@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -14,6 +15,14 @@ from tests.helpers.servers import COMMAND, RunningServer, running_server, starte
 from tests.web.conftest import ROOT
 
 KEY = "a-key-that-is-long-enough-to-be-one"
+
+
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+    """A server that lets in those with the key only."""
+    folder = tmp_path_factory.mktemp("guarded")
+    with running_server(folder, {f"{PREFIX}API_KEYS": KEY}) as running:
+        yield running
 
 
 def expect_explained(page: Page, label: str) -> None:
@@ -148,18 +157,17 @@ def test_a_page_opened_while_the_service_starts_shows_its_layers(
 
 @pytest.mark.parametrize("is_right_at_once", [True, False])
 def test_the_page_asks_for_an_api_key(
-    lenient_page: Page, tmp_path: Path, is_right_at_once: bool
+    lenient_page: Page, guarded: RunningServer, is_right_at_once: bool
 ) -> None:
     page = lenient_page
-    with running_server(tmp_path, {f"{PREFIX}API_KEYS": KEY}) as guarded:
-        page.goto(guarded.url)
-        if not is_right_at_once:
-            page.get_by_label("API key").fill("another")
-            page.get_by_role("button", name="Use this key").click()
-            expect(page.locator(".problem")).to_contain_text("not valid")
-        page.get_by_label("API key").fill(KEY)
+    page.goto(guarded.url)
+    if not is_right_at_once:
+        page.get_by_label("API key").fill("another")
         page.get_by_role("button", name="Use this key").click()
-        expect_explained(page, "cat")
+        expect(page.locator(".problem")).to_contain_text("not valid")
+    page.get_by_label("API key").fill(KEY)
+    page.get_by_role("button", name="Use this key").click()
+    expect_explained(page, "cat")
 
 
 def test_an_image_that_the_browser_cannot_show_is_explained(
@@ -201,16 +209,15 @@ def test_a_failed_request_is_retried_on_demand(server: RunningServer, lenient_pa
     expect_explained(page, "cat")
 
 
-def test_an_invalid_key_is_not_sent(lenient_page: Page, tmp_path: Path) -> None:
+def test_an_invalid_key_is_not_sent(lenient_page: Page, guarded: RunningServer) -> None:
     page = lenient_page
-    with running_server(tmp_path, {f"{PREFIX}API_KEYS": KEY}) as guarded:
-        page.goto(guarded.url)
-        page.get_by_label("API key").fill("ключ")
-        page.get_by_role("button", name="Use this key").click()
-        expect(page.get_by_label("API key")).to_be_visible()
-        page.get_by_label("API key").fill(KEY)
-        page.get_by_role("button", name="Use this key").click()
-        expect_explained(page, "cat")
-        page.get_by_role("button", name="Copy as curl").click()
-        expect(page.locator("#code")).to_contain_text('-H "X-API-Key: $LRPSERVE_API_KEY"')
-        assert KEY not in page.locator("#code").inner_text()
+    page.goto(guarded.url)
+    page.get_by_label("API key").fill("ключ")
+    page.get_by_role("button", name="Use this key").click()
+    expect(page.get_by_label("API key")).to_be_visible()
+    page.get_by_label("API key").fill(KEY)
+    page.get_by_role("button", name="Use this key").click()
+    expect_explained(page, "cat")
+    page.get_by_role("button", name="Copy as curl").click()
+    expect(page.locator("#code")).to_contain_text('-H "X-API-Key: $LRPSERVE_API_KEY"')
+    assert KEY not in page.locator("#code").inner_text()
