@@ -87,9 +87,11 @@ def test_long_and_deep_values_in_json(
 def test_many_names_in_json(
     connection: Connection, usual_s: float, name: str, n: int, place: str
 ) -> None:
-    names = {f"{name}{i}": i for i in range(n)}
-    nested = {"rules": {"composite": [{"layers": name, "rule": "flat", **names}]}}
-    nested["targets"] = {"targets": [names] * 3}
+    names: dict[str, Any] = {f"{name}{i}": i for i in range(n)}
+    nested: dict[str, dict[str, Any]] = {
+        "rules": {"composite": [{"layers": name, "rule": "flat", **names}]},
+        "targets": {"targets": [names] * 3},
+    }
     body = json.dumps({"image": BASE64, "size": 16, **nested.get(place, names)}).encode()
 
     check(connection, usual_s, content=body, headers=JSON_TYPE)

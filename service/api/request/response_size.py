@@ -91,7 +91,7 @@ def _check_values(resolved: ResolvedExplain, layers: Sequence[LayerInfo]) -> Non
 def _shape(resolved: ResolvedExplain, layers: Sequence[LayerInfo]) -> tuple[int, ...]:
     """Shape of the relevance of a target, as far as it is known."""
     options: ExplainOptions = resolved.options
-    shape = (_RGB, *resolved.card.input_size)
+    shape: tuple[int, ...] = (_RGB, *resolved.card.input_size)
     if options.layer != INPUT:
         shape = next((info.shape for info in layers if info.name == options.layer), ())
     return shape[1:] if options.channels == "sum" and resolved.has_picture else shape

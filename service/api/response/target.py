@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -64,7 +65,7 @@ class TargetExplanation:
 
     def files(self, pictures: Pictures | None) -> dict[str, bytes]:
         """The pictures and arrays that `output` names, as files by suffix."""
-        makers = {
+        makers: dict[str, tuple[str, Callable[[], bytes]]] = {
             "heatmap": (".heatmap.png", lambda: self.draw("heatmap", pictures)),
             "overlay": (".overlay.png", lambda: self.draw("overlay", pictures)),
             "relevance": (".npy", self.npy),
