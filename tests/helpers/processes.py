@@ -1,0 +1,60 @@
+"""Processes that a process has started, and the memory of all of them, from /proc."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+_PROC = Path("/proc")
+
+
+def descendants(pid: int) -> list[int]:
+    """The processes that a process has started, and those that they have."""
+    parents: dict[int, int] = {}
+    for folder in _PROC.iterdir():
+        if folder.name.isdecimal():
+            with suppress(OSError):
+                state, parent = (folder / "stat").read_text().rpartition(")")[2].split()[:2]
+                if state != "Z":
+                    parents[int(folder.name)] = int(parent)
+    children = [child for child, parent in parents.items() if parent == pid]
+    return children + [each for child in children for each in descendants(child)]
+
+
+def memory_bytes(pid: int) -> int:
+    """Resident memory of a process and its descendants."""
+    return sum(_resident(each) for each in (pid, *descendants(pid)))
+
+
+def _resident(pid: int) -> int:
+    with suppress(OSError):
+        return int((_PROC / str(pid) / "statm").read_text().split()[1]) * 4096
+    return 0
+
+
+class Peak:
+    """The largest memory that was seen."""
+
+    n_bytes = 0
+
+
+@contextmanager
+def watched_memory(pid: int) -> Iterator[Peak]:
+    """Watch the memory of a process and its descendants during a block."""
+    peak, has_ended = Peak(), threading.Event()
+
+    def watch() -> None:
+        while not has_ended.is_set():
+            peak.n_bytes = max(peak.n_bytes, memory_bytes(pid))
+            time.sleep(0.05)
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    try:
+        yield peak
+    finally:
+        has_ended.set()
+        thread.join()
