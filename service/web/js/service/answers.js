@@ -40,9 +40,7 @@ class SharedRequest {
         reject(signal?.reason);
       };
       signal?.addEventListener("abort", leave, { once: true });
-      this.result
-        .then(resolve, reject)
-        .finally(() => signal?.removeEventListener("abort", leave));
+      this.result.then(resolve, reject).finally(() => signal?.removeEventListener("abort", leave));
     });
   }
 }
