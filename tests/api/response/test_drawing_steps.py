@@ -42,8 +42,8 @@ def drawing(monkeypatch: pytest.MonkeyPatch) -> Drawing:
 
 
 @pytest.fixture
-def connection() -> Iterator[Connection]:
-    with connect(Settings(deadline_s=1.0), FakeEngine()) as made:
+def connection(request: pytest.FixtureRequest) -> Iterator[Connection]:
+    with connect(Settings(deadline_s=request.param), FakeEngine()) as made:
         yield made
 
 
@@ -51,6 +51,7 @@ def body(photo: bytes) -> dict[str, Any]:
     return {"json": {"image": base64.b64encode(photo).decode(), **LARGE}}
 
 
+@pytest.mark.parametrize("connection", [1.0], indirect=True)
 def test_nothing_more_is_drawn_after_the_deadline(
     connection: Connection, drawing: Drawing, photo: bytes
 ) -> None:
@@ -62,6 +63,7 @@ def test_nothing_more_is_drawn_after_the_deadline(
     assert drawing.n_begun == 1
 
 
+@pytest.mark.parametrize("connection", [60.0], indirect=True)
 def test_every_picture_is_drawn_once(
     connection: Connection, drawing: Drawing, photo: bytes
 ) -> None:
