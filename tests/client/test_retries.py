@@ -30,7 +30,8 @@ def pauses(outcomes: list[Outcome], retries: Retries) -> tuple[list[float], Outc
 
 
 def problem(status: int, name: str, after: str | bytes | None = None) -> httpx.Response:
-    headers = {} if after is None else {b"Retry-After": after}
+    value = after.encode() if isinstance(after, str) else after
+    headers = {} if value is None else {b"Retry-After": value}
     return httpx.Response(status, headers=headers, json={"type": f"urn:lrpserve:problem:{name}"})
 
 
@@ -66,8 +67,8 @@ def test_other_outcomes_are_final(outcome: Outcome) -> None:
 
 
 def test_pauses_double_up_to_two_seconds() -> None:
-    busy = problem(429, "queue-full")
-    assert pauses([busy] * 5 + [OK], Retries(9, 10))[0] == [0, 0.25, 0.5, 1, 2, 2]
+    busy: Outcome = problem(429, "queue-full")
+    assert pauses([*[busy] * 5, OK], Retries(9, 10))[0] == [0, 0.25, 0.5, 1, 2, 2]
 
 
 @given(after=st.text(), retries=st.integers(0, 6), wait_s=st.floats(0, 100))
