@@ -6,7 +6,8 @@ The contract:
   keeps its process until that is dead.
 - The pixels of all images that are decoded, or wait for it, are bounded: more are refused.
 - Huge images have a process of their own, so that large ones do not wait for them.
-- Processes are started when they are needed, and end when they have been idle for a while.
+- Processes are started when they are needed, and end when they have been idle for a while. One that
+  dies while it is idle is replaced: no request fails for it.
 """
 
 from __future__ import annotations
@@ -106,7 +107,7 @@ class _Lane:
 
     async def load(self, content: bytes, spec: PictureSpec) -> Loaded:
         async with self._limiter:
-            process = self._idle.pop() if self._idle else await self._start()
+            process = await self._take_idle() or await self._start()
             try:
                 outcome = await process.request(content, spec)
             except (EOFError, OSError):
@@ -122,6 +123,16 @@ class _Lane:
     async def close(self) -> None:
         for process in list(self._processes):
             await self._end(process)
+
+    async def _take_idle(self) -> _DecoderProcess | None:
+        """Take an idle process; those that were killed meanwhile, as by the kernel, are dropped."""
+        while self._idle:
+            process = self._idle.pop()
+            if process.is_alive():
+                return process
+            status = await self._end(process)
+            logger.warning("an idle process that decodes images exited with status %d", status)
+        return None
 
     async def _start(self) -> _DecoderProcess:
         process = await _DecoderProcess.start(self._max_pixels)
@@ -184,6 +195,9 @@ class _DecoderProcess:
             process.kill()
             process.wait()
             raise
+
+    def is_alive(self) -> bool:
+        return self._process.poll() is None
 
     async def request(self, content: bytes, spec: PictureSpec) -> Loaded | Exception:
         self.n_requests += 1

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import socket
 import time
 from collections.abc import Iterator
@@ -94,6 +96,14 @@ def test_uploads_that_hang_up_leave_nothing_at_work(server: RunningServer) -> No
         wait_until(lambda: set(descendants(server.process.pid)) <= idle)
     assert peak.n_bytes - before < 2 * IMAGE_BYTES
     assert_served(server)
+
+
+def test_an_idle_process_that_was_killed_fails_no_request(server: RunningServer) -> None:
+    assert post(server, LARGE).status_code == 200
+    for process in descendants(server.process.pid):
+        os.kill(process, signal.SIGKILL)
+    wait_until(lambda: descendants(server.process.pid) == [])
+    assert post(server, LARGE).status_code == 200
 
 
 def test_a_decode_is_killed_at_the_deadline_and_with_the_service(tmp_path: Path) -> None:
