@@ -14,7 +14,7 @@ from service.server.listen import listen, url_of
 from service.server.process import run_server
 from service.server.supervisor import Supervisor
 from service.settings import Settings
-from service.terminal import escape
+from service.text import escape
 
 _FAILED = 2
 

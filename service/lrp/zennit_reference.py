@@ -62,8 +62,8 @@ class ZennitGradient:
         self, images: Tensor, starts: Sequence[OutputRelevance], stabilizers: Tensor
     ) -> Passes[AttributionResult]:
         """`attribute` without a pause: meanwhile the hooks would change other computations."""
+        yield from ()  # makes it a generator
         return self.attribute(images, starts, stabilizers)
-        yield  # makes it a generator
 
 
 def make_zennit_gradient(

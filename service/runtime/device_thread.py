@@ -241,6 +241,7 @@ class DeviceThread:
         DeviceFailure
             It failed `MAX_CHECKS` times in a row.
         """
+        cause: Exception | None = None
         for _ in range(MAX_CHECKS):
             try:
                 self.engines[model].check_device()

@@ -65,8 +65,8 @@ class FakeEngine:
 
     def run_in_passes(self, jobs: Sequence[Job]) -> Passes[Outcomes[Result]]:
         """Answer jobs in one pass."""
+        yield from ()
         return [self.answer(job) for job in jobs]
-        yield
 
     def check_device(self) -> None:
         """Work."""

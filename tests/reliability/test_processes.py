@@ -141,7 +141,7 @@ def free_port() -> int:
 @pytest.mark.parametrize("kind", ["unread", "full", "closed"])
 def test_a_log_that_cannot_be_written_stops_no_request(kind: str, cat: Path) -> None:
     port = free_port()
-    command = (*COMMAND[:-1], str(port))
+    command: tuple[str, ...] = (*COMMAND[:-1], str(port))
     if kind == "closed":
         command = ("sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", *command)
     with (

@@ -172,13 +172,14 @@ def test_pauses_and_other_batches_in_them_do_not_change_results(
     job = ExplainJob(images[0], MODEL, make_method(None, attributor, {}), (1, 2, None))
     (alone,) = engine.explain([job])
     passes, pauses = engine.run_in_passes([job]), []
-    try:
-        while True:
+    while True:
+        try:
             pauses.append(next(passes))
-            engine.run([PredictJob(images[1], MODEL)])
-            engine.run([ExplainJob(images[1], MODEL, Method())] * 4)
-    except StopIteration as end:
-        (sliced,) = end.value
+        except StopIteration as end:
+            (sliced,) = end.value
+            break
+        engine.run([PredictJob(images[1], MODEL)])
+        engine.run([ExplainJob(images[1], MODEL, Method())] * 4)
     assert len(pauses) >= len(job.targets)
     assert (Pause.BETWEEN in pauses) is (attributor != "gradient")
     for one, other in zip(alone.attributions, sliced.attributions, strict=True):
