@@ -22,6 +22,7 @@ from service.api.state import AppState
 from service.app import create_app
 from service.logs import flush_log
 from service.server.listen import UNIX, url_of
+from service.server.memory import MemoryTrimmer
 from service.server.protocol import make_protocol
 from service.server.uvicorn_hooks import check_uvicorn
 from service.server.watchdog import EndLimits, EndWatchdog
@@ -37,7 +38,7 @@ _BEAT_S = 0.1
 check_uvicorn(
     uvicorn.Server,
     ("startup", "handle_exit", "on_tick", "capture_signals"),
-    ("should_exit", "started"),
+    ("should_exit", "started", "server_state"),
 )
 
 
@@ -66,6 +67,7 @@ class Server(uvicorn.Server):
         super().__init__(config)
         self._app_state, self._signals, self._on_tick = app_state, signals, on_tick
         self._grace_ends_at = math.inf
+        self._trimmer = MemoryTrimmer()
         self._slot = app_state.slot
         self._end_watchdog = EndWatchdog(EndLimits(app_state.settings), self._slot.beats)
 
@@ -100,6 +102,7 @@ class Server(uvicorn.Server):
         if time.monotonic() >= self._grace_ends_at:
             self.should_exit = True
         self._on_tick()
+        self._trimmer.tick(is_idle=not self.server_state.tasks)
         return await super().on_tick(counter)
 
     @contextmanager
