@@ -210,6 +210,7 @@ ALLOWED: dict[str, set[str]] = {
         "service.server",
         "service.settings",
         "service.terminal",
+        "service.text",
     },
     "training": {
         "service",
