@@ -24,6 +24,16 @@ def descendants(pid: int) -> list[int]:
     return children + [each for child in children for each in descendants(child)]
 
 
+def worker_pids(pid: int) -> list[int]:
+    """The worker processes of a server."""
+    found = []
+    for child in (_PROC / str(pid) / "task" / str(pid) / "children").read_text().split():
+        with suppress(OSError):  # it has just ended
+            if "spawn_main" in (_PROC / child / "cmdline").read_text():
+                found.append(int(child))
+    return found
+
+
 def memory_bytes(pid: int) -> int:
     """Resident memory of a process and its descendants."""
     return sum(_resident(each) for each in (pid, *descendants(pid)))

@@ -18,6 +18,7 @@ import pytest
 from service.settings import PREFIX
 from tests.helpers.conditions import wait_until
 from tests.helpers.gates import post
+from tests.helpers.processes import worker_pids
 from tests.helpers.requests import metric, png
 from tests.helpers.servers import (
     COMMAND,
@@ -52,16 +53,6 @@ FULL = "mount -t tmpfs -o size=64k none $d; head -c 1M /dev/zero >$d/full 2>/dev
 READ_ONLY = "mount -t tmpfs -o ro none $d"
 
 
-def workers(pid: int) -> list[int]:
-    """The worker processes of a server."""
-    found = []
-    for child in Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split():
-        with suppress(OSError):  # it has just ended
-            if "spawn_main" in Path(f"/proc/{child}/cmdline").read_text(encoding="utf-8"):
-                found.append(int(child))
-    return found
-
-
 def status(url: str) -> str:
     """The status that `/readyz` gives; none while no worker accepts connections."""
     try:
@@ -75,13 +66,13 @@ def test_a_stopped_worker_is_replaced_and_does_not_stop_the_end(tmp_path: Path, 
     folder.mkdir()
     settings = TWO | {f"{PREFIX}HANG_S": "3", "TMPDIR": str(folder)}
     with running_server(tmp_path, settings) as server:
-        stopped = workers(server.process.pid)[0]
+        stopped = worker_pids(server.process.pid)[0]
         os.kill(stopped, signal.SIGSTOP)
         wait_until(lambda: status(server.url) == "hung")
-        wait_until(lambda: stopped not in workers(server.process.pid))
+        wait_until(lambda: stopped not in worker_pids(server.process.pid))
         wait_until(lambda: status(server.url) == "ready")
         assert post(server, cat.read_bytes()).status_code == 200
-        os.kill(workers(server.process.pid)[0], signal.SIGSTOP)
+        os.kill(worker_pids(server.process.pid)[0], signal.SIGSTOP)
         server.process.send_signal(signal.SIGHUP)
         assert server.process.wait(30) == 0
         assert "has hung for" in server.read_output()
@@ -110,7 +101,7 @@ def test_two_workers_serve_without_a_disk(tmp_path: Path, mount: str) -> None:
         assert len(image) > 1 << 20  # forms keep no more in memory by default
         assert post(server, image).status_code == 200
         assert metric(server.url, "lrpserve_queue_depth") == 0
-        assert len(workers(server.process.pid)) == 2
+        assert len(worker_pids(server.process.pid)) == 2
         assert server.stop() == 0
         assert "Traceback" not in server.read_output()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import select
 import signal
 import socket
@@ -21,6 +22,7 @@ from service.settings import PREFIX, Settings
 from tests.helpers.conditions import LIMIT_S, wait_until
 from tests.helpers.connections import head
 from tests.helpers.gates import KEY, Gates, gated, post
+from tests.helpers.processes import worker_pids
 from tests.helpers.redis_server import RedisServer, running_redis
 from tests.helpers.servers import (
     RunningServer,
@@ -58,6 +60,8 @@ def configured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Runni
         "DEADLINE_S": "2.5",
         "RECEIVE_S": "3",
         "STALL_S": "30",
+        "HANG_S": "60",
+        "MAX_PASSES": "9",
         "GRACE_S": "0",
         "CORS_ORIGINS": "https://page.example, https://other.example",
         "API_KEYS": ",".join([*KEY.values(), hash_key(*OTHER_KEY.values())]),
@@ -120,9 +124,24 @@ def test_device_is_where_it_runs(limited: RunningServer) -> None:
     assert "ready: my-own on cpu (" in limited.read_output()
 
 
-def test_workers_is_how_many_processes_serve(tmp_path: Path) -> None:
-    with running_server(tmp_path, {f"{PREFIX}WORKERS": "2"}) as server:
+def test_workers_is_how_many_processes_serve_and_hang_s_how_long_one_may_hang(
+    tmp_path: Path,
+) -> None:
+    with running_server(tmp_path, {f"{PREFIX}WORKERS": "2", f"{PREFIX}HANG_S": "3"}) as server:
         wait_until(lambda: "workers: 2" in server.read_output())
+        stopped = worker_pids(server.process.pid)[0]
+        os.kill(stopped, signal.SIGSTOP)
+        # less than the default
+        wait_until(lambda: stopped not in worker_pids(server.process.pid), limit_s=20)
+
+
+def test_max_passes_is_how_many_a_request_may_take(limited: RunningServer, cat: Path) -> None:
+    for n_samples, status in ((9, 200), (10, 422)):
+        params: dict[str, str | int] = {"attributor": "smooth_grad", "n_samples": n_samples}
+        headers = {"Content-Type": "image/jpeg", **KEY}
+        url = f"{limited.url}/explain"
+        answer = httpx.post(url, content=cat.read_bytes(), params=params, headers=headers)
+        assert answer.status_code == status
 
 
 @pytest.mark.parametrize("bound", [1, 2])
@@ -216,7 +235,7 @@ def test_max_picture_pixels_is_told_beside_the_other_limits(limited: RunningServ
     assert limits == {
         "max_body_bytes": 20_000,
         "max_pixels": 1024,
-        "max_passes": 1280,
+        "max_passes": 9,
         "max_picture_pixels": 1 << 24,
     }
 
