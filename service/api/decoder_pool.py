@@ -36,6 +36,7 @@ logger = logging.getLogger(__name__)
 HUGE_PIXELS = 16_000_000
 _MANY_PASSES = 10
 _IDLE_S = 60.0
+_RESTART_S = 5
 _PIXELS_PER_S = 40e6  # that one process decodes, roughly
 
 
@@ -62,7 +63,7 @@ class DecoderPool:
         Raises
         ------
         Overloaded
-            The budget of pixels is full.
+            The budget of pixels is full, or the system has no process.
         ServiceError
             As `load_picture` does.
         """
@@ -135,7 +136,15 @@ class _Lane:
         return None
 
     async def _start(self) -> _DecoderProcess:
-        process = await _DecoderProcess.start(self._max_pixels)
+        try:
+            process = await _DecoderProcess.start(self._max_pixels)
+        except OSError as error:
+            logger.error("a process that decodes images cannot be started: %s", error)
+            raise Overloaded(
+                "the system has no process for a large image now; try again in "
+                f"{_RESTART_S} s, or send a smaller image",
+                headers={"Retry-After": str(_RESTART_S)},
+            ) from None
         self._processes.add(process)
         return process
 
@@ -179,15 +188,11 @@ class _DecoderProcess:
     @classmethod
     async def start(cls, max_pixels: int) -> _DecoderProcess:
         ours, theirs = socket.socketpair()
-        with theirs:
-            # on this thread: the kernel ends the process with the thread that has started it
-            process = subprocess.Popen(  # noqa: ASYNC220, S603  a command of our own
-                command(max_pixels),
-                stdin=theirs.fileno(),
-                stdout=subprocess.DEVNULL,
-                env=os.environ | {"OPENBLAS_NUM_THREADS": "1"},
-                start_new_session=True,
-            )
+        try:
+            process = cls._start_process(max_pixels, theirs)
+        except BaseException:
+            ours.close()
+            raise
         try:
             return cls(process, *await asyncio.open_unix_connection(sock=ours))
         except BaseException:
@@ -195,6 +200,18 @@ class _DecoderProcess:
             process.kill()
             process.wait()
             raise
+
+    @staticmethod
+    def _start_process(max_pixels: int, connection: socket.socket) -> subprocess.Popen[bytes]:
+        # on the event loop's thread: the kernel ends the process with the thread that started it
+        with connection:
+            return subprocess.Popen(  # noqa: S603  a command of our own
+                command(max_pixels),
+                stdin=connection.fileno(),
+                stdout=subprocess.DEVNULL,
+                env=os.environ | {"OPENBLAS_NUM_THREADS": "1"},
+                start_new_session=True,
+            )
 
     def is_alive(self) -> bool:
         return self._process.poll() is None

@@ -250,8 +250,12 @@ class DeviceQueue:
         if isinstance(error, ServiceError):
             self.failure = error
             return
-        logger.error("the model cannot be loaded", exc_info=error)
-        self.failure = BundleError(f"the model cannot be loaded: {error}")
+        reason = str(error) or type(error).__name__
+        if isinstance(error, _REFUSALS):
+            reason += "; the limits of memory and files (`ulimit -a`) may be too low"
+        else:
+            logger.error("the model cannot be loaded", exc_info=error)
+        self.failure = BundleError(f"the model cannot be loaded: {reason}")
 
     def _died(self, jobs: Sequence[QueuedJob], error: BaseException) -> None:
         logger.critical("a device thread has died", exc_info=error)
@@ -264,6 +268,7 @@ class DeviceQueue:
             jobs = self._batcher.next_short() or self._batcher.next_long()
 
 
+_REFUSALS = (OSError, MemoryError, ImportError)  # what the system refuses to a process that loads
 _NOT_READY = {
     State.STARTING: "the service is starting: its model is being loaded; try again in a second",
     State.DRAINING: "the service is shutting down; send the request to another one",

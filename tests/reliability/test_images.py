@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -18,7 +19,7 @@ from tests.helpers import hostile_images
 from tests.helpers.conditions import LIMIT_S, wait_until
 from tests.helpers.connections import head
 from tests.helpers.processes import descendants, memory_bytes, watched_memory
-from tests.helpers.servers import RunningServer, running_server
+from tests.helpers.servers import COMMAND, RunningServer, running_server
 
 pytestmark = pytest.mark.alone
 
@@ -104,6 +105,19 @@ def test_an_idle_process_that_was_killed_fails_no_request(server: RunningServer)
         os.kill(process, signal.SIGKILL)
     wait_until(lambda: descendants(server.process.pid) == [])
     assert post(server, LARGE).status_code == 200
+
+
+def test_a_process_that_cannot_be_started_is_a_503(tmp_path: Path) -> None:
+    python = tmp_path / "python"
+    command = (sys.executable, "-c", f"import sys; sys.executable = {str(python)!r}; {COMMAND[2]}")
+    with running_server(tmp_path, command=(*command, *COMMAND[3:])) as server:
+        refused = post(server, LARGE)
+        assert refused.status_code == 503
+        assert int(refused.headers["Retry-After"]) >= 1
+        assert "Traceback" not in server.read_output()
+        assert_served(server)
+        python.symlink_to(sys.executable)
+        assert post(server, LARGE).status_code == 200
 
 
 def test_a_decode_is_killed_at_the_deadline_and_with_the_service(tmp_path: Path) -> None:

@@ -170,3 +170,9 @@ def test_a_limit_of_open_files_that_is_too_low_is_one_sentence() -> None:
     command = ("prlimit", "--nofile=16", *COMMAND, "--workers", "2")
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     assert_one_sentence(done, "Too many open files")
+
+
+def test_a_limit_of_memory_that_is_too_low_is_one_sentence() -> None:
+    command = ("prlimit", "--as=1000000000", *COMMAND)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert_one_sentence(done, "the model cannot be loaded", "`ulimit -a`")
