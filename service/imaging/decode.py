@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 from dataclasses import dataclass
 from functools import cached_property, partial
 
@@ -36,6 +37,8 @@ _KEY_FACTORS = {"L;2": 85.0, "L;4": 17.0, "RGB;16B": 1 / 256}
 # Pillow's own guard warns, or raises, at numbers of its own; `decode` checks the limit that the
 # operator has set, before Pillow sees the file.
 Image.MAX_IMAGE_PIXELS = None
+# A file can make thousands of warnings, each of which would be written to the log and remembered.
+warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
 @dataclass(frozen=True)

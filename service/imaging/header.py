@@ -10,6 +10,7 @@ import re
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import islice
 
 from service.errors import NotAnImage, ServiceError, TooLarge
 from service.imaging.formats import HAS_AVIF, broken, format_of, unreadable
@@ -17,7 +18,9 @@ from service.imaging.tiff import decoded_size
 
 MAX_SIDE = 65_535  # pixels; what JPEG can say. Each row takes memory of its own
 _MAX_SEGMENTS = 2_000  # of a JPEG before its first scan
+_MAX_FILL = 1 << 16  # bytes of a JPEG between its segments, which Pillow skips one by one
 _MAX_BLOCKS = 20_000  # of a GIF before its first frame
+_MAX_SUB_BLOCKS = 50_000  # of these; 12 MB if they are full
 _MAX_BOXES = 1_000  # of an AVIF that give a size
 _JPEG_MARKER = re.compile(rb"\xff([\x01-\xfe])")
 _JPEG_FRAMES = frozenset((*range(0xC0, 0xC4), *range(0xC5, 0xC8), *range(0xC9, 0xCC), 0xCD, 0xCE))
@@ -106,11 +109,14 @@ def _read_png(content: bytes) -> Header:
 
 def _read_jpeg(content: bytes) -> Header:
     """Read the frame header, before the first scan."""
-    at, width, height = 2, 0, 0
+    at, width, height, n_fill = 2, 0, 0, 0
     for _ in range(_MAX_SEGMENTS):
         marker = _JPEG_MARKER.search(content, at)
         if marker is None:
             raise ValueError("the JPEG has no scan")
+        n_fill += marker.start() - at
+        if n_fill > _MAX_FILL:
+            raise TooLarge("the JPEG has too many bytes between its segments; save it anew")
         at, code = marker.end(), marker[1][0]
         if code in _JPEG_STANDALONE:
             continue
@@ -142,7 +148,7 @@ def _read_webp(content: bytes) -> Header:
 def _read_gif(content: bytes) -> Header:
     """Read the screen and the first frame, which may be larger."""
     width, height, flags = struct.unpack_from("<HHB", content, 6)
-    at = 13 + _palette_bytes(flags)
+    at, n_sub_blocks = 13 + _palette_bytes(flags), 0
     for _ in range(_MAX_BLOCKS):
         kind = content[at]
         if kind == 0x2C:  # a frame
@@ -156,6 +162,9 @@ def _read_gif(content: bytes) -> Header:
         at += 2
         while n_bytes := content[at]:
             at += 1 + n_bytes
+            n_sub_blocks += 1
+            if n_sub_blocks > _MAX_SUB_BLOCKS:
+                raise TooLarge("the GIF has too long comments; save it anew without them")
         at += 1
     raise TooLarge(f"the GIF has more than {_MAX_BLOCKS} blocks before its first frame")
 
@@ -169,8 +178,9 @@ def _read_bmp(content: bytes) -> Header:
     if n_bytes == 12:
         return Header(*struct.unpack_from("<HH", content, 18))
     width, height, _, _, compression = struct.unpack_from("<IiHHI", content, 18)
-    n_passes = _RLE_PASSES if compression in _BMP_RLE else 1
-    return Header(width, abs(height), n_passes, _has_slow_part(content))
+    is_rle = compression in _BMP_RLE  # may go to the next row, or nowhere, as often as it likes
+    n_passes = _RLE_PASSES if is_rle else 1
+    return Header(width, abs(height), n_passes, is_rle or _has_slow_part(content))
 
 
 def _read_tiff(content: bytes) -> Header:
@@ -181,7 +191,7 @@ def _read_tiff(content: bytes) -> Header:
 
 def _read_avif(content: bytes) -> Header:
     """Read the boxes that give a size (ISO/IEC 23008-12, `ispe`): the largest is the image's."""
-    boxes = list(re.finditer(rb"ispe", content[: 1 << 20]))[:_MAX_BOXES]
+    boxes = islice(re.finditer(rb"ispe", content[: 1 << 20]), _MAX_BOXES)
     sides = [struct.unpack_from(">II", content, box.end() + 4) for box in boxes]
     if not sides:
         raise ValueError("the AVIF does not say how large it is")

@@ -11,6 +11,8 @@ import struct
 import zlib
 from dataclasses import dataclass, field
 
+from service.errors import TooLarge
+
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _FOR_PILLOW = b"tRNS"
 _ANCILLARY_BIT = 0x20
@@ -19,6 +21,7 @@ _RAW_EXIF = (b"Raw profile type exif", b"Raw profile type APP1")  # as ImageMagi
 _MAX_PROFILE_BYTES = 4 << 20
 _MAX_TEXT_BYTES = 1 << 17
 _MAX_KEYWORD = 80
+_MAX_CHUNKS = 20_000  # a PNG of 10 MB has 1,200 of the usual 8 KiB
 
 
 @dataclass(frozen=True)
@@ -60,13 +63,18 @@ def read_png(content: bytes) -> PngChunks:
         The CRC of a critical chunk is wrong.
     struct.error
         The file ends before its last chunk does.
+    TooLarge
+        It has too many chunks.
     """
     view = memoryview(content)
     kept = [view[: len(SIGNATURE)]]
     ancillary: dict[bytes, bytes] = {}
     raw_exifs: dict[bytes, bytes | None] = {}
-    at, kind, is_complete = len(SIGNATURE), b"", True
+    at, kind, is_complete, n_chunks = len(SIGNATURE), b"", True, 0
     while kind != b"IEND":
+        n_chunks += 1
+        if n_chunks > _MAX_CHUNKS:
+            raise TooLarge(f"the PNG has more than {_MAX_CHUNKS} chunks; save it anew")
         n_bytes, kind = struct.unpack_from(">I4s", content, at)
         end = at + 8 + n_bytes
         (declared,) = struct.unpack_from(">I", content, end)

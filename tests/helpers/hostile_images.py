@@ -54,3 +54,37 @@ def tiff_whose_tags_overlap(n_tags: int, n_bytes: int) -> bytes:
     entries += [struct.pack("<HHII", 40_000 + n, 1, n_bytes, 8) for n in range(n_tags)]
     directory = struct.pack("<H", len(entries)) + b"".join(entries) + bytes(4)
     return b"II*\0" + struct.pack("<I", 8) + directory + bytes(n_bytes)
+
+
+def jpeg_of_many_fill_bytes(n: int) -> bytes:
+    """A JPEG with bytes between its segments that mean nothing."""
+    content = encode(Image.new("RGB", (16, 16)), "JPEG")
+    return content[:2] + b"\xff" * n + content[2:]
+
+
+def jpeg_of_many_warnings(n: int) -> bytes:
+    """A JPEG whose EXIF data have tags of which Pillow warns one by one."""
+    entries = b"".join(struct.pack(">HHII", 40_000 + i, 7, 60_000, 8) for i in range(n))
+    exif = b"Exif\0\0MM\0*\0\0\0\x08" + struct.pack(">H", n) + entries + bytes(4)
+    segment = b"\xff\xe1" + struct.pack(">H", len(exif) + 2) + exif
+    content = encode(Image.new("RGB", (16, 16)), "JPEG")
+    return content[:2] + segment + content[2:]
+
+
+def gif_of_many_sub_blocks(n: int) -> bytes:
+    """A GIF with a comment in pieces of one byte."""
+    content = encode(Image.new("P", (16, 16)), "GIF")
+    frame = content.index(b",")
+    return content[:frame] + b"!\xfe" + b"\x01a" * n + b"\0" + content[frame:]
+
+
+def png_of_many_chunks(n: int) -> bytes:
+    """A PNG with empty texts."""
+    return raw_png((16, 16), 8, 0, [bytes(16)] * 16, *[chunk(b"tEXt", b"")] * n)
+
+
+def bmp_that_goes_nowhere(n: int) -> bytes:
+    """A BMP in run lengths, most of which say to move by no pixel at all."""
+    sizes = struct.pack("<IHHI", 54, 0, 0, 54)
+    header = struct.pack("<IiiHHIIiiII", 40, 16, 16, 1, 8, 1, 4 * n, 0, 0, 0, 0)
+    return b"BM" + sizes + header + b"\0\2\0\0" * n

@@ -7,6 +7,7 @@ import time
 import pytest
 from PIL import Image
 
+from service.api.decoder import is_quick
 from service.errors import NotAnImage, OutOfMemory, TooLarge
 from service.imaging.decode import EncodedImage, decode
 from service.imaging.header import MAX_SIDE
@@ -30,6 +31,29 @@ def test_scans_are_bounded() -> None:
 def test_segments_are_bounded() -> None:
     with pytest.raises(TooLarge, match="more than 2000 segments"):
         decode(hostile_images.jpeg_of_many_segments(3000), MAX_PIXELS)
+
+
+def test_bytes_between_segments_are_bounded() -> None:
+    assert decode(hostile_images.jpeg_of_many_fill_bytes(1000), MAX_PIXELS).size == (16, 16)
+    with pytest.raises(TooLarge, match="between its segments"):
+        decode(hostile_images.jpeg_of_many_fill_bytes(100_000), MAX_PIXELS)
+
+
+def test_sub_blocks_of_a_gif_are_bounded() -> None:
+    assert decode(hostile_images.gif_of_many_sub_blocks(1000), MAX_PIXELS).size == (16, 16)
+    with pytest.raises(TooLarge, match="too long comments"):
+        decode(hostile_images.gif_of_many_sub_blocks(100_000), MAX_PIXELS)
+
+
+def test_chunks_of_a_png_are_bounded() -> None:
+    assert decode(hostile_images.png_of_many_chunks(1000), MAX_PIXELS).size == (16, 16)
+    with pytest.raises(TooLarge, match="more than 20000 chunks"):
+        decode(hostile_images.png_of_many_chunks(30_000), MAX_PIXELS)
+
+
+def test_run_lengths_of_a_bmp_are_decoded_where_they_can_be_ended() -> None:
+    content = hostile_images.bmp_that_goes_nowhere(10)
+    assert not is_quick(EncodedImage(content).header, len(content))
 
 
 def test_tags_that_overlap_are_damage() -> None:

@@ -31,6 +31,9 @@ HOSTILE = {
     "GIF with a huge screen": (hostile_images.gif_with_huge_screen(), 413),
     "JPEG of 1,000 scans": (hostile_images.jpeg_of_many_scans(1500, 1000), 413),
     "JPEG of 100,000 segments": (hostile_images.jpeg_of_many_segments(100_000), 413),
+    "JPEG of 9 MB between its segments": (hostile_images.jpeg_of_many_fill_bytes(9_000_000), 413),
+    "GIF of 4,500,000 sub-blocks": (hostile_images.gif_of_many_sub_blocks(4_500_000), 413),
+    "PNG of 700,000 chunks": (hostile_images.png_of_many_chunks(700_000), 413),
     "PNG of 1 x 40,000,000 pixels": (hostile_images.black_png(1, 40_000_000), 413),
     "TIFF of 400 tags of 2 MB": (hostile_images.tiff_whose_tags_overlap(400, 2 << 20), 400),
 }
@@ -84,6 +87,13 @@ def test_hostile_files_are_refused_before_they_are_decoded(
     assert response.status_code == status, response.text
     assert peak.n_bytes - before < 300 << 20
     assert_served(server)
+
+
+def test_a_file_cannot_fill_the_log(server: RunningServer) -> None:
+    before = len(server.read_output())
+    assert post(server, hostile_images.jpeg_of_many_warnings(4000)).status_code == 200
+    assert_served(server)
+    assert "Warning" not in server.read_output()[before:]
 
 
 def test_uploads_that_hang_up_leave_nothing_at_work(server: RunningServer) -> None:
