@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import pytest
@@ -12,7 +14,7 @@ from torch import Tensor, nn
 
 from service.errors import BundleError, LogitsError, OptionError, OutOfMemory
 from service.lrp import trial
-from service.lrp.passes import Pause
+from service.lrp.passes import Passes, Pause
 from service.methods import COMPOSITES, Method, make_method
 from service.models.bundles import read_bundle
 from service.models.registry import find_bundle
@@ -29,6 +31,7 @@ from service.runtime.jobs import (
 from tests.helpers.network_input import Pixels, read_pixels
 
 MODEL = "minivgg-cifar10"
+ResultT = TypeVar("ResultT")
 
 
 @pytest.fixture(scope="module")
@@ -165,21 +168,33 @@ def test_a_class_is_not_explained_against_itself(engine: Engine, images: list[Pi
             engine.explain([ExplainJob(images[0], MODEL, Method(), (target,), contrast=predicted)])
 
 
+def run_with_pauses(
+    passes: Passes[ResultT], in_each_pause: Callable[[], None]
+) -> tuple[list[Pause], ResultT]:
+    """Run passes to their end; give the pauses and the result."""
+    pauses: list[Pause] = []
+    while True:
+        try:
+            pauses.append(next(passes))
+        except StopIteration as end:
+            result: ResultT = end.value
+            return pauses, result
+        in_each_pause()
+
+
 @pytest.mark.parametrize("attributor", ["gradient", "smooth_grad", "integrated_gradients"])
 def test_pauses_and_other_batches_in_them_do_not_change_results(
     engine: Engine, images: list[Pixels], attributor: str
 ) -> None:
     job = ExplainJob(images[0], MODEL, make_method(None, attributor, {}), (1, 2, None))
     (alone,) = engine.explain([job])
-    passes, pauses = engine.run_in_passes([job]), []
-    while True:
-        try:
-            pauses.append(next(passes))
-        except StopIteration as end:
-            (sliced,) = end.value
-            break
+
+    def run_others() -> None:
         engine.run([PredictJob(images[1], MODEL)])
         engine.run([ExplainJob(images[1], MODEL, Method())] * 4)
+
+    pauses, (sliced,) = run_with_pauses(engine.run_in_passes([job]), run_others)
+    assert isinstance(sliced, Explanation)
     assert len(pauses) >= len(job.targets)
     assert (Pause.BETWEEN in pauses) is (attributor != "gradient")
     for one, other in zip(alone.attributions, sliced.attributions, strict=True):
