@@ -131,5 +131,10 @@ class Metrics:
 
     def exposition(self, accept: str) -> tuple[bytes, str]:
         """Return all metrics as text, and its media type, by a scraper's `Accept`."""
-        encode, media_type = choose_encoder(accept)
-        return encode(shared_registry() or self._registry), media_type
+        registry = shared_registry() or self._registry
+        try:
+            encode, media_type = choose_encoder(accept)
+            return encode(registry), media_type
+        except (TypeError, ValueError):  # its reader of versions and of escaping raises these
+            encode, media_type = choose_encoder("")
+            return encode(registry), media_type

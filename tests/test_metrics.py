@@ -64,6 +64,12 @@ def test_a_request_is_counted_with_its_times_in_seconds() -> None:
     assert value(metrics, "lrpserve_stage_seconds_sum", stage="compute") == 0.125
 
 
+@pytest.mark.parametrize("parameter", ["version=\xff", "version=1.x", "version=1.0.0;escaping=x"])
+def test_a_header_that_cannot_be_read_gets_the_text_format(parameter: str) -> None:
+    text, _ = Metrics().exposition(f"application/openmetrics-text; {parameter}")
+    assert text
+
+
 def test_openmetrics_is_served_to_clients_that_accept_it() -> None:
     text, media_type = Metrics().exposition("application/openmetrics-text; version=1.0.0")
     assert media_type.startswith("application/openmetrics-text")

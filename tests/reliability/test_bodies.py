@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import json
 import time
 from collections.abc import Callable, Iterator
@@ -232,3 +233,14 @@ def test_the_largest_pictures_are_drawn_beside_others(attack: Attack) -> None:
     assert response.status_code == 200
     assert len(response.json()["explanations"]) == 10
     assert len(response.content) < 20 * MEGABYTE
+
+
+def test_many_members_of_a_gzip_body_are_refused(attack: Attack) -> None:
+    body = gzip.compress(b"") * 450_000
+    response = attack.send({"content": body, "headers": RAW | {"Content-Encoding": "gzip"}})
+    problem_of(response, 400, "more than 1000 members")
+
+
+def test_metrics_are_served_whatever_version_is_accepted(server: RunningServer) -> None:
+    accept = b"application/openmetrics-text; version=\xff"
+    assert httpx.get(f"{server.url}/metrics", headers={b"Accept": accept}).status_code == 200

@@ -17,6 +17,7 @@ from service.text import shorten
 
 PIECE_BYTES = 1 << 16  # takes about 0.3 ms
 _MAX_CODINGS = 3
+_MAX_MEMBERS = 1_000  # of a gzip file; each takes longer than its bytes
 _INPUT_BYTES = 1 << 14  # at a time: zlib copies what a piece leaves over
 _ACCEPTED = "gzip, deflate, identity"
 _NAMES = {"gzip": "gzip", "x-gzip": "gzip", "deflate": "deflate"}
@@ -101,7 +102,7 @@ class _Decoder:
     def __init__(self, coding: str) -> None:
         self._coding = coding
         self._stream: zlib._Decompress | None = None  # None before the first byte
-        self._has_ended = False
+        self._has_ended, self._n_members = False, 0
 
     @property
     def is_inside(self) -> bool:
@@ -129,6 +130,11 @@ class _Decoder:
             return None
         if self._has_ended and self._coding != "gzip":
             raise zlib.error("bytes after the end")
+        self._n_members += 1
+        if self._n_members > _MAX_MEMBERS:
+            raise BrokenRequest(
+                f"the gzip of the body has more than {_MAX_MEMBERS} members; compress it as one"
+            )
         self._stream, self._has_ended = zlib.decompressobj(self._format_of(data)), False
         return self._stream  # the first, or of another member of a gzip file
 

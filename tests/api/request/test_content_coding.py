@@ -107,6 +107,13 @@ def test_bytes_after_the_end(client: httpx.Client, photo: bytes, coding: str) ->
     problem_of(post(client, coded + b"more", "image/jpeg", coding), 400, f"not valid {coding}")
 
 
+def test_members_are_bounded(client: httpx.Client) -> None:
+    content = gzip.compress(b"") * 2000
+    headers = {"Content-Encoding": "gzip", "Content-Type": "image/png"}
+    response = client.post("/predict", content=content, headers=headers)
+    problem_of(response, 400, "more than 1000 members")
+
+
 def test_an_empty_body(client: httpx.Client) -> None:
     for content in (b"", gzip.compress(b"")):
         problem_of(post(client, content, "image/jpeg", "gzip"), 400, "the body is empty")
