@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,12 +45,25 @@ def color_table(name: str) -> NDArray[np.uint8]:
     NDArray[uint8]
         RGB, shape (255, 3), read-only.
     """
+    _use_own_settings()
     import matplotlib  # takes 0.2 s to import, and only a first picture needs it
 
     rgba = matplotlib.colormaps[name].resampled(N_COLORS)(np.arange(N_COLORS), bytes=True)
     table: NDArray[np.uint8] = np.ascontiguousarray(rgba[:, :3], dtype=np.uint8)
     table.setflags(write=False)
     return table
+
+
+def _use_own_settings() -> None:
+    """Let matplotlib be imported with the settings that it comes with.
+
+    To look for the user's, it makes a folder beneath `HOME`, or a temporary one, which stays behind
+    when the process is killed; and without a disk to write to the import fails.
+    """
+    spec = find_spec("matplotlib")
+    if spec is not None and spec.origin is not None:
+        own = Path(spec.origin).parent / "mpl-data" / "matplotlibrc"
+        os.environ.setdefault("MATPLOTLIBRC", str(own))
 
 
 @cache

@@ -15,11 +15,12 @@ def set_torch_cache(environ: MutableMapping[str, str] = os.environ) -> None:
     """Let torch be imported where it cannot make its folder: read-only disks, nameless users.
 
     It makes one beneath the temporary folder, with the user's name, when it is imported. Nothing is
-    compiled here, so a folder that exists does as well.
+    compiled here, so a folder that exists does as well, also in place of one that cannot be made.
     """
-    if _VARIABLE in environ:
-        return
     try:
+        if _VARIABLE in environ:
+            Path(environ[_VARIABLE]).mkdir(parents=True, exist_ok=True)  # as torch does
+            return
         getpass.getuser()
         with tempfile.TemporaryDirectory():
             return

@@ -94,9 +94,10 @@ def test_a_process_whose_event_loop_hangs_ends_after_a_signal(tmp_path: Path) ->
 
 @pytest.mark.parametrize("mount", [FULL, READ_ONLY], ids=["full", "read-only"])
 def test_two_workers_serve_without_a_disk(tmp_path: Path, mount: str) -> None:
-    prepare = f'for d in /tmp /var/tmp /dev/shm; do {mount}; done; cd /; exec "$@"'
+    prepare = f'for d in /tmp /var/tmp /dev/shm; do {mount}; done; cd /proc; exec "$@"'
     command = ("unshare", "-rm", "sh", "-c", prepare, "sh", *COMMAND)
-    with running_server(tmp_path, TWO | {"TMPDIR": "/tmp"}, command) as server:
+    nowhere = {"TMPDIR": "/tmp", "HOME": "/proc/none"}
+    with running_server(tmp_path, TWO | nowhere, command) as server:
         image = png(np.random.default_rng(0).integers(0, 255, (900, 900, 3), dtype=np.uint8))
         assert len(image) > 1 << 20  # forms keep no more in memory by default
         assert post(server, image).status_code == 200
