@@ -251,10 +251,11 @@ class DeviceQueue:
             self.failure = error
             return
         reason = str(error) or type(error).__name__
-        if isinstance(error, _REFUSALS):
+        is_refused = isinstance(error, _REFUSALS)
+        if is_refused:
             reason += "; the limits of memory and files (`ulimit -a`) may be too low"
-        else:
-            logger.error("the model cannot be loaded", exc_info=error)
+        level = logging.DEBUG if is_refused else logging.ERROR
+        logger.log(level, "the model cannot be loaded", exc_info=error)
         self.failure = BundleError(f"the model cannot be loaded: {reason}")
 
     def _died(self, jobs: Sequence[QueuedJob], error: BaseException) -> None:

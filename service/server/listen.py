@@ -46,7 +46,7 @@ def listen(host: str, port: int) -> Iterator[list[socket.socket]]:
     Raises
     ------
     ListenError
-        The address is in use, or not one of this machine.
+        The address is in use, or not one of this machine, or the name cannot be one.
     """
     if host.startswith(UNIX):
         with _listen_on_file(Path(host.removeprefix(UNIX))) as listener:
@@ -55,7 +55,7 @@ def listen(host: str, port: int) -> Iterator[list[socket.socket]]:
     with ExitStack() as opened:
         try:
             listeners = [opened.enter_context(each) for each in _open_all(host, port)]
-        except OSError as error:
+        except (OSError, UnicodeError) as error:  # the latter of a name that is none
             raise ListenError(
                 f"cannot listen on {host}:{port} ({error}); choose another --host or --port"
             ) from error

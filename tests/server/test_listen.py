@@ -72,6 +72,12 @@ def test_an_address_of_another_machine_is_an_error() -> None:
         pass
 
 
+@pytest.mark.parametrize("name", ["a" * 64, "a" * 300, "é" * 70, "a..example"])
+def test_a_name_that_cannot_be_one_is_an_error(name: str) -> None:
+    with pytest.raises(ListenError, match="cannot listen on"), listen(name, 0):
+        pass
+
+
 def test_a_unix_socket_is_for_owner_and_group_and_is_removed(file: Path) -> None:
     with listen(f"unix:{file}", 8000) as listeners:
         assert file.stat().st_mode & 0o777 == 0o660

@@ -36,6 +36,7 @@ def make_router(app_state: AppState) -> APIRouter:
     async def readyz() -> JSONResponse:
         """Return 200 if the model is loaded and warm, and batches are finished in time."""
         state = app_state.health()
+        app_state.slot.write(state)  # another worker that is asked next must not know an older one
         if state is State.READY:  # all workers share the port: any of them may get a request
             state = app_state.slot.worst_other_state()
         return _health(state.value, is_good=state is State.READY)

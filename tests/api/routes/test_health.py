@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from html.parser import HTMLParser
+from types import SimpleNamespace
+from typing import cast
 
 import httpx
+from fastapi import FastAPI
+
+from service.api.routes.health import make_router
+from service.api.state import AppState
+from service.runtime.queue import DeviceQueue
+from service.settings import Settings
+from service.worker_state import State, WorkerSlot, WorkerStates
 
 
 class Links(HTMLParser):
@@ -25,6 +35,23 @@ def test_health_and_readiness(client: httpx.Client) -> None:
     for path, status in (("/healthz", "ok"), ("/readyz", "ready")):
         answer = client.get(path)
         assert (answer.status_code, answer.json()) == (200, {"status": status})
+
+
+def test_a_worker_that_says_it_is_ready_is_known_to_the_others() -> None:
+    states = WorkerStates(2)
+    states.write(1, State.READY)
+    queue = cast("DeviceQueue", SimpleNamespace(health=lambda stall_s: State.READY))
+    app = FastAPI()
+    slot = WorkerSlot(states, 0)
+    app.include_router(make_router(AppState(Settings(), {}, "a model", queue, slot=slot)))
+
+    async def ask() -> httpx.Response:
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://a.example") as client:
+            return await client.get("/readyz")
+
+    assert asyncio.run(ask()).status_code == 200
+    assert WorkerSlot(states, 1).worst_other_state() is State.READY
 
 
 # --- /docs
