@@ -29,6 +29,7 @@ class StartError(ServiceError):
 def serve(settings: Settings, host: str, port: int) -> None:
     """Serve until SIGINT, SIGTERM or SIGHUP; an error is one sentence and exit status 2."""
     configure_logging(settings.log_format, settings.log_level)
+    served_models(settings.model, settings.models)  # fails early if the model does not exist
     try:
         _serve(settings, host, port)
     except ServiceError as error:
@@ -48,7 +49,6 @@ def _exit(error: ServiceError) -> None:
 def _serve(settings: Settings, host: str, port: int) -> None:
     log_rate_limit(settings)
     _note_workers(settings)
-    served_models(settings.model, settings.models)  # fails early if the model does not exist
     with listen(host, port) as listeners:
         print_soon(f"lrpserve {__version__} listens on {url_of(listeners)}; loading the model ...")
         if settings.workers > 1:
