@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from service.commands import serve
+from service.logs import flush_log
 from service.settings import load_settings
 
 
@@ -17,10 +18,11 @@ def test_more_workers_than_cores_are_noted(
     device: str,
     is_said: bool,
     monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setattr(serve, "usable_cores", lambda: 2)
     serve._note_workers(load_settings(workers=str(workers), device=device))
-    said = capsys.readouterr().err
+    flush_log()
+    said = capfd.readouterr().err
     assert ("note: 3 workers share 2 cores" in said) == is_said
     assert len(said.splitlines()) == is_said
