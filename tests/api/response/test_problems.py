@@ -44,6 +44,8 @@ STATUSES = {
     "LogitsError": 422,
     "QueueFull": 429,
     "RateLimited": 429,
+    "BodiesFull": 503,
+    "Overloaded": 503,
     "RateLimitUnavailable": 503,
     "NotReady": 503,
     "OutOfMemory": 507,
