@@ -9,6 +9,8 @@ from collections.abc import AsyncIterator, Iterator
 import httpx
 import pytest
 
+from service.runtime.batcher import Full
+from service.runtime.device_thread import QueuedJob
 from service.settings import Settings
 from tests.api.in_process import Connection, FakeEngine, connect
 from tests.api.sending import problem_of
@@ -23,8 +25,13 @@ def connection() -> Iterator[Connection]:
 
 
 def fill(connection: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Pretend that the queue is full."""
-    monkeypatch.setattr(connection.app_state.queue._batcher, "is_full", lambda: True)
+    """Pretend that the queue is full, of requests of others who have as few."""
+
+    def refuse(item: QueuedJob) -> None:
+        raise Full
+
+    monkeypatch.setattr(connection.app_state.queue._batcher, "is_full", lambda client: True)
+    monkeypatch.setattr(connection.app_state.queue._batcher, "put", refuse)
 
 
 def send_pieces(
