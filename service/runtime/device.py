@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import os
-import resource
 import threading
 from functools import cache
-from pathlib import Path
 
 import torch
 
 from service.errors import BundleError
 from service.runtime.cores import N_THREADS_VARIABLES, usable_cores
+from service.runtime.memory import resident_bytes
 
 _counting = threading.Lock()
 
@@ -69,5 +68,4 @@ def memory_bytes(device: torch.device) -> int:
     """Count the bytes in use on a GPU; on a CPU, the resident ones of the process."""
     if device.type == "cuda":
         return torch.cuda.memory_allocated(device)
-    n_pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
-    return n_pages * resource.getpagesize()
+    return resident_bytes()

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import ctypes
-import os
 import threading
-from pathlib import Path
+
+from service.runtime.memory import resident_bytes
 
 _TRIM_BYTES = 64_000_000  # less is soon used again; to give back 0.5 GB takes 0.2 s
 _IDLE_TICKS = 10
-_STATM = Path("/proc/self/statm")
 
 
 class MemoryTrimmer:
@@ -48,11 +47,3 @@ class MemoryTrimmer:
         if self._trim is not None:
             self._trim(0)
         self._lowest_bytes = resident_bytes()  # what is left is in use
-
-
-def resident_bytes() -> int:
-    """Bytes of this process in memory; 0 where the system does not say."""
-    try:
-        return int(_STATM.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    except OSError:
-        return 0

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import re
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import httpx
 
+from tests.helpers.processes import resident_bytes
 from tests.helpers.servers import RunningServer
 
 _PAUSE_S = 0.02
@@ -19,10 +18,7 @@ _PAUSE_S = 0.02
 
 def memory_bytes(server: RunningServer) -> int:
     """The resident memory of a server's process."""
-    status = Path(f"/proc/{server.process.pid}/status").read_text()
-    found = re.search(r"^VmRSS:\s+(\d+) kB$", status, re.MULTILINE)
-    assert found
-    return int(found[1]) * 1024
+    return resident_bytes(server.process.pid)
 
 
 @dataclass

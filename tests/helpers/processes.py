@@ -36,10 +36,11 @@ def worker_pids(pid: int) -> list[int]:
 
 def memory_bytes(pid: int) -> int:
     """Resident memory of a process and its descendants."""
-    return sum(_resident(each) for each in (pid, *descendants(pid)))
+    return sum(resident_bytes(each) for each in (pid, *descendants(pid)))
 
 
-def _resident(pid: int) -> int:
+def resident_bytes(pid: int) -> int:
+    """Resident memory of a process alone; 0 when it has ended."""
     with suppress(OSError):
         return int((_PROC / str(pid) / "statm").read_text().split()[1]) * 4096
     return 0
