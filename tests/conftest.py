@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,6 +24,9 @@ SAMPLES = Path(__file__).parent / "samples"
 # how long an example may take depends on the machine, and on what else it does
 settings.register_profile("patient", deadline=None)
 settings.load_profile("patient")
+
+# `nohup` ignores SIGHUP, and servers under test would inherit that; handlers are not inherited
+signal.signal(signal.SIGHUP, lambda number, frame: None)
 
 torch.set_num_threads(1)  # the networks are small, and the servers under test need the other core
 
