@@ -23,8 +23,6 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-import anyio
-
 from service.errors import NotAnImage, Overloaded, ServiceError
 from service.imaging.decode import out_of_memory
 from service.imaging.decode_process import LENGTH, command
@@ -100,14 +98,14 @@ class _Lane:
     """Processes for images of like size: each request waits for one of them."""
 
     def __init__(self, n_processes: int, max_pixels: int) -> None:
-        self._limiter = anyio.CapacityLimiter(n_processes)
+        self._free = asyncio.Semaphore(n_processes)
         self._max_pixels = max_pixels
         self._processes: set[_DecoderProcess] = set()
         self._idle: list[_DecoderProcess] = []
         self._ending: asyncio.Future[int] | None = None  # kept from the garbage collector
 
     async def load(self, content: bytes, spec: PictureSpec) -> Loaded:
-        async with self._limiter:
+        async with self._free:
             process = await self._take_idle() or await self._start()
             try:
                 outcome = await process.request(content, spec)
