@@ -4,7 +4,8 @@ The contract:
 
 - A request is parsed when the one before it on the connection is answered. What follows is read up
   to a bound, so that the client's leaving is noticed, and waits.
-- While a connection is not read, its client's leaving is looked for.
+- While a connection is not read, its client's leaving is looked for. It shows unless the client
+  sent so much ahead that the system's buffer is full: TCP delivers the end behind the bytes.
 - Parsing many small chunks of a body gives other connections their turns.
 """
 
