@@ -24,10 +24,10 @@ package = @command -v $(1) >/dev/null || { echo "installing $(2) ..."; { apt-get
 	} >/dev/null 2>&1; } || echo "NO $(1): $(3)" >&2
 
 # two at a time, and then, with nothing beside them, those that load the machine or compare times
-SUITE = $(BIN)/pytest -n 2 --dist loadfile -m 'not alone and not soak'; beside=$$?; \
-	$(BIN)/pytest -m 'alone and not soak' && exit $$beside
+SUITE = $(BIN)/pytest -n 2 --dist loadfile -m 'not alone and not soak and not ecosystem'; beside=$$?; \
+	$(BIN)/pytest -m 'alone and not soak and not ecosystem' && exit $$beside
 
-.PHONY: help install serve test bench engine networks serving red gpu gpu-bundle lint scripts reference docs drawing browser node wrk redis graphviz versions pins clean
+.PHONY: help install serve test bench engine networks serving red gpu gpu-bundle ecosystem lint scripts reference docs drawing browser node wrk redis graphviz versions pins clean
 
 help:  ## this list (the default)
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12
@@ -39,6 +39,9 @@ serve: $(SERVE)  ## start the service; HOST, PORT and LRPSERVE_* are honoured
 
 test: $(DEV) browser wrk redis graphviz  ## run the whole suite; ARGS='-k name' for a part
 	$(if $(ARGS),$(BIN)/pytest $(ARGS),$(SUITE))
+
+ecosystem: $(DEV)  ## run the tests with clients and systems of others: a few minutes
+	$(BIN)/pytest -m ecosystem $(ARGS)
 
 versions: $(DEV)  ## run the core of the suite with the lowest, then with the newest versions
 	.ci/versions $(ARGS)
@@ -107,7 +110,7 @@ pins: $(DEV)  ## make constraints.txt anew with the newest versions
 		--custom-compile-command 'make pins' -o constraints.txt pyproject.toml client/pyproject.toml
 
 clean:  ## remove .venv and all caches
-	rm -rf .venv node_modules .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist site
+	rm -rf .venv .venv-* node_modules .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist site
 	find service training client tests benchmarks tools -name __pycache__ -prune -exec rm -rf {} +
 
 $(SERVE): pyproject.toml client/pyproject.toml constraints.txt
