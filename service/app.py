@@ -93,8 +93,9 @@ def create_app(
 
 
 def _make_state(settings: Settings, slot: WorkerSlot, on_loaded: Callable[[], None]) -> AppState:
-    folders, default = served_models(settings.model, settings.models)
-    cards, metrics = {name: read_card(folder) for name, folder in folders.items()}, Metrics()
+    folders, default = served_models(settings.model, settings.models, settings.model_name)
+    cards = {name: read_card(folder, name) for name, folder in folders.items()}
+    metrics = Metrics()
     queue = DeviceQueue(
         [partial(_load_engines, folders, settings, device) for device in settings.devices],
         size=settings.queue_size,

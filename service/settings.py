@@ -52,6 +52,9 @@ class Settings(BaseSettings):
     model: str = Field(
         DEFAULT_MODEL, description="Name of the default model, or the path of its bundle"
     )
+    model_name: str | None = Field(
+        None, description="Name under which the default model is served; else that in its card"
+    )
     models: Path | None = Field(
         None, description="Folder whose sub-folders are bundles of your own"
     )
@@ -182,7 +185,10 @@ class Settings(BaseSettings):
         """Names of the devices; commands without a server use the first."""
         return tuple(part.strip() for part in self.device.split(",") if part.strip()) or ("auto",)
 
-    @field_validator("models", "max_batch_size", "rate_limit", "rate_limit_storage", mode="before")
+    @field_validator(
+        *("model_name", "models", "max_batch_size", "rate_limit", "rate_limit_storage"),
+        mode="before",
+    )
     @classmethod
     def _leave_out(cls, value: object) -> object:
         return value or None  # an empty path would be the current folder

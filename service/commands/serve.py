@@ -29,7 +29,8 @@ class StartError(ServiceError):
 def serve(settings: Settings, host: str, port: int) -> None:
     """Serve until SIGINT, SIGTERM or SIGHUP; an error is one sentence and exit status 2."""
     configure_logging(settings.log_format, settings.log_level)
-    served_models(settings.model, settings.models)  # fails early if the model does not exist
+    # fails early if the model does not exist
+    served_models(settings.model, settings.models, settings.model_name)
     try:
         _serve(settings, host, port)
     except ServiceError as error:

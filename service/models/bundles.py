@@ -61,7 +61,9 @@ def _to_write(tensor: Tensor) -> Tensor:
     return wanted.clone(memory_format=torch.contiguous_format)
 
 
-def read_bundle(folder: Path, allowed_modules: Sequence[str] = ()) -> Bundle:
+def read_bundle(
+    folder: Path, allowed_modules: Sequence[str] = (), name: str | None = None
+) -> Bundle:
     """Read a bundle; verify the hash of its weights and every shape. Nothing is unpickled.
 
     Parameters
@@ -70,13 +72,15 @@ def read_bundle(folder: Path, allowed_modules: Sequence[str] = ()) -> Bundle:
         The bundle.
     allowed_modules : sequence of str
         Modules of user code that its architecture may name, as in `build`.
+    name : str, optional
+        As in `read_card`.
 
     Raises
     ------
     BundleError
         Something is missing, broken, or does not fit; the message says what.
     """
-    card = read_card(folder)
+    card = read_card(folder, name)
     model = build_empty(card.architecture, len(card.labels), allowed_modules)
     weights = _read_weights(folder, card, model.state_dict())
     _check_shapes(folder, model.state_dict(), weights)

@@ -166,8 +166,15 @@ def check_name(name: str) -> None:
         ) from None
 
 
-def read_card(folder: Path) -> ModelCard:
+def read_card(folder: Path, name: str | None = None) -> ModelCard:
     """Read `model.json` of a bundle.
+
+    Parameters
+    ----------
+    folder : Path
+        The bundle.
+    name : str, optional
+        Name of the model in place of the card's: that under which it is served.
 
     Raises
     ------
@@ -180,7 +187,8 @@ def read_card(folder: Path) -> ModelCard:
     try:
         content = read_file(path, MAX_BYTES)
         strict_json.loads(content)  # pydantic would take the last one of repeated names
-        return ModelCard.model_validate_json(content)
+        card = ModelCard.model_validate_json(content)
+        return card if name is None else card.model_copy(update={"name": name})
     except FileNotFoundError:
         raise BundleError(f"the bundle {folder} has no {CARD_FILE}") from None
     except OSError as error:

@@ -6,7 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from service.errors import BundleError, join_names
-from service.models.card import CARD_FILE, read_card
+from service.models.card import CARD_FILE, check_name, read_card
 
 SHIPPED = Path(__file__).parent.parent / "bundles"
 
@@ -91,7 +91,9 @@ def find_bundle(model: str, folder: Path | None = None) -> Path:
     )
 
 
-def served_models(model: str, folder: Path | None = None) -> tuple[dict[str, Path], str]:
+def served_models(
+    model: str, folder: Path | None = None, name: str | None = None
+) -> tuple[dict[str, Path], str]:
     """The models to serve: the default model, and those in a folder of the user.
 
     Parameters
@@ -100,26 +102,33 @@ def served_models(model: str, folder: Path | None = None) -> tuple[dict[str, Pat
         The default: a name in `find_models`, or a path.
     folder : Path or None
         As in `find_models`.
+    name : str, optional
+        Name under which the default is served (the setting LRPSERVE_MODEL_NAME); else its card's.
 
     Returns
     -------
     models : dict of str to Path
-        Folders of the bundles by the names in their cards; the default comes first.
+        Folders of the bundles by name, in the card or as given; the default comes first.
     default : str
         Its name.
 
     Raises
     ------
     BundleError
-        A bundle is missing or invalid, or two have the same name.
+        A bundle is missing or invalid, a name is invalid, or two bundles have the same name.
     """
+    if name is not None:
+        check_name(name)
     chosen = find_bundle(model, folder)
-    default = read_card(chosen).name
-    others = {read_card(path).name: path for path in (bundles_in(folder) if folder else [])}
-    same = others.pop(default, chosen)
-    if same.resolve() != chosen.resolve():
+    default = name or read_card(chosen).name
+    others = {
+        read_card(path).name: path
+        for path in (bundles_in(folder) if folder else [])
+        if path.resolve() != chosen.resolve()
+    }
+    if default in others:
         raise BundleError(
-            f"two models have the name {default!r}, {chosen} and {same}: change `name` in the "
-            f"{CARD_FILE} of one, or move its folder elsewhere"
+            f"two models have the name {default!r}, {chosen} and {others[default]}: change `name` "
+            f"in the {CARD_FILE} of one, or move its folder elsewhere"
         )
     return {default: chosen, **others}, default

@@ -28,7 +28,7 @@ def load_engines(
     Parameters
     ----------
     models : mapping of str to Path
-        Folders of bundles by the models' names.
+        Folders of bundles by the names under which they are served.
     device : str
         `auto`, or a device as torch names it.
     architectures : sequence of str
@@ -50,7 +50,7 @@ def load_engines(
     engines = {}
     for name, folder in models.items():
         with _tracing:
-            engine = Engine(read_bundle(folder, architectures), opened, n_threads)
+            engine = Engine(read_bundle(folder, architectures, name), opened, n_threads)
             if measures_batches:
                 engine.warm_up(max_batch_size)
             else:

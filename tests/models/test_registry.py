@@ -129,3 +129,18 @@ def test_the_default_may_be_a_path_and_has_the_name_in_its_card(
     add(tmp_path / "bundle", card, "alpha")
     with pytest.raises(BundleError, match=r"two models .* 'alpha', .*bundle and .*alpha"):
         served_models(str(tmp_path / "bundle"), own)
+
+
+def test_the_default_may_be_served_under_another_name(own: Path) -> None:
+    expected = {"horses": own / "alpha", "beta": own / "beta"}
+    assert served_models("alpha", own, "horses") == (expected, "horses")
+    shipped = SHIPPED / DEFAULT_MODEL
+    assert served_models(str(shipped), None, "horses") == ({"horses": shipped}, "horses")
+    assert read_card(shipped, "horses").name == "horses"
+
+
+def test_the_name_of_the_default_must_be_valid_and_free(own: Path) -> None:
+    with pytest.raises(BundleError, match=r"'My horses' cannot be a model's name: use up to 64"):
+        served_models("alpha", own, "My horses")
+    with pytest.raises(BundleError, match=r"two models have the name 'beta', .*alpha and .*beta"):
+        served_models("alpha", own, "beta")
