@@ -18,13 +18,13 @@ from service.api.middleware.auth import APIKeyAuth
 from service.api.middleware.compression import Compression
 from service.api.middleware.cors import add_cors
 from service.api.middleware.disconnect import CancelOnDisconnect
+from service.api.middleware.errors import handle_http_exception, handle_service_error
 from service.api.middleware.load_shedding import LoadShedding
 from service.api.middleware.paths import HeadAsGet, Paths
 from service.api.middleware.request_context import Failsafe, RequestContext
 from service.api.openapi import complete_document
 from service.api.rate_limit import make_rate_limit
 from service.api.request.body_budget import BodyBudget
-from service.api.response.problems import handle_http_exception, handle_service_error
 from service.api.routes import explain, health, models, predict
 from service.api.routes.docs import add_docs
 from service.api.routes.playground import add_page

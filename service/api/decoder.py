@@ -9,12 +9,16 @@
 
 from __future__ import annotations
 
+from PIL import Image
+
 from service.api.decoder_pool import DecoderPool
 from service.api.executor import Executor, is_small
-from service.imaging.decode import EncodedImage
+from service.errors import NotAnImage
+from service.imaging.decode import Decoded, EncodedImage
 from service.imaging.header import Header
-from service.imaging.pictures import Loaded, PictureSpec, load_picture
+from service.imaging.pictures import Loaded, PictureSpec, fit_picture, load_picture
 from service.runtime.deadline import Deadline
+from service.runtime.jobs import Pixels
 
 # a thread cannot be killed: this takes it 0.1 s at most
 _QUICK_PIXELS = 1 << 21
@@ -37,8 +41,17 @@ class Decoder:
     def __init__(self, executor: Executor, pool: DecoderPool, max_pixels: int) -> None:
         self._executor, self._pool, self._max_pixels = executor, pool, max_pixels
 
-    async def load(self, content: bytes, spec: PictureSpec, deadline: Deadline) -> Loaded:
-        """Decode an image file and fit it to a network, as `load_picture` does.
+    async def load(self, image: bytes | Pixels, spec: PictureSpec, deadline: Deadline) -> Loaded:
+        """Decode an image and fit it to a network.
+
+        Parameters
+        ----------
+        image : bytes or numpy.ndarray
+            An image file, or RGB pixels, uint8 of shape (H, W, 3).
+        spec : PictureSpec
+            What is made of it.
+        deadline : Deadline
+            Of its request.
 
         Raises
         ------
@@ -49,6 +62,11 @@ class Decoder:
         ServiceError
             As `load_picture` does.
         """
+        if isinstance(image, bytes):
+            return await self._load_file(image, spec, deadline)
+        return await self._load_pixels(image, spec, deadline)
+
+    async def _load_file(self, content: bytes, spec: PictureSpec, deadline: Deadline) -> Loaded:
         file = EncodedImage(content)
         header = file.header
         header.check(self._max_pixels)
@@ -59,6 +77,16 @@ class Decoder:
             )
         async with deadline.enforce():
             return await self._pool.load(content, header, spec)
+
+    async def _load_pixels(self, pixels: Pixels, spec: PictureSpec, deadline: Deadline) -> Loaded:
+        if pixels.ndim != 3 or pixels.shape[2] != 3 or 0 in pixels.shape:
+            raise NotAnImage(f"pixels have the shape (H, W, 3), not {pixels.shape}")
+        height, width, _ = pixels.shape
+        header = Header(width, height)
+        header.check(self._max_pixels)
+        is_inline = is_small_picture(header, pixels.nbytes, spec)
+        decoded = Decoded.whole(Image.fromarray(pixels))
+        return await self._executor.run(is_inline, deadline, fit_picture, decoded, spec)
 
     async def close(self) -> None:
         """End all processes."""

@@ -87,11 +87,16 @@ def load_picture(file: EncodedImage, spec: PictureSpec, max_pixels: int) -> Load
         As `EncodedImage.decode` does.
     """
     side = max(*spec.input_size, spec.resize or 0)
-    if spec.picture_side is None:
-        return _fit(file.decode(max_pixels, side), spec), None
-    scale = spec.picture_side / max(spec.input_size)
-    decoded = file.decode(max_pixels, max(side, round(side * scale)))
+    if spec.picture_side is not None:
+        side = max(side, round(side * spec.picture_side / max(spec.input_size)))
+    return fit_picture(file.decode(max_pixels, side), spec)
+
+
+def fit_picture(decoded: Decoded, spec: PictureSpec) -> Loaded:
+    """Fit a decoded image to a network and make its pictures."""
     image = _fit(decoded, spec)
+    if spec.picture_side is None:
+        return image, None
     return image, _pictures(decoded, image, spec, spec.picture_side)
 
 

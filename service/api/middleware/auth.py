@@ -8,8 +8,8 @@ from hmac import compare_digest
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from service.api.middleware.errors import error_response
 from service.api.middleware.paths import path_of
-from service.api.response.problems import problem_response
 from service.api_keys import digest_of, name_of
 from service.errors import Unauthorized
 
@@ -45,7 +45,7 @@ class APIKeyAuth:
         state, sent = scope.setdefault("state", {}), list(_sent_keys(scope))
         name = self._authenticate(sent)
         if name is None:
-            response = problem_response(_refusal(is_wrong=bool(sent)), state["request_id"])
+            response = error_response(_refusal(is_wrong=bool(sent)), scope)
             await response(scope, receive, send)
             return
         state["key"] = name

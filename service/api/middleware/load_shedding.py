@@ -5,8 +5,8 @@ from __future__ import annotations
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.api.middleware.client import client_of
+from service.api.middleware.errors import error_response
 from service.api.middleware.paths import path_of
-from service.api.response.problems import problem_response
 from service.errors import QueueFull
 from service.runtime.queue import DeviceQueue
 
@@ -38,8 +38,7 @@ class LoadShedding:
         try:
             self._queue.check_capacity(client_of(scope))
         except QueueFull as error:
-            state = scope["state"]
-            state["route"] = path_of(scope)
-            await problem_response(error, state["request_id"])(scope, receive, send)
+            scope["state"]["route"] = path_of(scope)
+            await error_response(error, scope)(scope, receive, send)
             return
         await self._app(scope, receive, send)

@@ -13,7 +13,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.api.response.problems import problem_response
+from service.api.middleware.errors import error_response
 from service.errors import InternalError
 from service.logs import fields
 from service.metrics import Metrics
@@ -164,7 +164,7 @@ class Failsafe:
             if has_started:
                 raise
             error = InternalError(f"the service failed; its log has the cause, under {request_id}")
-            await problem_response(error, request_id)(scope, receive, send)
+            await error_response(error, scope)(scope, receive, send)
 
 
 def add_log_fields(request: Request, **values: str | int) -> None:

@@ -34,21 +34,10 @@ def problem_response(error: ServiceError, request_id: str) -> Response:
     return Response(content, error.status, error.headers, media_type=MEDIA_TYPE)
 
 
-async def handle_service_error(request: Request, error: Exception) -> Response:
-    """Exception handler of `ServiceError`."""
-    if not isinstance(error, ServiceError):
-        raise error
-    return problem_response(error, request.state.request_id)
-
-
-async def handle_http_exception(request: Request, error: Exception) -> Response:
-    """Exception handler of Starlette's errors: no such path, no such method."""
+def translate(request: Request, error: Exception) -> ServiceError:
+    """The error of the service for one of Starlette's: no such path, no such method."""
     if not isinstance(error, HTTPException):
         raise error
-    return problem_response(_translate(request, error), request.state.request_id)
-
-
-def _translate(request: Request, error: HTTPException) -> ServiceError:
     headers = dict(error.headers or {})
     path, method = shorten(request.url.path, _MAX_PATH), shorten(request.method)
     if error.status_code == NotFound.status:

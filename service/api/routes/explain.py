@@ -6,6 +6,7 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
+from service.api.inference import Operation
 from service.api.openapi import DirectRoute, request_schema
 from service.api.request.accept import JSON, NPY, PNG
 from service.api.request.options import ExplainOptions
@@ -13,7 +14,7 @@ from service.api.request.resolved import resolve_explain
 from service.api.response.explanation import EXPLANATION_HEADER, MAX_HEADER, ExplanationRenderer
 from service.api.response.problems import PROBLEM_RESPONSES
 from service.api.response.schemas import ExplainResponse, TargetsResponse
-from service.api.routes.pipeline import Operation, Pipeline
+from service.api.routes.pipeline import Pipeline
 from service.api.state import AppState
 
 EXPLAIN = Operation(ExplainOptions, (JSON, PNG, NPY), resolve_explain, ExplanationRenderer)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Request, Response
 
+from service.api.inference import Operation
 from service.api.openapi import DirectRoute, request_schema
 from service.api.request.accept import JSON
 from service.api.request.options import PredictOptions
@@ -11,7 +12,7 @@ from service.api.request.resolved import resolve_predict
 from service.api.response.problems import PROBLEM_RESPONSES
 from service.api.response.schemas import PredictResponse
 from service.api.response.scores import PredictionRenderer
-from service.api.routes.pipeline import Operation, Pipeline
+from service.api.routes.pipeline import Pipeline
 from service.api.state import AppState
 
 PREDICT = Operation(PredictOptions, (JSON,), resolve_predict, PredictionRenderer)

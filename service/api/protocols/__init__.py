@@ -1,0 +1,1 @@
+"""Protocols of others: KServe v1, the Open Inference Protocol, TorchServe."""
