@@ -208,6 +208,19 @@ ALLOWED: dict[str, set[str]] = {
         "service.api.response.problems",
         "service.errors",
     },
+    "service.batch": {
+        "service",  # its version: a job is not resumed by another one
+        "service.api.request",
+        "service.api.response",
+        "service.errors",
+        "service.files",
+        "service.imaging",
+        "service.methods",
+        "service.models",
+        "service.runtime",
+        "service.settings",
+        "service.terminal",
+    },
     "service.commands": {
         "service",
         "service.api.rate_limit",
@@ -215,6 +228,7 @@ ALLOWED: dict[str, set[str]] = {
         "service.api.response",
         "service.api_keys",
         "service.app",
+        "service.batch",
         "service.errors",
         "service.files",
         "service.imaging",

@@ -15,21 +15,16 @@ from service.api.request.options import ExplainOptions, PredictOptions, parse_op
 from service.api.request.resolved import resolve_explain
 from service.api.response.explanation import ExplanationRenderer
 from service.api.response.scores import predict_fields
+from service.batch.explainer import load_content, load_engine
 from service.commands.files import FileBatches, Outcome
-from service.errors import NotAnImage, OptionError, ServiceError
+from service.errors import OptionError, ServiceError
 from service.files import read_file
-from service.imaging.decode import EncodedImage
 from service.imaging.fit import FittedImage
-from service.imaging.pictures import Loaded, load_picture
-from service.models.card import read_card
-from service.models.registry import find_bundle
-from service.runtime.engines import load_engines
+from service.imaging.pictures import Loaded
 from service.runtime.jobs import Explanation, Prediction
 from service.settings import Settings
 from service.terminal import cut_middle, print_line, print_table
 
-_MEASURED_FROM = 64  # images
-_MAX_IMAGE_BYTES = 2**28
 _MAX_RULES_BYTES = 2**20
 
 
@@ -53,24 +48,12 @@ class Offline:
 
     def __init__(self, settings: Settings, n_images: int) -> None:
         self.settings = settings
-        folder = find_bundle(settings.model, settings.models)
-        self.card = read_card(folder)
-        models = {self.card.name: folder}
-        engines = load_engines(
-            *(models, settings.devices[0], settings.architectures),
-            max_batch_size=settings.max_batch_size,
-            measures_batches=n_images >= _MEASURED_FROM,
-        )
-        self.engine = engines[self.card.name]
+        self.engine = load_engine(settings, n_images)
+        self.card = self.engine.card
 
     def load(self, path: Path, options: PredictOptions) -> Loaded:
         """Read an image file and fit it to the network."""
-        try:
-            content = read_file(path, _MAX_IMAGE_BYTES)
-        except OSError as error:
-            raise NotAnImage(f"the file cannot be read: {error.strerror}") from error
-        spec = picture_spec(options, self.card)
-        return load_picture(EncodedImage(content), spec, self.settings.max_pixels)
+        return load_content(path, picture_spec(options, self.card), self.settings.max_pixels)
 
 
 def predict_files(offline: Offline, paths: Sequence[Path], given: Mapping[str, Any]) -> int:

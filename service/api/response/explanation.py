@@ -105,11 +105,12 @@ class ExplanationRenderer:
         resolved, explanation = self.resolved, self.explanation
         return {
             **predict_fields(resolved.card, explanation.logits, resolved.options, self.image),
-            "method": self._method(),
+            "method": self.method(),
             "layers_without_rule": list(explanation.layers_without_rule),
         }
 
-    def _method(self) -> dict[str, Any]:
+    def method(self) -> dict[str, Any]:
+        """Every effective parameter of the method."""
         resolved = self.resolved
         index = resolved.contrast
         return {

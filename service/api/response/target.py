@@ -51,7 +51,7 @@ class TargetExplanation:
         return {
             "target": class_scores(self.resolved.card, self.logits, [target])[0],
             "bound": self.bound,
-            "conservation": self._conservation(),
+            "conservation": self.conservation(),
         }
 
     def payload(self, pictures: Pictures | None) -> dict[str, Any]:
@@ -103,20 +103,22 @@ class TargetExplanation:
     def npy(self) -> bytes:
         """The relevance as a .npy file: float32, summed over the channels or not."""
         buffer = io.BytesIO()
-        np.save(buffer, self._array(), allow_pickle=False)
+        np.save(buffer, self.array(), allow_pickle=False)
         return buffer.getvalue()
 
-    def _array(self) -> Floats:
+    def array(self) -> Floats:
+        """The relevance, float32, summed over the channels or not."""
         array = self.map if self.options.channels == "sum" else self.attribution.relevance
         return np.ascontiguousarray(array, dtype="<f4")
 
     def _relevance(self) -> dict[str, Any]:
-        array = self._array()
+        array = self.array()
         as_text = self.options.relevance_format == "base64"
         data = _base64(array.data) if as_text else array
         return {"shape": list(array.shape), "dtype": "float32", "data": data}
 
-    def _conservation(self) -> dict[str, Any]:
+    def conservation(self) -> dict[str, Any]:
+        """The sums of the relevance at the output and at the requested layer."""
         start, layers = self.attribution.total, self.attribution.by_layer
         conserves = self.resolved.method.conserves
         positive = float(self.map.clip(min=0).sum(dtype=np.float64))

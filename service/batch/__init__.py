@@ -1,0 +1,1 @@
+"""Batch jobs: explanations of very many images, which can be resumed. Needs no FastAPI."""
