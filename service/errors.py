@@ -9,7 +9,7 @@ x RequestError                      the request has to change
   - MethodNotAllowed           405
   - NotAcceptable              406  no format in `Accept` can be served
   - RequestTimeout             408  the request did not arrive in time
-  - TooLarge                   413  too many bytes, pixels or values of JSON
+  - TooLarge                   413  too many bytes, images, pixels or values of JSON
     + HeadTooLarge             431  too many bytes of headers
   - UnsupportedMediaType       415  a content type or an image format that is not supported
   - OptionError                422  invalid options; each says what is allowed
@@ -133,7 +133,7 @@ class RequestTimeout(RequestError):
 
 
 class TooLarge(RequestError):
-    """The body has too many bytes, the image too many pixels, or the JSON too many values."""
+    """Too many bytes of a body, images of a request, pixels of an image, or values of JSON."""
 
     status = 413
     type = "too-large"
@@ -143,6 +143,11 @@ class TooLarge(RequestError):
 def body_too_large(max_body_bytes: int) -> TooLarge:
     """Make the error of a body that has too many bytes."""
     return TooLarge(f"the body has more than {max_body_bytes} bytes; send a smaller image")
+
+
+def too_many_images(max_images: int) -> TooLarge:
+    """Make the error of a request that has too many images."""
+    return TooLarge(f"the request has more than {max_images} images; send several requests")
 
 
 class HeadTooLarge(TooLarge):

@@ -84,6 +84,9 @@ class Settings(BaseSettings):
         description="Pixels of all pictures that a response may have, such as four of 2048 x 2048; "
         "a request for more gets a 422 that says what to lower",
     )
+    max_images: int = Field(
+        32, gt=0, description="Images that one request may have; a request with more gets a 413"
+    )
     decode_pixels: int = Field(
         320_000_000,
         gt=0,

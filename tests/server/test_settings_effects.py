@@ -47,6 +47,7 @@ def configured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Runni
         "ARCHITECTURES": "own_networks",
         "DEVICE": "cpu",
         "WORKERS": "1",
+        "MODEL_NAME": "my-own",
         "MAX_BATCH_SIZE": "1",
         "LOG_FORMAT": "json",
         "LOG_LEVEL": "info",
@@ -55,6 +56,7 @@ def configured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Runni
         "MAX_CONNECTIONS": "50",
         "MAX_PIXELS": "1024",
         "MAX_PICTURE_PIXELS": str(1 << 24),
+        "MAX_IMAGES": "2",
         "DECODE_PIXELS": "1000000",
         "QUEUE_SIZE": "1",
         "DEADLINE_S": "2.5",
@@ -235,6 +237,7 @@ def test_max_picture_pixels_is_told_beside_the_other_limits(limited: RunningServ
     assert limits == {
         "max_body_bytes": 20_000,
         "max_pixels": 1024,
+        "max_images": 2,
         "max_passes": 9,
         "max_picture_pixels": 1 << 24,
     }

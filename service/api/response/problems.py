@@ -65,7 +65,7 @@ PROBLEM_RESPONSES = _responses(
     (400, "The body cannot be parsed, or does not have exactly one image that can be decoded"),
     (406, "No format in `Accept` is supported"),
     (408, "The body was not received in time"),
-    (413, "Too many bytes, pixels or values of JSON"),
+    (413, "Too many bytes, images, pixels or values of JSON"),
     (415, "The content type or the image's format is not supported"),
     (422, "Invalid options; `errors` names each and what is allowed"),
     (

@@ -273,6 +273,7 @@ class Limits(_Schema):
 
     max_body_bytes: int = Field(description="Size of the body of a request, in bytes")
     max_pixels: int = Field(description="Number of pixels of an image")
+    max_images: int = Field(description="Number of images of a request")
     max_passes: int = Field(
         description="Passes through the network of a request: samples times targets, or windows"
     )

@@ -142,6 +142,7 @@ export interface Model {
 export interface Limits {
   max_body_bytes: number;
   max_pixels: number;
+  max_images: number;
 }
 
 export interface ModelList {
