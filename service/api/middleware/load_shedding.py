@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from starlette.routing import compile_path
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.api.middleware.client import client_of
@@ -11,6 +12,12 @@ from service.errors import QueueFull
 from service.runtime.queue import DeviceQueue
 
 PATHS = frozenset({"/predict", "/explain"})
+# of routes with parameters, as their decorators have them
+TEMPLATES = (
+    "/v2/models/{model}/infer",
+    "/v2/models/{model}/versions/{version}/infer",
+)
+_PATTERNS = {template: compile_path(template)[0] for template in TEMPLATES}
 
 
 class LoadShedding:
@@ -31,14 +38,24 @@ class LoadShedding:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve or refuse a request."""
-        is_image = scope["type"] == "http" and scope["method"] == "POST"
-        if not is_image or path_of(scope) not in PATHS:
+        route = _image_route(scope)
+        if route is None:
             await self._app(scope, receive, send)
             return
         try:
             self._queue.check_capacity(client_of(scope))
         except QueueFull as error:
-            scope["state"]["route"] = path_of(scope)
+            scope["state"]["route"] = route
             await error_response(error, scope)(scope, receive, send)
             return
         await self._app(scope, receive, send)
+
+
+def _image_route(scope: Scope) -> str | None:
+    """The route of a request, where it is one for images."""
+    if scope["type"] != "http" or scope["method"] != "POST":
+        return None
+    path = path_of(scope)
+    if path in PATHS:
+        return path
+    return next((name for name, pattern in _PATTERNS.items() if pattern.match(path)), None)

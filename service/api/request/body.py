@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncGenerator, Iterable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -91,26 +92,51 @@ async def read_upload(
     OptionError
         An option is repeated, or stands in the query beside a body that has options.
     """
-    late = RequestTimeout(
-        f"the body did not arrive within {receive_s:g} s; send a smaller image, or faster"
-    )
-    try:
-        async with deadline.enforce(receive_s, late), body.receive():
-            received = await _receive(request, body, max_body_bytes)
-    except (RequestTimeout, DeadlineExceeded, BodiesFull) as error:
-        error.headers["Connection"] = "close"  # the rest of the body is not read
-        raise
+    async with _receiving(body, receive_s, deadline):
+        received = await _receive(request, body, max_body_bytes)
     if isinstance(received, Upload):
         return received
     image, options = await executor.run(is_small(len(received)), deadline, parse_json, received)
     return Upload(image, options)
 
 
-async def _receive(request: Request, body: Body, max_body_bytes: int) -> Upload | bytes:
-    """Receive the body; JSON is not parsed yet, as parsing megabytes blocks the event loop."""
+async def read_bytes(
+    request: Request, body: Body, max_body_bytes: int, receive_s: float, deadline: Deadline
+) -> bytes:
+    """Receive a body of any content type, or of none, and undo its content codings.
+
+    Parameters and errors are those of `read_upload`, without the errors of its content.
+    """
+    async with _receiving(body, receive_s, deadline):
+        return await _join(_decoded_stream(request, body, max_body_bytes))
+
+
+@asynccontextmanager
+async def _receiving(body: Body, receive_s: float, deadline: Deadline) -> AsyncIterator[None]:
+    """Receive a body in the block, in time and within the budget of all bodies."""
+    late = RequestTimeout(
+        f"the body did not arrive within {receive_s:g} s; send a smaller image, or faster"
+    )
+    try:
+        async with deadline.enforce(receive_s, late), body.receive():
+            yield
+    except (RequestTimeout, DeadlineExceeded, BodiesFull) as error:
+        error.headers["Connection"] = "close"  # the rest of the body is not read
+        raise
+
+
+def _decoded_stream(
+    request: Request, body: Body, max_body_bytes: int
+) -> AsyncGenerator[bytes, None]:
+    """The body as it is received, without its content codings."""
     _check_declared_length(request, max_body_bytes)
     codings = parse_codings(request.headers.getlist("content-encoding"))
-    stream = body.count(decode(_stream(request, max_body_bytes), codings, max_body_bytes))
+    return body.count(decode(_stream(request, max_body_bytes), codings, max_body_bytes))
+
+
+async def _receive(request: Request, body: Body, max_body_bytes: int) -> Upload | bytes:
+    """Receive the body; JSON is not parsed yet, as parsing megabytes blocks the event loop."""
+    stream = _decoded_stream(request, body, max_body_bytes)
     content_type = request.headers.get("content-type", "")
     media_type = content_type.partition(";")[0].strip().lower()
     if media_type == MULTIPART:

@@ -49,7 +49,7 @@ def parse_json(body: bytes) -> tuple[bytes, dict[str, Any]]:
         raise BrokenRequest(f"the body must be a JSON object: {_EXAMPLE}")
     if fields.get(IMAGE_FIELD) is None:
         raise BrokenRequest(f"there is no image; send one: {_EXAMPLE}")
-    return _decode_base64(fields.pop(IMAGE_FIELD)), fields
+    return decode_base64(fields.pop(IMAGE_FIELD)), fields
 
 
 def repeated_options(names: tuple[str, ...]) -> OptionError:
@@ -105,8 +105,14 @@ def _repeated(error: strict_json.RepeatedNames) -> BrokenRequest | OptionError:
     return repeated_options(error.names)
 
 
-def _decode_base64(text: Any) -> bytes:
-    """Decode base64 in either alphabet, with or without its padding, or a data: URL of it."""
+def decode_base64(text: Any) -> bytes:
+    """Decode base64 in either alphabet, with or without its padding, or a data: URL of it.
+
+    Raises
+    ------
+    BrokenRequest
+        It is neither.
+    """
     if not isinstance(text, str):
         raise BrokenRequest(
             "`image` must be a string: base64, or a data: URL; not bytes as numbers"

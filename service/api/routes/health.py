@@ -35,10 +35,7 @@ def make_router(app_state: AppState) -> APIRouter:
     )
     async def readyz() -> JSONResponse:
         """Return 200 if the model is loaded and warm, and batches are finished in time."""
-        state = app_state.health()
-        app_state.slot.write(state)  # another worker that is asked next must not know an older one
-        if state is State.READY:  # all workers share the port: any of them may get a request
-            state = app_state.slot.worst_other_state()
+        state = readiness(app_state)
         return _health(state.value, is_good=state is State.READY)
 
     @router.get(
@@ -52,6 +49,13 @@ def make_router(app_state: AppState) -> APIRouter:
         return Response(text, media_type=media_type)
 
     return router
+
+
+def readiness(app_state: AppState) -> State:
+    """The state of all workers: they share the port, so that any of them may get a request."""
+    state = app_state.health()
+    app_state.slot.write(state)  # another worker that is asked next must not know an older one
+    return app_state.slot.worst_other_state() if state is State.READY else state
 
 
 @cache
