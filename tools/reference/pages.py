@@ -1,6 +1,6 @@
-"""Generated regions of Markdown pages: where they are, and what belongs into each.
+"""Generated regions of Markdown pages, and of the chart's schema: where and what they are.
 
-A region stands between `<!-- generated: NAME -->` and `<!-- end of NAME -->`.
+A region of a page stands between `<!-- generated: NAME -->` and `<!-- end of NAME -->`.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from tools.reference import api, commands, methods, modules, operations
+from tools.reference import api, chart, commands, methods, modules, operations
 
 GENERATORS: Mapping[str, Callable[[Path], str]] = {
     "modules": modules.module_map,
@@ -36,22 +36,22 @@ _REGION = re.compile(
 
 
 def update(root: Path, *, write: bool) -> list[str]:
-    """Compare every page under `docs/` with what is generated for it.
+    """Compare every page under `docs/`, and the chart's schema, with what is generated for it.
 
     Returns
     -------
     list of str
-        The pages that were stale, relative to `root`. With `write` they are up to date now.
+        The files that were stale, relative to `root`. With `write` they are up to date now.
     """
     stale = []
-    for page in sorted((root / "docs").rglob("*.md")):
-        text = page.read_text(encoding="utf-8")
-        current = fill(text, root)
+    for file in [*sorted((root / "docs").rglob("*.md")), *root.glob(str(chart.SCHEMA))]:
+        text = file.read_text(encoding="utf-8")
+        current = chart.values_schema(text) if file.suffix == ".json" else fill(text, root)
         if current == text:
             continue
-        stale.append(str(page.relative_to(root)))
+        stale.append(str(file.relative_to(root)))
         if write:
-            page.write_text(current, encoding="utf-8")
+            file.write_text(current, encoding="utf-8")
     return stale
 
 
