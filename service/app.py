@@ -22,6 +22,7 @@ from service.api.middleware.errors import handle_http_exception, handle_service_
 from service.api.middleware.load_shedding import LoadShedding
 from service.api.middleware.paths import HeadAsGet, Paths
 from service.api.middleware.request_context import Failsafe, RequestContext
+from service.api.models import Models
 from service.api.openapi import complete_document
 from service.api.rate_limit import make_rate_limit
 from service.api.request.body_budget import BodyBudget
@@ -33,9 +34,10 @@ from service.errors import ServiceError
 from service.imaging.warm_up import warm_up_imaging
 from service.metrics import Metrics
 from service.models.card import read_card
+from service.models.lookup import FoundBundle
 from service.models.registry import served_models
 from service.runtime.cores import set_wait_policy
-from service.runtime.device_thread import Engines
+from service.runtime.loaded_models import Engines, JobRunner, LoadedModel
 from service.runtime.queue import DeviceQueue
 from service.runtime.torch_cache import set_torch_cache
 from service.settings import Settings
@@ -70,6 +72,7 @@ def create_app(
     has_loaded = threading.Event()
 
     def tell_loaded() -> None:
+        app_state.models.begin()
         has_loaded.set()
         on_loaded(app_state)
 
@@ -93,26 +96,35 @@ def create_app(
 
 
 def _make_state(settings: Settings, slot: WorkerSlot, on_loaded: Callable[[], None]) -> AppState:
-    folders, default = served_models(settings.model, settings.models, settings.model_name)
-    cards = {name: read_card(folder, name) for name, folder in folders.items()}
+    served, default = _find_models(settings, slot)
+    folders = {name: bundle.folder for name, bundle in served.items()}
     metrics = Metrics()
     queue = DeviceQueue(
         [partial(_load_engines, folders, settings, device) for device in settings.devices],
         size=settings.queue_size,
         on_loaded=on_loaded,
         metrics=metrics,
+        versions={name: bundle.card.digest for name, bundle in served.items()},
     )
     return AppState(
         settings,
-        cards,
-        default,
+        Models(settings, served, default, queue, partial(_load_model, settings), slot),
         queue,
         metrics,
         slot,
         make_rate_limit(settings),
-        Cache(settings.cache_bytes, cards),
+        Cache(settings.cache_bytes),
         body_budget=BodyBudget(max(settings.max_bodies_bytes, settings.max_body_bytes)),
     )
+
+
+def _find_models(settings: Settings, slot: WorkerSlot) -> tuple[dict[str, FoundBundle], str]:
+    """The models to load at first, and the default: those of the other workers, if any."""
+    folders, default = served_models(settings.model, settings.models, settings.model_name)
+    if listed := slot.models.read().models:
+        folders = {name: Path(model.folder) for name, model in listed.items()}
+    served = {name: FoundBundle(path, read_card(path, name)) for name, path in folders.items()}
+    return served, default
 
 
 def _add_routes(app: FastAPI, app_state: AppState) -> None:
@@ -141,7 +153,25 @@ def _add_middleware(app: FastAPI, app_state: AppState) -> None:
     app.add_middleware(CancelOnDisconnect)
 
 
-def _load_engines(folders: Mapping[str, Path], settings: Settings, device: str) -> Engines:
+def _load_model(
+    settings: Settings, bundle: FoundBundle, present: LoadedModel | None
+) -> LoadedModel:
+    """Load a bundle on all devices, beside what is there."""
+    name = bundle.card.name
+    engines = []
+    for index, device in enumerate(settings.devices):
+        like = {name: present.engines[index]} if present else {}
+        loaded = _load_engines({name: bundle.folder}, settings, device, like)
+        engines.append(loaded[name])
+    return LoadedModel(bundle.card.digest, engines)
+
+
+def _load_engines(
+    folders: Mapping[str, Path],
+    settings: Settings,
+    device: str,
+    like: Mapping[str, JobRunner] | None = None,
+) -> Engines:
     # before torch is imported: here, while the port is open already
     set_wait_policy()
     set_torch_cache()
@@ -149,7 +179,8 @@ def _load_engines(folders: Mapping[str, Path], settings: Settings, device: str) 
 
     n_sharing = settings.workers * len(settings.devices)
     engines = load_engines(
-        folders, device, settings.architectures, n_sharing, settings.max_batch_size
+        *(folders, device, settings.architectures, n_sharing, settings.max_batch_size),
+        like=like or {},
     )
     warm_up_imaging()
     return engines
@@ -163,7 +194,10 @@ def _make_lifespan(
         app_state.queue.start()
         if app_state.slot.is_replacement:  # it accepts connections after this
             await asyncio.to_thread(has_loaded.wait)
+            await app_state.models.follow()
+        following = asyncio.create_task(app_state.models.keep_following())
         yield
+        following.cancel()
         await asyncio.to_thread(app_state.queue.close)  # the event loop beats meanwhile
         await app_state.decoder.close()
         if app_state.rate_limit:

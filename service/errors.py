@@ -5,16 +5,19 @@ x RequestError                      the request has to change
   - BrokenRequest              400  the body cannot be read, has no image, or two
     + NotAnImage               400  the file is not an image that can be decoded
   - Unauthorized               401  no API key, or an unknown one
+  - Forbidden                  403  models may not be loaded and unloaded by this request
   - NotFound                   404  no such path
   - MethodNotAllowed           405
   - NotAcceptable              406  no format in `Accept` can be served
   - RequestTimeout             408  the request did not arrive in time
+  - Conflict                   409  the models are being changed, or have to stay
   - TooLarge                   413  too many bytes, images, pixels or values of JSON
     + HeadTooLarge             431  too many bytes of headers
   - UnsupportedMediaType       415  a content type or an image format that is not supported
   - OptionError                422  invalid options; each says what is allowed
   - RelevanceError             422  the relevance is not finite
   - LogitsError                422  the logits are not finite
+  - LoadError                  422  a model cannot be loaded; nothing has changed
 x Unavailable                       the same request may succeed later
   - QueueFull                  429  the queue is full
   - BodiesFull                 503  the bodies of all requests have too many bytes
@@ -23,6 +26,7 @@ x Unavailable                       the same request may succeed later
   - Overloaded                 503  the work in hand takes all the memory that it may
   - NotReady                   503  starting or draining, or a device is failing
   - DeadlineExceeded           504  no result within the deadline
+  - LoadIncomplete             504  some workers serve a model as it was before
 x OutOfMemory                  507  the request needs more memory than there is
 x Broken                       503  the service has to be restarted
 x InternalError                500  its cause is in the log only
@@ -100,6 +104,14 @@ class Unauthorized(RequestError):
     title = "Unauthorized"
 
 
+class Forbidden(RequestError):
+    """The service does not let this request load or unload models."""
+
+    status = 403
+    type = "forbidden"
+    title = "Forbidden"
+
+
 class NotFound(RequestError):
     """There is no such path."""
 
@@ -130,6 +142,14 @@ class RequestTimeout(RequestError):
     status = 408
     type = "request-timeout"
     title = "The request did not arrive in time"
+
+
+class Conflict(RequestError):
+    """Another request is loading or unloading a model, or the model has to stay."""
+
+    status = 409
+    type = "conflict"
+    title = "Conflict with the state of the models"
 
 
 class TooLarge(RequestError):
@@ -217,6 +237,14 @@ class LogitsError(RequestError):
     title = "Logits are not finite"
 
 
+class LoadError(RequestError):
+    """The model cannot be loaded; everything is served as before."""
+
+    status = 422
+    type = "load-error"
+    title = "The model cannot be loaded"
+
+
 class Unavailable(ServiceError):
     """The same request may succeed later."""
 
@@ -277,6 +305,15 @@ class DeadlineExceeded(Unavailable):
     type = "deadline-exceeded"
     title = "Deadline exceeded"
     is_retried = False  # it has taken its time already
+
+
+class LoadIncomplete(Unavailable):
+    """Some worker processes have not loaded or unloaded the model; they serve what they had."""
+
+    status = 504
+    type = "load-incomplete"
+    title = "Not all workers have changed their models"
+    is_retried = False  # the operator decides
 
 
 class OutOfMemory(ServiceError):

@@ -58,6 +58,11 @@ class Settings(BaseSettings):
     models: Path | None = Field(
         None, description="Folder whose sub-folders are bundles of your own"
     )
+    model_control: Literal["keys", "open", "off"] = Field(
+        "keys",
+        description="Who may load, reload and unload models: `keys` (with an API key; without "
+        "LRPSERVE_API_KEYS nobody), `open` (everybody who reaches the port) or `off` (nobody)",
+    )
     architectures: Annotated[tuple[str, ...], NoDecode] = Field(
         (),
         description="Modules of your own with architectures that bundles may use, comma-separated",

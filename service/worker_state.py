@@ -30,6 +30,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from service.shared_memory import MemoryFile, SharedBytes
+from service.shared_models import SharedModels
 
 
 class State(Enum):
@@ -99,11 +100,14 @@ class WorkerSlot:
     is_replacement : bool
         Whether it replaces a worker that has died. A replacement accepts connections only when its
         models are loaded, as the other workers serve meanwhile.
+    models : SharedModels
+        What all workers serve.
     """
 
     states: WorkerStates = field(default_factory=lambda: WorkerStates(1))
     worker: int = 0
     is_replacement: bool = False
+    models: SharedModels = field(default_factory=lambda: SharedModels(1))
 
     def write(self, state: State) -> None:
         """Set the state of this worker."""
@@ -116,6 +120,12 @@ class WorkerSlot:
     def beats(self) -> int:
         """Return the heartbeats of this worker, modulo 256."""
         return self.states.beats(self.worker)
+
+    def others(self) -> list[int]:
+        """Return the indices of the other workers that are alive, as far as is known."""
+        ended = (State.ABSENT, State.BROKEN)
+        states = self.states.read()
+        return [n for n, state in enumerate(states) if n != self.worker and state not in ended]
 
     def worst_other_state(self) -> State:
         """Return the worst state of the other workers; an absent one counts as ready."""

@@ -8,7 +8,6 @@ loop touches, so that it needs no lock.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from cachetools import LRUCache
@@ -16,7 +15,6 @@ from starlette.responses import Response
 
 from service import __version__
 from service.api.request.resolved import ResolvedRequest
-from service.models.card import ModelCard
 
 _LARGEST_SHARE = 8  # a response larger than the cache's 8th part would evict too many others
 _OVERHEAD_BYTES = 1024  # of an entry: its objects and its places in tables; measured: 0.8 KB
@@ -45,8 +43,6 @@ class Cache:
     ----------
     max_bytes : int
         Bound of all entries with their overhead; 0 turns the cache off.
-    cards : mapping of str to ModelCard
-        The served models' cards, by name.
 
     Attributes
     ----------
@@ -54,13 +50,8 @@ class Cache:
         Number of requests that were, and were not, answered from the cache.
     """
 
-    def __init__(self, max_bytes: int = 0, cards: Mapping[str, ModelCard] | None = None) -> None:
+    def __init__(self, max_bytes: int = 0) -> None:
         self._entries: LRUCache[bytes, _Entry] = LRUCache(max_bytes, lambda entry: entry.n_bytes)
-        # the whole card, not only the hash of the weights: labels and normalization matter
-        self._models = {
-            name: _digest(__version__, card.model_dump_json()).hex()
-            for name, card in (cards or {}).items()
-        }
         self.hits = self.misses = 0
 
     @property
@@ -76,7 +67,7 @@ class Cache:
     def key(self, image: bytes, resolved: ResolvedRequest) -> bytes:
         """The key of a request, a digest. Takes long for a large image: use a thread."""
         image_hash = hashlib.sha256(image).hexdigest()
-        return _digest(self._models[resolved.card.name], image_hash, resolved.canonical())
+        return _digest(__version__, resolved.card.digest, image_hash, resolved.canonical())
 
     def get(self, key: bytes) -> Response | None:
         """The response under a key; counts a hit or a miss."""

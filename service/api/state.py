@@ -10,6 +10,7 @@ from service.api.cache import Cache
 from service.api.decoder import Decoder
 from service.api.decoder_pool import DecoderPool
 from service.api.executor import Executor
+from service.api.models import Models
 from service.api.rate_limit import RateLimit
 from service.api.request.body_budget import BodyBudget
 from service.metrics import Metrics
@@ -28,10 +29,8 @@ class AppState:
 
     Attributes
     ----------
-    cards : mapping of str to ModelCard
-        The cards of the served models, by name.
-    default : str
-        Name of the model of requests that name none.
+    models : Models
+        The served models.
     slot : WorkerSlot
         This process among the worker processes.
     rate_limit : RateLimit or None
@@ -39,8 +38,7 @@ class AppState:
     """
 
     settings: Settings
-    cards: Mapping[str, ModelCard]
-    default: str
+    models: Models
     queue: DeviceQueue
     metrics: Metrics = field(default_factory=Metrics)
     slot: WorkerSlot = field(default_factory=WorkerSlot)
@@ -56,6 +54,16 @@ class AppState:
         n_processes = max(1, min(_MAX_PROCESSES, usable_cores() // settings.workers))
         pool = DecoderPool(settings.max_pixels, settings.decode_pixels, n_processes)
         return Decoder(self.executor, pool, settings.max_pixels)
+
+    @property
+    def cards(self) -> Mapping[str, ModelCard]:
+        """The cards of the served models, by name; another mapping when a model is replaced."""
+        return self.models.cards
+
+    @property
+    def default(self) -> str:
+        """Name of the model of requests that name none."""
+        return self.models.default
 
     def card(self, model: str | None = None) -> ModelCard:
         """The card of a model; of the default model without a name."""

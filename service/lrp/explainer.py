@@ -190,6 +190,17 @@ class Explainer:
             is_channels_last=self.network.is_channels_last,
         )
 
+    def close(self) -> None:
+        """Free the tensors of the network and its twins; nothing can be computed any more.
+
+        Their modules are in reference cycles, which may be found late, or never if they are frozen.
+        """
+        with self._lock:
+            self._prepared.clear()
+        module = self.network.module
+        for tensor in (*module.parameters(), *module.buffers()):
+            tensor.data = tensor.new_empty(0)
+
     def oracle(self, method: Method) -> ZennitGradient:
         """Make what the twin of a method has to equal. Not thread-safe: zennit swaps parameters."""
         graph = self.network.graph

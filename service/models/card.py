@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
+from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 from pydantic import (
     BaseModel,
@@ -142,6 +145,17 @@ class ModelCard(_Frozen):
             except OptionError as error:
                 raise ValueError(f"{name}: {error.problems[0].detail}") from None
         return value
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the whole card: weights, labels and normalization matter for what it says."""
+        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """Copy the card, but not its digest."""
+        copied = super().model_copy(update=update, deep=deep)
+        copied.__dict__.pop("digest", None)
+        return copied
 
     @property
     def own_composites(self) -> dict[str, Rules]:

@@ -83,7 +83,7 @@ class Engine:
         self.own_composites: Mapping[str, Rules] = {
             name: parse_rules(entries) for name, entries in self.card.composites.items()
         }
-        self._plan = BatchPlan(1, {1: self._n_threads})  # until warm_up measures the best
+        self.plan = BatchPlan(1, {1: self._n_threads})  # until warm_up measures the best
         self._mean = torch.tensor(self.card.mean, device=device)
         self._std = torch.tensor(self.card.std, device=device)
         self._samples = selftest.sample_images(self.card.input_size, 2).numpy()
@@ -113,6 +113,10 @@ class Engine:
         """Memory in use on the device; on a CPU, by the process."""
         return memory_bytes(self.device)
 
+    def close(self) -> None:
+        """Free the network's memory."""
+        self.explainer.close()
+
     def best_batch_size(self, job: Job) -> int:
         """The number of jobs like this one that a batch should have at most."""
         return self.batch_size(job.method if isinstance(job, ExplainJob) else None)
@@ -120,7 +124,7 @@ class Engine:
     def batch_size(self, method: Method | None) -> int:
         """The best batch size of a method; None is a prediction."""
         is_one_pass = method is None or self._is_one_pass(method)
-        return self._plan.size if is_one_pass else 1  # the others make batches of their own
+        return self.plan.size if is_one_pass else 1  # the others make batches of their own
 
     @staticmethod
     def _is_one_pass(method: Method) -> bool:
@@ -155,13 +159,21 @@ class Engine:
         """Predict and explain the warm-up image; any exception means that the device fails."""
         self.explain([ExplainJob(self._samples[0], self.card.name, self._default_method())])
 
-    def warm_up(self, max_batch_size: int | None = None) -> None:
-        """Measure the best batch size and its threads, then `check`; no larger batch is tried."""
+    def warm_up(self, max_batch_size: int | None = None, plan: BatchPlan | None = None) -> None:
+        """Measure the best batch size and its threads, then `check`; no larger batch is tried.
+
+        Parameters
+        ----------
+        max_batch_size : int, optional
+            Upper bound of the batch size.
+        plan : BatchPlan, optional
+            What has been measured with a network of the same shape.
+        """
         with wrap_model_errors(self.card.name):
-            self._plan = self._measure_batches(max_batch_size)
+            self.plan = plan or self._measure_batches(max_batch_size)
         logger.info(
             "%s: up to %d images in a batch; threads by batch size: %s",
-            *(self.card.name, self._plan.size, dict(self._plan.threads)),
+            *(self.card.name, self.plan.size, dict(self.plan.threads)),
         )
         self.check()
 
@@ -198,7 +210,7 @@ class Engine:
             sizes = [size for size in sizes if size < limit] + [limit]
 
         def run(size: int, n_threads: int) -> None:
-            self._plan = BatchPlan(1, {1: n_threads})
+            self.plan = BatchPlan(1, {1: n_threads})
             self.run([job] * size)
 
         return measure_batches(run, sizes, self._n_threads if self.device.type == "cpu" else 1)
@@ -285,7 +297,7 @@ class Engine:
 
     def _set_threads(self, batch_size: int | None) -> None:
         """Let a batch have its number of threads; None is a method that makes batches itself."""
-        n_threads = self._n_threads if batch_size is None else self._plan.n_threads(batch_size)
+        n_threads = self._n_threads if batch_size is None else self.plan.n_threads(batch_size)
         if self.device.type == "cpu" and torch.get_num_threads() != n_threads:
             torch.set_num_threads(n_threads)  # of this thread's operators
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from service.models.bundles import read_bundle
+from service.runtime.batch_size import BatchPlan
 from service.runtime.device import open_device, usable_threads
 from service.runtime.engine import Engine
 
@@ -22,6 +23,7 @@ def load_engines(
     max_batch_size: int | None = None,
     *,
     measures_batches: bool = True,
+    like: Mapping[str, object] | None = None,
 ) -> dict[str, Engine]:
     """Load models, and check each against the reference.
 
@@ -39,6 +41,9 @@ def load_engines(
         Upper bound of the batch size.
     measures_batches : bool
         Whether the best batch size is measured; without that it is 1.
+    like : mapping of str to Engine, optional
+        Engines that are replaced, by name: where the network has the same shape, its batch size is
+        not measured again.
 
     Raises
     ------
@@ -52,8 +57,19 @@ def load_engines(
         with _tracing:
             engine = Engine(read_bundle(folder, architectures, name), opened, n_threads)
             if measures_batches:
-                engine.warm_up(max_batch_size)
+                engine.warm_up(max_batch_size, _measured_plan(engine, (like or {}).get(name)))
             else:
                 engine.check()
         engines[name] = engine
     return engines
+
+
+def _measured_plan(engine: Engine, present: object) -> BatchPlan | None:
+    """The batches of the engine that is replaced, if its network has the same shape."""
+    if not isinstance(present, Engine):
+        return None
+    shapes = {
+        (one.card.architecture, one.card.input_size, len(one.card.labels), one.device)
+        for one in (engine, present)
+    }
+    return present.plan if len(shapes) == 1 else None

@@ -24,15 +24,18 @@ class PredictJob:
         RGB, shape (H, W, 3), of the size that the network takes.
     model : str
         Name of the model.
+    version : str
+        Digest of the card that the request was resolved against; empty for what is served.
     """
 
     pixels: Pixels
     model: str
+    version: str = ""
 
     @property
     def key(self) -> Hashable:
         """Jobs with the same key can share a batch."""
-        return self.model, "predict"
+        return self.model, self.version, "predict"
 
     @property
     def memory_class(self) -> Hashable:
@@ -51,7 +54,7 @@ class ExplainJob:
 
     Attributes
     ----------
-    pixels, model
+    pixels, model, version
         As in `PredictJob`.
     method : Method
         The attributor, the rules and the layer.
@@ -69,11 +72,12 @@ class ExplainJob:
     targets: tuple[int | None, ...] = (None,)
     contrast: int | None = None
     start: Start | None = None
+    version: str = ""
 
     @property
     def key(self) -> Hashable:
         """Jobs with the same key can share a batch: targets and stabilizers differ freely."""
-        return self.model, "explain", self.method.batch_key, len(self.targets)
+        return self.model, self.version, "explain", self.method.batch_key, len(self.targets)
 
     @property
     def memory_class(self) -> Hashable:

@@ -36,14 +36,7 @@ from service.methods import Start
 from service.metrics import Metrics
 from service.runtime.batcher import Batcher, Full
 from service.runtime.deadline import Deadline
-from service.runtime.device_thread import (
-    DeviceThread,
-    Done,
-    Engines,
-    JobBatcher,
-    QueuedJob,
-    resolve_all,
-)
+from service.runtime.device_thread import DeviceThread, JobBatcher
 from service.runtime.jobs import (
     ExplainJob,
     Explanation,
@@ -52,6 +45,8 @@ from service.runtime.jobs import (
     Prediction,
     PredictJob,
 )
+from service.runtime.loaded_models import Engines, LoadedModel, LoadedModels
+from service.runtime.queued_job import Done, QueuedJob, resolve_all
 from service.worker_state import State
 
 logger = logging.getLogger(__name__)
@@ -70,6 +65,8 @@ class DeviceQueue:
         Called on a device thread after loading, also if it failed.
     metrics : Metrics, optional
         Counts jobs and batches.
+    versions : mapping of str to str, optional
+        Digests of the cards of the models that are loaded, by name.
     """
 
     def __init__(
@@ -78,21 +75,22 @@ class DeviceQueue:
         size: int,
         on_loaded: Callable[[], None] = lambda: None,
         metrics: Metrics | None = None,
+        versions: Mapping[str, str] | None = None,
     ) -> None:
         self._on_loaded = on_loaded
         self._metrics = metrics or Metrics()
         self._batcher: JobBatcher = Batcher(size, self._best_batch_size)
-        self._lock = (
-            threading.RLock()
-        )  # of the state; reentrant, as a signal handler may interrupt its holder
+        # of the state; reentrant, as a signal handler may interrupt its holder
+        self._lock = threading.RLock()
         self._threads = [
-            DeviceThread(load, self._batcher, self._loaded, self._died, self._metrics)
-            for load in loads
+            DeviceThread(index, load, self._batcher, self._loaded, self._died, self._metrics)
+            for index, load in enumerate(loads)
         ]
         self._n_loading = len(self._threads)
         self.state = State.STARTING
         self.failure: ServiceError | None = None
         self.device_name = "no device"
+        self._models, self._versions = LoadedModels(), versions or {}
         # of each model, by its name; known when it is ready
         self.layers: Mapping[str, tuple[LayerInfo, ...]] = {}
         self.default_starts: Mapping[str, Mapping[str, Start]] = {}  # and composite
@@ -101,6 +99,18 @@ class DeviceQueue:
         """Start the threads, which load the engines first."""
         for thread in self._threads:
             thread.start()
+
+    @property
+    def models(self) -> Mapping[str, LoadedModel]:
+        """The models that are served, by name; empty until it is ready."""
+        return self._models.current
+
+    def serve(self, models: Mapping[str, LoadedModel]) -> None:
+        """Serve these models from the next job on; those in the queue run on what they have."""
+        self._models.serve(models)
+        engines = self._models.engines()
+        self.layers = {name: engine.layers for name, engine in engines.items()}
+        self.default_starts = {name: engine.default_starts for name, engine in engines.items()}
 
     def begin_grace(self) -> None:
         """Stop being ready, but accept jobs until `close`; while starting, drain."""
@@ -181,8 +191,10 @@ class DeviceQueue:
             An error of the job itself; other exceptions become `InternalError`.
         """
         loop = asyncio.get_running_loop()
-        queued = QueuedJob(job, loop.create_future(), loop, client)
         with self._metrics.outcome_of_job():
+            self._check_state()
+            model = self._models.of(job)
+            queued = QueuedJob(job, model, loop.create_future(), loop, client)
             self._put(queued)
             try:
                 async with deadline.enforce():
@@ -194,12 +206,7 @@ class DeviceQueue:
 
     def _put(self, queued: QueuedJob) -> None:
         with self._lock:  # a job that is accepted before the queue closes is finished
-            if self.state is State.BROKEN:
-                raise Broken(_BROKEN)
-            if self.state not in (State.READY, State.GRACE):
-                raise NotReady(_NOT_READY[self.state], headers={"Retry-After": "1"})
-            if all(thread.is_failing for thread in self._threads):
-                raise NotReady(_FAILING, headers={"Retry-After": "1"})
+            self._check_state()
             try:
                 displaced = self._batcher.put(queued)
             except Full:
@@ -207,6 +214,14 @@ class DeviceQueue:
         if displaced is not None:
             resolve_all([displaced], [self._full()])
         self._metrics.queue_depth.set(len(self._batcher))
+
+    def _check_state(self) -> None:
+        if self.state is State.BROKEN:
+            raise Broken(_BROKEN)
+        if self.state not in (State.READY, State.GRACE):
+            raise NotReady(_NOT_READY[self.state], headers={"Retry-After": "1"})
+        if all(thread.is_failing for thread in self._threads):
+            raise NotReady(_FAILING, headers={"Retry-After": "1"})
 
     def _full(self) -> QueueFull:
         n_waiting = len(self._batcher)
@@ -218,8 +233,7 @@ class DeviceQueue:
         )
 
     def _best_batch_size(self, queued: QueuedJob) -> int:
-        engine = self._threads[0].engines[queued.job.model]  # the other devices are of its kind
-        return engine.best_batch_size(queued.job)
+        return queued.model.engines[0].best_batch_size(queued.job)  # all devices are of its kind
 
     def _loaded(self, error: Exception | None) -> None:
         with self._lock:
@@ -229,7 +243,7 @@ class DeviceQueue:
             if error is not None:
                 self._fail(error)
             elif self._n_loading == 0:
-                self._open([thread.engines for thread in self._threads])
+                self._open()
             else:
                 return
         try:
@@ -237,11 +251,15 @@ class DeviceQueue:
         except Exception:  # the device serves nevertheless
             logger.exception("the callback after loading failed")
 
-    def _open(self, devices: Sequence[Engines]) -> None:
+    def _open(self) -> None:
+        devices = [thread.engines for thread in self._threads]
         names = [next(iter(engines.values())).device_name for engines in devices]
         self.device_name = ", ".join(names)
-        self.layers = {model: engine.layers for model, engine in devices[0].items()}
-        self.default_starts = {model: engine.default_starts for model, engine in devices[0].items()}
+        by_name = {name: [engines[name] for engines in devices] for name in devices[0]}
+        versions = self._versions
+        self.serve({name: LoadedModel(versions.get(name, ""), by_name[name]) for name in by_name})
+        for thread in self._threads:
+            thread.engines = {}  # so that models that are replaced are freed
         if self.state is State.STARTING:
             self.state = State.READY
 

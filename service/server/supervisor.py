@@ -33,6 +33,7 @@ from service.server.watchdog import EndLimits
 from service.server.worker import Failure, Ready, Worker, start_worker
 from service.settings import Settings
 from service.shared_metrics import SharedMetrics
+from service.shared_models import SharedModels
 from service.worker_state import State, WorkerSlot, WorkerStates
 
 logger = logging.getLogger(__name__)
@@ -64,6 +65,7 @@ class Supervisor:
     def __init__(self, settings: Settings, listeners: Sequence[socket.socket]) -> None:
         self._settings, self._listeners = settings, tuple(listeners)
         self._states = WorkerStates(settings.workers)
+        self._models = SharedModels(settings.workers)
         self._metrics = SharedMetrics(settings.workers)
         self._workers: dict[int, Worker] = {}
         self._starts_at: dict[int, float] = {}  # of replacements that wait
@@ -97,7 +99,7 @@ class Supervisor:
         return self._ends_since < math.inf
 
     def _start(self, index: int) -> None:
-        slot = WorkerSlot(self._states, index, is_replacement=self._is_open)
+        slot = WorkerSlot(self._states, index, self._is_open, self._models)
         worker = start_worker(self._settings, self._listeners, slot, self._metrics)
         self._workers[index] = worker
         if self._is_ending:  # the signal came before the process was there

@@ -54,6 +54,7 @@ class FakeEngine:
         self.models, self.layers = models or (DEFAULT_MODEL,), INFOS
         self.default_starts: Mapping[str, Start] = {}
         self.jobs: list[Job] = []
+        self.is_closed = False
 
     def best_batch_size(self, job: Job) -> int:
         """The largest batch."""
@@ -70,6 +71,10 @@ class FakeEngine:
 
     def check_device(self) -> None:
         """Work."""
+
+    def close(self) -> None:
+        """Note that it is not used any more."""
+        self.is_closed = True
 
     def answer(self, job: Job) -> Result:
         """Answer a job."""

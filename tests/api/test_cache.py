@@ -129,7 +129,7 @@ def test_route_format_image_and_card_make_another_key(card: ModelCard) -> None:
     ]
     options = ExplainOptions()
     keys = {
-        Cache(SIZE, {card.name: one}).key(image, resolve(options, one, (), media_type))
+        Cache(SIZE).key(image, resolve(options, one, (), media_type))
         for one in changed
         for image in (b"", b"an image", b"an imagf")
         for resolve in (resolve_predict, resolve_explain)
@@ -142,7 +142,7 @@ def test_another_version_of_the_service_makes_another_key(
     card: ModelCard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def key() -> bytes:
-        return Cache(SIZE, {card.name: card}).key(b"image", resolve_explain(ExplainOptions(), card))
+        return Cache(SIZE).key(b"image", resolve_explain(ExplainOptions(), card))
 
     before = key()
     assert key() == before  # a worker process has the same one

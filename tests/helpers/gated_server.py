@@ -19,8 +19,8 @@ from service import app
 from service.errors import OutOfMemory
 from service.lrp.passes import Passes
 from service.runtime.batcher import Outcomes
-from service.runtime.device_thread import Engines, JobRunner
 from service.runtime.jobs import Job, Result
+from service.runtime.loaded_models import Engines, JobRunner
 from service.settings import Settings
 
 
@@ -45,6 +45,10 @@ class GatedRunner:
         if (self.folder / "broken").exists():
             raise RuntimeError("the device is broken")
         self.inner.check_device()
+
+    def close(self) -> None:
+        """Free its memory."""
+        self.inner.close()
 
     def run_in_passes(self, jobs: Sequence[Job]) -> Passes[Outcomes[Result]]:
         """Do a batch."""
@@ -78,9 +82,14 @@ def main() -> None:
     folder = Path(sys.argv.pop(1))
     load = app._load_engines
 
-    def load_gated(folders: Mapping[str, Path], settings: Settings, device: str) -> Engines:
+    def load_gated(
+        folders: Mapping[str, Path],
+        settings: Settings,
+        device: str,
+        like: Mapping[str, JobRunner] | None = None,
+    ) -> Engines:
         wait_for(folder / "load")
-        engines = load(folders, settings, device)
+        engines = load(folders, settings, device, like)
         return {model: GatedRunner(engine, folder) for model, engine in engines.items()}
 
     app._load_engines = load_gated

@@ -12,9 +12,10 @@ import numpy as np
 from service.lrp.passes import Passes, Pause
 from service.methods import Start
 from service.runtime.deadline import Deadline
-from service.runtime.device_thread import Done, Engines
 from service.runtime.jobs import Job, LayerInfo, Prediction, PredictJob
+from service.runtime.loaded_models import Engines
 from service.runtime.queue import DeviceQueue
+from service.runtime.queued_job import Done
 
 LIMIT_S = 10.0
 
@@ -45,7 +46,7 @@ class Runner:
         self.entered = threading.Event()
         self.n_pauses: dict[int, int] = {}  # of jobs that have any
         self.slices: list[int] = []  # the job of each slice that ended at a pause
-        self.n_checks = self.n_failing_checks = 0
+        self.n_checks = self.n_failing_checks = self.n_closed = 0
 
     def best_batch_size(self, job: Job) -> int:
         return self.size
@@ -65,6 +66,9 @@ class Runner:
         if self.n_failing_checks:
             self.n_failing_checks -= 1
             raise RuntimeError("the device fails")
+
+    def close(self) -> None:
+        self.n_closed += 1
 
     def answer(self, job: Job) -> Prediction:
         self.entered.set()

@@ -14,7 +14,7 @@ from service.errors import (
     OptionError,
     QueueFull,
 )
-from service.runtime.device_thread import Done
+from service.runtime.queued_job import Done
 from tests.runtime.running import (
     LIMIT_S,
     MakeQueue,

@@ -82,7 +82,7 @@ class ResolvedPredict(ResolvedRequest):
 
     def job(self, pixels: Pixels) -> PredictJob:
         """Make the job for an image."""
-        return PredictJob(pixels, self.card.name)
+        return PredictJob(pixels, self.card.name, self.card.digest)
 
     def check_passes(self, max_passes: int) -> None:
         """Allow it: a prediction takes one pass."""
@@ -127,7 +127,8 @@ class ResolvedExplain(ResolvedRequest):
     def job(self, pixels: Pixels) -> ExplainJob:
         """Make the job for an image."""
         return ExplainJob(
-            pixels, self.card.name, self.method, self.targets, self.contrast, self.options.start
+            *(pixels, self.card.name, self.method, self.targets, self.contrast),
+            *(self.options.start, self.card.digest),
         )
 
     def check_passes(self, max_passes: int) -> None:

@@ -76,3 +76,11 @@ PROBLEM_RESPONSES = _responses(
     (504, "No result within the deadline"),
     (507, "The request needs more memory than there is; `detail` says what to lower"),
 )
+PROBLEM_RESPONSES_OF_CHANGES = _responses(
+    (403, "The settings do not allow it"),
+    (404, "There is no such model"),
+    (409, "Another request is loading a model, or it is the default model"),
+    (422, "The model cannot be loaded; nothing has changed"),
+    (503, "The service is starting or draining"),
+    (504, "Some workers have not followed"),
+)

@@ -289,6 +289,16 @@ class ModelList(_Schema):
     limits: Limits
 
 
+class ModelChange(_Schema):
+    """What a request to load or to unload a model has done."""
+
+    name: str
+    sha256: str | None = Field(description="SHA-256 of the weights that are served now; or null")
+    previous_sha256: str | None = Field(description="SHA-256 of those before; or null")
+    is_changed: bool = Field(description="False if the same bundle was served already")
+    workers: int = Field(description="Number of worker processes that have followed")
+
+
 class Health(_Schema):
     """The state of the service."""
 

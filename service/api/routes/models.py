@@ -1,4 +1,4 @@
-"""`GET /models`: the served models, with their layers and methods."""
+"""`/models`: the served models, with their layers and methods; loading and unloading of them."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any
 import pybase64
 from fastapi import APIRouter
 
-from service.api.response.problems import PROBLEM_RESPONSES
-from service.api.response.schemas import Limits, ModelInfo, ModelList
+from service.api.response.problems import PROBLEM_RESPONSES, PROBLEM_RESPONSES_OF_CHANGES
+from service.api.response.schemas import Limits, ModelChange, ModelInfo, ModelList
 from service.api.state import AppState
 from service.errors import NotFound, join_names
 from service.imaging.colormaps import COLOR_BLIND_SAFE, COLORMAPS, strip_png
@@ -25,6 +25,8 @@ _RESPONSES: dict[int | str, dict[str, Any]] = {
     # without it FastAPI adds a 422 of its own, which never happens
     "default": _PROBLEM | {"description": "Any other failure"},
 }
+
+_CHANGE_RESPONSES = PROBLEM_RESPONSES_OF_CHANGES | {"default": _RESPONSES["default"]}
 
 
 def make_router(app_state: AppState) -> APIRouter:
@@ -47,6 +49,33 @@ def make_router(app_state: AppState) -> APIRouter:
             names = join_names(app_state.cards)
             raise NotFound(f"there is no model '{shorten(name)}'; there are: {names}")
         return describe_model(app_state, name)
+
+    @router.post(
+        "/models/{name}/reload",
+        response_model=ModelChange,
+        responses=_CHANGE_RESPONSES,
+        summary="Load a model, or load it again",
+    )
+    async def reload(name: str) -> dict[str, Any]:
+        """Load the bundle of a model beside the one that is served, check it, and replace that.
+
+        In all workers. A bundle that cannot be loaded changes nothing. Needs an API key, or the
+        setting `LRPSERVE_MODEL_CONTROL=open`.
+        """
+        return asdict(await app_state.models.load(name))
+
+    @router.post(
+        "/models/{name}/unload",
+        response_model=ModelChange,
+        responses=_CHANGE_RESPONSES,
+        summary="Unload a model",
+    )
+    async def unload(name: str) -> dict[str, Any]:
+        """Serve a model no longer, in all workers; requests that it has accepted are answered.
+
+        Needs what `reload` needs.
+        """
+        return asdict(await app_state.models.unload(name))
 
     return router
 

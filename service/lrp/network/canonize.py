@@ -32,6 +32,7 @@ from service.lrp.network.layers import (
     is_altered,
 )
 from service.lrp.network.layout import ContiguousGradient, make_layout_independent
+from service.lrp.tracing import TRACING
 
 
 class UntraceableError(Exception):
@@ -88,7 +89,8 @@ def share(module: nn.Module) -> Any:
 
 
 def _trace(model: nn.Module) -> fx.GraphModule:
-    graph = _Tracer().trace(model)
+    with TRACING.tracing():
+        graph = _Tracer().trace(model)
     network = fx.GraphModule(model, graph, type(model).__name__)
     placeholders = [node for node in graph.nodes if node.op == "placeholder"]
     output = next(iter(reversed(graph.nodes))).args[0]

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from service.runtime.batcher import Full
-from service.runtime.device_thread import QueuedJob
+from service.runtime.queued_job import QueuedJob
 from service.settings import Settings
 from tests.api.in_process import Connection, FakeEngine, connect
 from tests.api.sending import problem_of

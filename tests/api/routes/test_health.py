@@ -11,6 +11,7 @@ from typing import cast
 import httpx
 from fastapi import FastAPI
 
+from service.api.models import Models
 from service.api.routes.health import make_router
 from service.api.state import AppState
 from service.runtime.queue import DeviceQueue
@@ -41,9 +42,10 @@ def test_a_worker_that_says_it_is_ready_is_known_to_the_others() -> None:
     states = WorkerStates(2)
     states.write(1, State.READY)
     queue = cast("DeviceQueue", SimpleNamespace(health=lambda stall_s: State.READY))
+    models = cast("Models", SimpleNamespace())
     app = FastAPI()
     slot = WorkerSlot(states, 0)
-    app.include_router(make_router(AppState(Settings(), {}, "a model", queue, slot=slot)))
+    app.include_router(make_router(AppState(Settings(), models, queue, slot=slot)))
 
     async def ask() -> httpx.Response:
         transport = httpx.ASGITransport(app)
