@@ -41,6 +41,7 @@ from service.runtime.loaded_models import Engines, JobRunner, LoadedModel
 from service.runtime.queue import DeviceQueue
 from service.runtime.torch_cache import set_torch_cache
 from service.settings import Settings
+from service.tracing import SpanExport, make_span_export
 from service.worker_state import WorkerSlot
 
 DESCRIPTION = """What a network sees in an image (`/predict`), and which pixels made it say so
@@ -77,11 +78,12 @@ def create_app(
         on_loaded(app_state)
 
     app_state = _make_state(settings, slot or WorkerSlot(), tell_loaded)
+    span_export = make_span_export()
     app = FastAPI(
         title="lrpserve",
         version=__version__,
         description=DESCRIPTION,
-        lifespan=_make_lifespan(app_state, has_loaded),
+        lifespan=_make_lifespan(app_state, has_loaded, span_export),
         docs_url=None,  # its scripts would come from elsewhere; see add_docs
         redoc_url=None,
         servers=None if settings.root_path else [{"url": "."}],  # relative to the document
@@ -90,7 +92,7 @@ def create_app(
     )
     app.state.lrpserve = app_state
     _add_routes(app, app_state)
-    _add_middleware(app, app_state)
+    _add_middleware(app, app_state, span_export)
     complete_document(app, settings)
     return app
 
@@ -136,7 +138,7 @@ def _add_routes(app: FastAPI, app_state: AppState) -> None:
     app.add_exception_handler(HTTPException, handle_http_exception)
 
 
-def _add_middleware(app: FastAPI, app_state: AppState) -> None:
+def _add_middleware(app: FastAPI, app_state: AppState, span_export: SpanExport | None) -> None:
     """Add the middleware stack from the inside out: the last one gets a request first."""
     settings = app_state.settings
     app.add_middleware(Compression)
@@ -148,7 +150,12 @@ def _add_middleware(app: FastAPI, app_state: AppState) -> None:
     app.add_middleware(Failsafe)  # outside of the above: it responds to their errors, too
     if settings.cors_origins:
         add_cors(app, settings.cors_origins)
-    app.add_middleware(RequestContext, metrics=app_state.metrics, deadline_s=settings.deadline_s)
+    app.add_middleware(
+        RequestContext,
+        metrics=app_state.metrics,
+        deadline_s=settings.deadline_s,
+        tracer=span_export and span_export.tracer,
+    )
     app.add_middleware(Paths, root_path=settings.root_path)
     app.add_middleware(CancelOnDisconnect)
 
@@ -187,7 +194,7 @@ def _load_engines(
 
 
 def _make_lifespan(
-    app_state: AppState, has_loaded: threading.Event
+    app_state: AppState, has_loaded: threading.Event, span_export: SpanExport | None
 ) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -202,5 +209,7 @@ def _make_lifespan(
         await app_state.decoder.close()
         if app_state.rate_limit:
             await app_state.rate_limit.close()
+        if span_export:
+            await asyncio.to_thread(span_export.close)
 
     return lifespan

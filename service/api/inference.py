@@ -14,7 +14,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from service.api.middleware.client import client_of
-from service.api.middleware.request_context import Timings, deadline_of, timings_of
+from service.api.middleware.request_context import deadline_of, timings_of
+from service.api.middleware.timings import Timings
 from service.api.request.accept import JSON
 from service.api.request.image import picture_spec
 from service.api.request.options import Options, parse_options
@@ -174,9 +175,9 @@ class Inference(Generic[Options, Resolved]):
             spec = picture_spec(resolved.options, resolved.card)
             fitted, pictures = await app_state.decoder.load(image, spec, caller.deadline)
         job = resolved.job(fitted.pixels)
-        done = await app_state.queue.submit(job, caller.deadline, caller.client)
-        timings.add("queue", done.queue_ms)
-        timings.add("compute", done.compute_ms)
+        done = await timings.measure_job(
+            app_state.queue.submit(job, caller.deadline, caller.client)
+        )
         renderer = self._operation.renderer(resolved, done.result, fitted)
         return Computed(resolved, done.result, fitted, pictures, renderer)
 

@@ -12,6 +12,7 @@ from service.api.response.explanation import EXPLANATION_HEADER
 
 _REQUEST_HEADERS = (
     *("Content-Type", "Content-Encoding", "Accept", "X-Request-ID", "Authorization"),
+    *("traceparent", "tracestate"),  # of pages that are traced
     KEY_HEADER,
 )
 _RESPONSE_HEADERS = (

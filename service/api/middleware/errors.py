@@ -25,6 +25,7 @@ FORMATS: dict[str, Callable[[ServiceError], Response]] = {
 
 def error_response(error: ServiceError, scope: Scope) -> Response:
     """Make the response of an error, as the protocol of the path has it."""
+    scope["state"].setdefault("error", error)  # for the log and the trace
     path = path_of(scope)
     for prefix, error_format in FORMATS.items():
         if path == prefix or path.startswith(f"{prefix}/"):

@@ -5,61 +5,31 @@ from __future__ import annotations
 import logging
 import random
 import re
-import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.api.middleware.errors import error_response
-from service.errors import InternalError
+from service.api.middleware.timings import Timings
+from service.api.middleware.tracing import RequestTrace, start_trace
+from service.errors import InternalError, ServiceError
 from service.logs import fields
 from service.metrics import Metrics
 from service.runtime.deadline import Deadline
 from service.text import shorten
 
+if TYPE_CHECKING:
+    from opentelemetry.trace import Tracer
+
 logger = logging.getLogger(__name__)
 _CLIENT_CLOSED = 499  # in logs and metrics only: the client disconnected before the response
 _MAX_PATH = 500  # characters, in logs
 _SANE_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
-
-
-class Timings:
-    """Milliseconds by stage, for `Server-Timing`."""
-
-    def __init__(self) -> None:
-        self._started_at = time.perf_counter()
-        self._stages: dict[str, float] = {}
-
-    def add(self, stage: str, ms: float) -> None:
-        """Record a stage."""
-        self._stages[stage] = self._stages.get(stage, 0.0) + ms
-
-    @contextmanager
-    def measure(self, stage: str) -> Iterator[None]:
-        """Record the duration of a block."""
-        started_at = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.add(stage, (time.perf_counter() - started_at) * 1e3)
-
-    @property
-    def stages_ms(self) -> Mapping[str, float]:
-        """Milliseconds of each recorded stage."""
-        return self._stages
-
-    @property
-    def total_ms(self) -> float:
-        """Milliseconds since the request began."""
-        return (time.perf_counter() - self._started_at) * 1e3
-
-    def header(self) -> str:
-        """The value of `Server-Timing`, with the total last."""
-        stages = {**self._stages, "total": self.total_ms}
-        return ", ".join(f"{name};dur={ms:.3f}" for name, ms in stages.items())
+_TRACEPARENT = re.compile(
+    r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-[0-9a-f]{2}.*"
+)
 
 
 class RequestContext:
@@ -75,19 +45,26 @@ class RequestContext:
         Where requests are counted.
     deadline_s : float
         Seconds from the head of a request to its response.
+    tracer : Tracer, optional
+        Makes spans of each request; by default there are none.
     """
 
-    def __init__(self, app: ASGIApp, metrics: Metrics, deadline_s: float) -> None:
+    def __init__(
+        self, app: ASGIApp, metrics: Metrics, deadline_s: float, tracer: Tracer | None = None
+    ) -> None:
         self._app, self._metrics, self._deadline_s = app, metrics, deadline_s
+        self._tracer = tracer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        request_id, timings = _request_id(Headers(scope=scope)), Timings()
+        headers, trace = Headers(scope=scope), start_trace(self._tracer, scope)
+        request_id, timings = _request_id(headers), trace.timings if trace else Timings()
         state = scope.setdefault("state", {})
         state["request_id"], state["timings"], state["log_fields"] = request_id, timings, {}
+        state["trace_ids"] = trace.ids if trace else _trace_ids(headers)
         state["deadline"] = Deadline(self._deadline_s)
         status = _CLIENT_CLOSED
 
@@ -95,9 +72,9 @@ class RequestContext:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                headers = MutableHeaders(scope=message)
-                headers["X-Request-ID"] = request_id
-                headers["Server-Timing"] = timings.header()
+                sent = MutableHeaders(scope=message)
+                sent["X-Request-ID"] = request_id
+                sent["Server-Timing"] = timings.header()
             await send(message)
 
         try:
@@ -106,6 +83,8 @@ class RequestContext:
             logger.debug("request %s: the client disconnected", request_id)
         finally:
             self._record(scope, status)
+            if trace is not None:
+                _end_trace(trace, scope, status)
 
     def _record(self, scope: Scope, status: int) -> None:
         state = scope["state"]
@@ -120,10 +99,12 @@ class RequestContext:
             method=scope["method"],
             path=shorten(scope["path"], _MAX_PATH),
             status=status,
+            problem=_problem_of(state.get("error")),
             key=state.get("key"),
             **log_fields,
             **{f"{name}_ms": round(ms, 3) for name, ms in timings.stages_ms.items()},
             total_ms=round(total_ms, 3),
+            **state["trace_ids"],
         )
         logger.info("request", extra=extra)
 
@@ -156,15 +137,16 @@ class Failsafe:
             await self._app(scope, receive, send_and_note)
         except ClientDisconnect:
             raise
-        except Exception:
+        except Exception as error:
             if scope["type"] != "http":
                 raise
+            scope["state"]["error"] = error
             request_id = scope["state"]["request_id"]
             logger.exception("request %s failed", request_id)
             if has_started:
                 raise
-            error = InternalError(f"the service failed; its log has the cause, under {request_id}")
-            await error_response(error, scope)(scope, receive, send)
+            shown = InternalError(f"the service failed; its log has the cause, under {request_id}")
+            await error_response(shown, scope)(scope, receive, send)
 
 
 def add_log_fields(request: Request, **values: str | int) -> None:
@@ -189,6 +171,25 @@ def deadline_of(request: Request) -> Deadline:
     """The deadline of a request, from its head to the end of its response."""
     deadline: Deadline = request.state.deadline
     return deadline
+
+
+def _problem_of(error: object) -> str | None:
+    if error is None:
+        return None
+    return error.type if isinstance(error, ServiceError) else InternalError.type
+
+
+def _trace_ids(headers: Headers) -> dict[str, str]:
+    """The ids in `traceparent` (W3C Trace Context), for the log."""
+    found = _TRACEPARENT.fullmatch(headers.get("traceparent", ""))
+    return {"trace_id": found[1], "span_id": found[2]} if found else {}
+
+
+def _end_trace(trace: RequestTrace, scope: Scope, status: int) -> None:
+    state = scope["state"]
+    fields = {"request_id": state["request_id"], **state["log_fields"]}
+    sent = None if status == _CLIENT_CLOSED else status
+    trace.end(_route(scope), sent, state.get("error"), fields)
 
 
 def _request_id(headers: Headers) -> str:
