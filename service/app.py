@@ -154,7 +154,7 @@ def _add_middleware(app: FastAPI, app_state: AppState, span_export: SpanExport |
         RequestContext,
         metrics=app_state.metrics,
         deadline_s=settings.deadline_s,
-        tracer=span_export and span_export.tracer,
+        tracer=span_export.tracer if span_export else None,
     )
     app.add_middleware(Paths, root_path=settings.root_path)
     app.add_middleware(CancelOnDisconnect)

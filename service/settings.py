@@ -181,6 +181,10 @@ class Settings(BaseSettings):
         0, ge=0, description="Size of the response cache of each worker, in bytes; 0 turns it off"
     )
 
+    commit: str | None = Field(
+        None, description="Git commit of the build, for `/version`; the container image has it"
+    )
+
     @field_validator("cors_origins", "architectures", "api_keys", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:

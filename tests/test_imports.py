@@ -30,6 +30,8 @@ ALLOWED: dict[str, set[str]] = {
     "service.worker_state": {"service.shared_memory", "service.shared_models"},
     "service.shared_metrics": {"service.shared_memory"},
     "service.settings": {"service.errors", "service.api_keys", "service.origins"},
+    "service.build_info": {"service"},  # its version
+    "service.tracing": {"service", "service.settings"},
     "service.models": {
         "service.errors",
         "service.files",
@@ -153,6 +155,7 @@ ALLOWED: dict[str, set[str]] = {
     },
     "service.api.routes": {
         "service.api",
+        "service.build_info",
         "service.errors",
         "service.methods",
         "service.imaging",
@@ -184,6 +187,7 @@ ALLOWED: dict[str, set[str]] = {
         "service.models.registry",
         "service.runtime",
         "service.settings",
+        "service.tracing",
         "service.worker_state",
     },
     "service.server": {

@@ -46,6 +46,7 @@ DEFAULTS = {
     "rate_limit_storage": None,
     "rate_limit_fail": "open",
     "cache_bytes": 0,
+    "commit": None,
 }
 
 # text of the variable, and the value of the setting
@@ -84,6 +85,7 @@ GIVEN = {
     "rate_limit_storage": (f"async+{STORAGE}", SecretStr(STORAGE)),
     "rate_limit_fail": ("closed", "closed"),
     "cache_bytes": ("1000000", 1_000_000),
+    "commit": ("0a1b2c3", "0a1b2c3"),
 }
 
 # settings that a setting requires

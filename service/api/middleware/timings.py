@@ -5,26 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Protocol, TypeVar
-
-
-class TimedJob(Protocol):
-    """A finished job with the durations of its two stages."""
-
-    @property
-    def queue_ms(self) -> float:
-        """Milliseconds without the device."""
-
-    @property
-    def compute_ms(self) -> float:
-        """Milliseconds of its batch on the device."""
-
-    @property
-    def batch_size(self) -> int:
-        """Images in its batch."""
-
-
-JobT = TypeVar("JobT", bound=TimedJob)
+from typing import Any
 
 
 class Timings:
@@ -47,8 +28,8 @@ class Timings:
         finally:
             self.add(stage, (time.perf_counter() - started_at) * 1e3)
 
-    async def measure_job(self, submitted: Awaitable[JobT]) -> JobT:
-        """Wait for a job, and record its stages `queue` and `compute`."""
+    async def measure_job(self, submitted: Awaitable[Any]) -> Any:
+        """Wait for the `Done` of a job, and record its stages `queue` and `compute`."""
         done = await submitted
         self.add("queue", done.queue_ms)
         self.add("compute", done.compute_ms)

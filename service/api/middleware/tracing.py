@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from starlette.types import Scope
 
 from service.api.middleware.paths import path_of
-from service.api.middleware.timings import JobT, Timings
+from service.api.middleware.timings import Timings
 from service.errors import ServiceError
 from service.text import shorten
 
@@ -128,7 +128,7 @@ class SpanTimings(Timings):
             super().add(stage, (time.perf_counter() - started_at) * 1e3)
             span.end()
 
-    async def measure_job(self, submitted: Awaitable[JobT]) -> JobT:
+    async def measure_job(self, submitted: Awaitable[Any]) -> Any:
         """Wait for a job, and record its stages; one that fails has a span `queue` only."""
         started_ns = time.time_ns()
         try:

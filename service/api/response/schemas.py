@@ -299,6 +299,19 @@ class ModelChange(_Schema):
     workers: int = Field(description="Number of worker processes that have followed")
 
 
+class Version(_Schema):
+    """The version of the service, and what its numbers depend on."""
+
+    version: str = Field(description="Of the service")
+    commit: str | None = Field(description="Git commit that it was built from, if it is known")
+    python: str
+    torch: str | None
+    torchvision: str | None
+    zennit: str | None
+    numpy: str | None
+    pillow: str | None
+
+
 class Health(_Schema):
     """The state of the service."""
 

@@ -1,14 +1,16 @@
-"""`GET /healthz`, `/readyz` and `/metrics`: probes and metrics."""
+"""`GET /healthz`, `/readyz`, `/metrics` and `/version`: for operators."""
 
 from __future__ import annotations
 
+import asyncio
 from functools import cache
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
 
-from service.api.response.schemas import Health
+from service.api.response.schemas import Health, Version
 from service.api.state import AppState
+from service.build_info import build_info
 from service.worker_state import State
 
 
@@ -47,6 +49,11 @@ def make_router(app_state: AppState) -> APIRouter:
         """Return the metrics of all workers, in Prometheus' text format or OpenMetrics."""
         text, media_type = app_state.metrics.exposition(request.headers.get("accept", ""))
         return Response(text, media_type=media_type)
+
+    @router.get("/version", response_model=Version, summary="Versions")
+    async def version() -> dict[str, str | None]:
+        """Return the version of the service, and those of the packages that it computes with."""
+        return await asyncio.to_thread(build_info, app_state.settings.commit)  # reads files once
 
     return router
 

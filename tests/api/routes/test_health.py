@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import platform
 import re
 from html.parser import HTMLParser
+from importlib import metadata
 from types import SimpleNamespace
 from typing import cast
 
 import httpx
 from fastapi import FastAPI
 
+from service import __version__
 from service.api.models import Models
 from service.api.routes.health import make_router
 from service.api.state import AppState
+from service.build_info import build_info, commit_of
 from service.runtime.queue import DeviceQueue
 from service.settings import Settings
 from service.worker_state import State, WorkerSlot, WorkerStates
@@ -54,6 +59,25 @@ def test_a_worker_that_says_it_is_ready_is_known_to_the_others() -> None:
 
     assert asyncio.run(ask()).status_code == 200
     assert WorkerSlot(states, 1).worst_other_state() is State.READY
+
+
+def test_the_version_names_what_the_numbers_depend_on(client: httpx.Client) -> None:
+    answer = client.get("/version")
+    assert answer.status_code == 200
+    expected = {
+        name: metadata.version(name) for name in ("torch", "torchvision", "zennit", "numpy")
+    }
+    assert answer.json() | expected == answer.json()
+    assert answer.json()["version"] == __version__
+    assert answer.json()["python"] == platform.python_version()
+
+
+def test_the_version_has_the_commit_of_the_build() -> None:
+    assert build_info("0a1b2c")["commit"] == "0a1b2c"
+    direct_url = {"url": "https://a.example", "vcs_info": {"vcs": "git", "commit_id": "3d4e5f"}}
+    assert commit_of(json.dumps(direct_url)) == "3d4e5f"
+    assert commit_of('{"url": "file:///src", "dir_info": {"editable": true}}') is None
+    assert commit_of(None) is None
 
 
 # --- /docs
