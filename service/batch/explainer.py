@@ -115,6 +115,16 @@ class BatchExplainer:
         has_channels = len(shape) == 3 and self.resolved.has_picture
         return shape[1:] if has_channels and self.resolved.options.channels == "sum" else shape
 
+    def describe_method(self) -> dict[str, Any]:
+        """Every effective parameter of the method."""
+        method, contrast = self.resolved.method, self.resolved.contrast
+        return {
+            **method.describe(),
+            "start": self.resolved.options.start or self.engine.explainer.default_start(method),
+            "contrast": None if contrast is None else self.engine.card.labels[contrast],
+            "layer": method.layer,
+        }
+
     def load(self, content: Path | bytes | None) -> Loaded | ServiceError:
         """Decode an image; safe to call on several threads."""
         try:

@@ -10,7 +10,22 @@ import typer
 
 from service import __version__
 from service.api_keys import hash_key, make_key
-from service.commands.arguments import Device, Fit, Images, Model, TopK, option, with_parameters
+from service.commands.arguments import (
+    Column,
+    Device,
+    Fit,
+    Format,
+    Images,
+    Input,
+    Model,
+    OptionalImages,
+    Out,
+    PartSize,
+    TopK,
+    check_explain_arguments,
+    option,
+    with_parameters,
+)
 from service.errors import ServiceError
 from service.methods import (
     ATTRIBUTORS,
@@ -93,8 +108,12 @@ def predict(
 @app.command()
 @with_parameters
 def explain(
-    images: Images,
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the files that are written")],
+    images: OptionalImages = None,
+    out: Out = None,
+    input_: Input = None,
+    format_: Format = None,
+    column: Column = None,
+    part_size: PartSize = None,
     model: Model = None,
     device: Device = None,
     target: Annotated[str | None, option("Class to explain (the predicted class)")] = None,
@@ -117,12 +136,13 @@ def explain(
     ] = None,
     layer: Annotated[str | None, option("Layer whose relevance is computed (input)")] = None,
     output: Annotated[
-        str,
+        str | None,
         option(
             "`heatmap`, `overlay`, `relevance`, `view` (what the network saw of the image), "
-            "`original`; comma-separated"
+            "`original`; comma-separated (heatmap,overlay). With `--input`, and without `--out`: "
+            "where the results go"
         ),
-    ] = "heatmap,overlay",
+    ] = None,
     relevance_format: Annotated[
         str | None, option("In the JSON: `base64` (default) or `list`")
     ] = None,
@@ -143,19 +163,30 @@ def explain(
     fit: Fit = None,
     **parameters: str | None,
 ) -> None:
-    """Write heatmaps, overlays and relevance of images to a folder, without a server.
+    """Write heatmaps, overlays and relevance of images, without a server.
+
+    With --input it is a batch job, of any number of images: the same command resumes it.
 
     Example: lrpserve explain cat.jpg -o out --output overlay,relevance
     """
     given = {k: v for k, v in locals().items() if k not in _NOT_WIRE_OPTIONS}
     options = _given(**given, **parameters)
+    settings = load_settings(**_given(model=model, device=device))
+    if input_ is not None:
+        from service.commands.batch import BatchArguments, explain_batch
+
+        arguments = BatchArguments(input_, out, images or [], format_, column, part_size)
+        raise typer.Exit(explain_batch(settings, arguments, options))
+    paths, folder = check_explain_arguments(images, out, format_ or column or part_size)
     from service.commands.local import Offline, explain_files
 
-    offline = Offline(load_settings(**_given(model=model, device=device)), len(images))
-    _exit(explain_files(offline, images, options, out))
+    _exit(explain_files(Offline(settings, len(paths)), paths, options, folder))
 
 
-_NOT_WIRE_OPTIONS = ("images", "out", "model", "device", "parameters")
+_NOT_WIRE_OPTIONS = (
+    *("images", "out", "input_", "format_", "column", "part_size"),
+    *("model", "device", "parameters"),
+)
 
 
 @app.command()

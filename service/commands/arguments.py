@@ -13,6 +13,10 @@ from service.methods import Parameter, all_parameters
 
 Images = Annotated[list[Path], typer.Argument(help="Image files", metavar="IMAGE...")]
 
+OptionalImages = Annotated[
+    list[Path] | None, typer.Argument(help="Image files", metavar="[IMAGE]...", show_default=False)
+]
+
 
 def option(text: str) -> Any:
     """An option whose default is said in its help, not shown as a value."""
@@ -23,6 +27,59 @@ Model = Annotated[str | None, option("Name of a model, or a bundle's folder (LRP
 Device = Annotated[str | None, option("`auto`, `cpu` or `cuda:0` (LRPSERVE_DEVICE)")]
 TopK = Annotated[str | None, option("Number of classes to show, best first (5)")]
 Fit = Annotated[str | None, option("`crop` (default), `stretch` or `pad`")]
+
+Out = Annotated[
+    Path | None,
+    typer.Option("--out", "-o", help="Folder for the files that are written", show_default=False),
+]
+Input = Annotated[
+    str | None,
+    typer.Option(
+        "--input",
+        help="Images of a batch job: a folder, a text file with a path on each line (`-` is "
+        "standard input), or a Parquet file or folder",
+        show_default=False,
+    ),
+]
+Format = Annotated[
+    str | None,
+    typer.Option(
+        "--format",
+        help="Output of a batch job: `files`, `parquet`, `zarr` or `virelay` "
+        "(by the suffix of the output, else `files`)",
+        show_default=False,
+    ),
+]
+Column = Annotated[
+    str | None, option("Column of a Parquet input with the images (`image`, `bytes` or `path`)")
+]
+PartSize = Annotated[
+    int | None,
+    typer.Option(
+        help="Images of a batch job that are written together (by their size)",
+        min=1,
+        show_default=False,
+    ),
+]
+
+
+def check_explain_arguments(
+    images: list[Path] | None, out: Path | None, batch_option: object
+) -> tuple[list[Path], Path]:
+    """Check that images and a folder are given, and no option of batch jobs.
+
+    Raises
+    ------
+    typer.BadParameter
+        Says what to give.
+    """
+    if batch_option:
+        raise typer.BadParameter("--format, --column and --part-size need --input")
+    if not images:
+        raise typer.BadParameter("give image files, or --input for very many")
+    if out is None:
+        raise typer.BadParameter("give a folder for the results: -o FOLDER")
+    return images, out
 
 
 def with_parameters(command: Callable[..., None]) -> Callable[..., None]:

@@ -15,6 +15,7 @@ from service.api.request.options import ExplainOptions, PredictOptions, parse_op
 from service.api.request.resolved import resolve_explain
 from service.api.response.explanation import ExplanationRenderer
 from service.api.response.scores import predict_fields
+from service.batch.errors import OutputError
 from service.batch.explainer import load_content, load_engine
 from service.commands.files import FileBatches, Outcome
 from service.errors import OptionError, ServiceError
@@ -26,13 +27,7 @@ from service.settings import Settings
 from service.terminal import cut_middle, print_line, print_table
 
 _MAX_RULES_BYTES = 2**20
-
-
-class OutputError(ServiceError):
-    """The results cannot be written."""
-
-    type = "output-error"
-    title = "The results cannot be written"
+DEFAULT_OUTPUT = "heatmap,overlay"
 
 
 class Offline:
@@ -88,7 +83,7 @@ def explain_files(
     `cat.heatmap.png`, `cat.overlay.png` and `cat.npy`. With `targets` they are
     `cat.dog.heatmap.png` and so on, with the index of a class whose label is no file name.
     """
-    given = {name: _read_composite(name, value) for name, value in given.items()}
+    given = {"output": DEFAULT_OUTPUT} | read_composite(given)
     options = parse_options(ExplainOptions, given, {offline.card.name: offline.card})
     resolved = resolve_explain(options, offline.card, offline.engine.layers)
     _make_folder(out)
@@ -109,19 +104,20 @@ def explain_files(
     return _count_failures(batches, paths)
 
 
-def _read_composite(option: str, value: Any) -> Any:
-    """Read the file that an option names: `--composite @rules.json`."""
-    if option != "composite" or not value.startswith("@"):
-        return value
+def read_composite(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Read the file of rules that `--composite @rules.json` names; other options are unchanged."""
+    value = given.get("composite")
+    if not isinstance(value, str) or not value.startswith("@"):
+        return dict(given)
     path = Path(value[1:])
     try:
         text = read_file(path, _MAX_RULES_BYTES).decode("utf-8-sig")
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "it is not UTF-8"
-        raise OptionError.of(option, f"the file {path} cannot be read: {reason}") from None
+        raise OptionError.of("composite", f"the file {path} cannot be read: {reason}") from None
     if not text.lstrip().startswith("["):
-        raise OptionError.of(option, f"the file {path} must be a list of rules in JSON")
-    return text
+        raise OptionError.of("composite", f"the file {path} must be a list of rules in JSON")
+    return {**given, "composite": text}
 
 
 def _count_failures(batches: FileBatches[Any, Any], paths: Sequence[Path]) -> int:

@@ -1,0 +1,41 @@
+"""Decoding of images on several threads, ahead of the engine.
+
+Threads, as decoders release Python's lock: for photos two threads are nearly twice as fast as one.
+Thumbnails do not gain, but one thread decodes several thousand of them in a second.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+
+from service.batch.explainer import BatchExplainer
+from service.batch.images import SourceImage
+from service.errors import ServiceError
+from service.imaging.pictures import Loaded
+
+_AHEAD = 2  # batches beyond those that are being decoded
+
+DecodedBatch = tuple[Sequence[SourceImage], list[Loaded | ServiceError]]
+
+
+def decode_ahead(
+    batches: Iterable[Sequence[SourceImage]], explainer: BatchExplainer, n_threads: int
+) -> Iterator[DecodedBatch]:
+    """Yield batches with their decoded images, in their order; few are held at a time."""
+
+    def decode(batch: Sequence[SourceImage]) -> DecodedBatch:
+        return batch, [explainer.load(image.content) for image in batch]
+
+    pool = ThreadPoolExecutor(n_threads, thread_name_prefix="decode")
+    waiting: deque[Future[DecodedBatch]] = deque()
+    try:
+        for batch in batches:
+            waiting.append(pool.submit(decode, batch))
+            if len(waiting) > n_threads + _AHEAD:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)
