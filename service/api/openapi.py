@@ -55,7 +55,7 @@ def request_schema(kind: type[PredictOptions], example: dict[str, Any]) -> dict[
     example : dict
         Options of the example.
     """
-    properties = _properties(kind)
+    properties = option_properties(kind)
     # forms and queries have no lists: rules are JSON text there, and `targets` is left out
     in_forms = {
         name: _as_text(field) for name, field in properties.items() if field.get("type") != "array"
@@ -106,12 +106,13 @@ def _named_schemas() -> dict[str, Any]:
     image = {"type": "string", "description": "Base64 of the file, or a data: URL"}
     for kind, name in _REQUESTS.items():
         about = {"description": "An image and options", "title": name}
-        options = {option: _with_null(field) for option, field in _properties(kind).items()}
+        options = {option: _with_null(field) for option, field in option_properties(kind).items()}
         schemas[name] = _object({IMAGE_FIELD: image, **options}) | about
     return schemas
 
 
-def _properties(kind: type[PredictOptions]) -> dict[str, Any]:
+def option_properties(kind: type[PredictOptions]) -> dict[str, Any]:
+    """The schemas of all options, by name; none may be null."""
     schema = kind.model_json_schema(ref_template=REFERENCE, schema_generator=_InOrder)
     return {name: _without_null(field) for name, field in schema["properties"].items()}
 

@@ -338,6 +338,6 @@ def test_no_response_repeats_the_host(attacked: RunningServer, path: str) -> Non
 
 @pytest.mark.parametrize("path", ["/", "/docs"])
 def test_no_other_page_may_frame_a_page(attacked: RunningServer, path: str) -> None:
-    headers = httpx.get(f"{attacked.url}{path}").headers
+    headers = httpx.get(f"{attacked.url}{path}", headers={"Accept": "text/html"}).headers
     assert "frame-ancestors 'none'" in headers["content-security-policy"]
     assert headers["x-frame-options"] == "DENY"

@@ -10,6 +10,7 @@ from playwright.sync_api import Browser, Page, expect
 from tests.helpers.servers import RunningServer
 from tests.web.conftest import ROOT
 
+BROWSER = {"Accept": "text/html"}
 VIEWS = {"explain": "#classes", "compare": ".column", "layers": "#flow", "model": "table"}
 BUDGET_BYTES = 150_000
 WIDTHS = (360, 768, 1440)
@@ -17,7 +18,7 @@ WIDTHS = (360, 768, 1440)
 
 def test_every_file_has_a_strict_policy(server: RunningServer) -> None:
     for path in ("/", "/web/js/main.js", "/web/css/base.css", "/web/samples/cat.jpg"):
-        headers = httpx.get(f"{server.url}{path}").headers
+        headers = httpx.get(f"{server.url}{path}", headers=BROWSER).headers
         policy = headers["content-security-policy"]
         assert "default-src 'none'" in policy
         assert "unsafe" not in policy
@@ -26,8 +27,9 @@ def test_every_file_has_a_strict_policy(server: RunningServer) -> None:
 
 def test_unchanged_files_are_answered_with_304(server: RunningServer) -> None:
     for path in ("/", "/web/js/main.js"):
-        first = httpx.get(f"{server.url}{path}")
-        again = httpx.get(f"{server.url}{path}", headers={"If-None-Match": first.headers["etag"]})
+        first = httpx.get(f"{server.url}{path}", headers=BROWSER)
+        headers = BROWSER | {"If-None-Match": first.headers["etag"]}
+        again = httpx.get(f"{server.url}{path}", headers=headers)
         assert again.status_code == 304
 
 
@@ -40,7 +42,7 @@ def test_other_files_are_not_served(server: RunningServer) -> None:
 
 def test_every_module_is_preloaded(server: RunningServer) -> None:
     """Else the browser finds the imports of each only after it has fetched it."""
-    page = httpx.get(server.url).text
+    page = httpx.get(server.url, headers=BROWSER).text
     folder = ROOT / "service" / "web" / "js"
     names = [path.relative_to(folder).as_posix() for path in folder.rglob("*.js")]
     assert len(names) > 10

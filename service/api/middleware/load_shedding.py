@@ -14,6 +14,8 @@ from service.runtime.queue import DeviceQueue
 PATHS = frozenset({"/predict", "/explain"})
 # of routes with parameters, as their decorators have them
 TEMPLATES = (
+    "/v1/models/{model}:predict",
+    "/v1/models/{model}:explain",
     "/v2/models/{model}/infer",
     "/v2/models/{model}/versions/{version}/infer",
 )

@@ -148,8 +148,8 @@ async def _receive(request: Request, body: Body, max_body_bytes: int) -> Upload 
         _refuse_query(request)
         return await _join(stream)
     if media_type == _BYTES or media_type.startswith("image/"):
-        options = _query_options(request)
-        return Upload(_check_raw(await _join(stream)), options)
+        options = query_options(request)
+        return Upload(check_raw(await _join(stream)), options)
     raise UnsupportedMediaType(
         f"the content type {shorten(media_type) or '(none)'} is not supported; send the image as "
         f"{MULTIPART} in the field `{IMAGE_FIELD}`, as the raw body with image/* or {_BYTES}, "
@@ -180,8 +180,14 @@ async def _join(stream: AsyncGenerator[bytes, None]) -> bytes:
     return bytes(body)
 
 
-def _check_raw(body: bytes) -> bytes:
-    """Refuse a body that is in one of the other forms."""
+def check_raw(body: bytes) -> bytes:
+    """Refuse a raw body that is in one of the other forms.
+
+    Raises
+    ------
+    BrokenRequest
+        It is no image file, but says itself what it is.
+    """
     if not body:
         raise BrokenRequest("the body is empty: send the bytes of an image file")
     for start, kind in _NOT_AN_IMAGE.items():
@@ -191,13 +197,20 @@ def _check_raw(body: bytes) -> bytes:
 
 
 def _refuse_query(request: Request) -> None:
-    names = _query_options(request)
+    names = query_options(request)
     if names:
         detail = "stands in the query; send all options in the body"
         raise OptionError([OptionProblem(name, detail) for name in names])
 
 
-def _query_options(request: Request) -> dict[str, str]:
+def query_options(request: Request) -> dict[str, str]:
+    """The options that stand in the query.
+
+    Raises
+    ------
+    OptionError
+        One is repeated, or there are too many.
+    """
     n_options = request.scope["query_string"].count(b"&") + 1
     if n_options > MAX_VALUES:
         raise OptionError.of(

@@ -18,7 +18,7 @@ _EXAMPLE = '{"image": "<base64>", ...}'
 MAX_VALUES = 10_000  # of options of all kinds; 256 rules with all of their parameters are 1,800
 MAX_DEPTH = 1000  # levels; rules have three
 _BEFORE_VALUES = b",[{"
-_MAX_QUOTES = 4 * MAX_VALUES  # a name and a string for each
+_QUOTES_OF_VALUE = 4  # of a name and a string
 _URL_SAFE = bytes.maketrans(b"-_", b"+/")
 _WHITESPACE = b" \t\n\r\v\f"
 _ALPHABET = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
@@ -44,7 +44,7 @@ def parse_json(body: bytes) -> tuple[bytes, dict[str, Any]]:
     OptionError
         An option is repeated.
     """
-    fields = _load(body)
+    fields = load_json(body)
     if not isinstance(fields, dict):
         raise BrokenRequest(f"the body must be a JSON object: {_EXAMPLE}")
     if fields.get(IMAGE_FIELD) is None:
@@ -57,20 +57,21 @@ def repeated_options(names: tuple[str, ...]) -> OptionError:
     return OptionError([OptionProblem(name, "is given more than once") for name in names])
 
 
-def _check_structure(body: bytes) -> None:
+def _check_structure(body: bytes, max_values: int) -> None:
     """Refuse JSON with too many values or levels, by the characters that separate values."""
     if (
-        _count(body, _BEFORE_VALUES) <= MAX_VALUES
+        _count(body, _BEFORE_VALUES) <= max_values
     ):  # at most: what stands in strings is counted, too
         return
+    max_quotes = _QUOTES_OF_VALUE * max_values
     plain = body.replace(b"\\\\", b"").replace(b'\\"', b"")
-    pieces = plain.split(b'"', _MAX_QUOTES)
+    pieces = plain.split(b'"', max_quotes)
     outside = b"".join(pieces[::2])
     if _count(outside, b"[{") - _count(outside, b"]}") > MAX_DEPTH:
         raise BrokenRequest(f"the body is not valid JSON: it has more than {MAX_DEPTH} levels")
-    if len(pieces) > _MAX_QUOTES or _count(outside, _BEFORE_VALUES) > MAX_VALUES:
+    if len(pieces) > max_quotes or _count(outside, _BEFORE_VALUES) > max_values:
         raise TooLarge(
-            f"the JSON has more than {MAX_VALUES:,} values; send the image as one string, in "
+            f"the JSON has more than {max_values:,} values; send each image as one string, in "
             "base64, and beside it only options"
         )
 
@@ -79,11 +80,22 @@ def _count(text: bytes, characters: bytes) -> int:
     return sum(text.count(character) for character in characters)
 
 
-def _load(body: bytes) -> Any:
+def load_json(body: bytes, max_values: int = MAX_VALUES) -> Any:
+    """Parse a body within a bound on the number of its values.
+
+    Raises
+    ------
+    BrokenRequest
+        It is not JSON.
+    TooLarge
+        It has more values.
+    OptionError
+        An option is repeated.
+    """
     kind = next((kind for start, kind in _NOT_JSON.items() if body.startswith(start)), None)
     if kind:
         raise BrokenRequest(f"the body is not valid JSON but {kind}")
-    _check_structure(body)
+    _check_structure(body, max_values)
     try:
         return strict_json.loads(body)
     except strict_json.RepeatedNames as error:

@@ -1,12 +1,16 @@
-"""`GET /`: the playground page, with a strict Content-Security-Policy."""
+"""`GET /`: the playground page, with a strict Content-Security-Policy.
+
+Clients that do not ask for HTML get `{"status": "alive"}`, as KServe's v1 protocol has it.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from fastapi import FastAPI, Request, Response
 from starlette.datastructures import MutableHeaders
-from starlette.responses import RedirectResponse
+from starlette.responses import JSONResponse, RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.api.routes.static_files import CompressedFiles
@@ -27,6 +31,8 @@ HEADERS = {
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-cache",  # browsers ask each time, with the ETag
 }
+ALIVE = {"status": "alive"}
+_HTML = ("text/html", "application/xhtml+xml")
 
 
 def add_page(app: FastAPI) -> None:
@@ -36,12 +42,20 @@ def add_page(app: FastAPI) -> None:
 
     @app.get("/", include_in_schema=False)
     async def page(request: Request) -> Response:
+        if not accepts_page(request.headers.getlist("accept")):
+            return JSONResponse(ALIVE, headers={"Vary": "Accept"})
         folder = request.scope.get("raw_path", b"/").decode("ascii").rpartition("/")[2]
         if folder:  # the prefix of a proxy without its slash: relative addresses need it
             return RedirectResponse(f"{folder}/")
         response = await files.get_response("index.html", request.scope)
         response.headers.update(HEADERS)
+        response.headers.add_vary_header("Accept")
         return response
+
+
+def accepts_page(accept: Sequence[str]) -> bool:
+    """Whether the values of `Accept` name HTML, as those of browsers do."""
+    return any(media_type in value.lower() for value in accept for media_type in _HTML)
 
 
 class _WithHeaders:
