@@ -74,8 +74,10 @@ def create_app(
     has_loaded = threading.Event()
 
     def tell_loaded() -> None:
-        app_state.models.begin()
-        has_loaded.set()
+        try:
+            app_state.models.begin()
+        finally:
+            has_loaded.set()
         on_loaded(app_state)
 
     app_state = _make_state(settings, slot or WorkerSlot(), tell_loaded)
@@ -126,6 +128,7 @@ def _find_models(settings: Settings, slot: WorkerSlot) -> tuple[dict[str, FoundB
     folders, default = served_models(settings.model, settings.models, settings.model_name)
     if listed := slot.models.read().models:
         folders = {name: Path(model.folder) for name, model in listed.items()}
+        folders = {n: path for n, path in folders.items() if path.is_dir() or n == default}
     served = {name: FoundBundle(path, read_card(path, name)) for name, path in folders.items()}
     return served, default
 

@@ -47,11 +47,15 @@ class ModelWorkers:
         if not self._shared.try_begin():
             return  # it follows what the other worker publishes
         try:
-            listed, own = self.read(), _listed(served)
-            if listed.models == own:
-                self.acknowledge(listed.generation)
-            else:
-                self.publish(served)
+            listed = self.read()
+            models = {
+                **listed.models,
+                **_listed(served),
+            }  # folders may be gone: the others serve on
+            lost = dict.fromkeys(models.keys() - served.keys(), "its bundle is gone")
+            is_known = models == listed.models
+            generation = listed.generation if is_known else self._shared.publish(models)
+            self.acknowledge(generation, lost)
         finally:
             self._shared.end()
 
