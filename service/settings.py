@@ -180,7 +180,15 @@ class Settings(BaseSettings):
     cache_bytes: int = Field(
         0, ge=0, description="Size of the response cache of each worker, in bytes; 0 turns it off"
     )
-
+    tls_cert: Path | None = Field(
+        None,
+        description="Certificate with its chain, a PEM file: serves HTTPS. It is read again when "
+        "it changes",
+    )
+    tls_key: Path | None = Field(
+        None, description="Its key, a PEM file; by default it is in the file of the certificate"
+    )
+    tls_key_password: SecretStr | None = Field(None, description="Password of the key, if any")
     commit: str | None = Field(
         None, description="Git commit of the build, for `/version`; the container image has it"
     )
@@ -231,6 +239,13 @@ class Settings(BaseSettings):
         _check_limits(value)
         if not info.data.get("api_keys", True):
             raise ValueError(f"rate limits are per API key: set {PREFIX}API_KEYS too")
+        return value
+
+    @field_validator("tls_key")
+    @classmethod
+    def _check_key(cls, value: Path | None, info: ValidationInfo) -> Path | None:
+        if value is not None and info.data.get("tls_cert", value) is None:
+            raise ValueError(f"is the key of a certificate: set {PREFIX}TLS_CERT too")
         return value
 
     @field_validator("rate_limit_storage")

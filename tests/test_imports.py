@@ -30,6 +30,7 @@ ALLOWED: dict[str, set[str]] = {
     "service.worker_state": {"service.shared_memory", "service.shared_models"},
     "service.shared_metrics": {"service.shared_memory"},
     "service.settings": {"service.errors", "service.api_keys", "service.origins"},
+    "service.healthcheck": set(),
     "service.build_info": {"service"},  # its version
     "service.tracing": {"service", "service.settings"},
     "service.models": {

@@ -46,6 +46,9 @@ DEFAULTS = {
     "rate_limit_storage": None,
     "rate_limit_fail": "open",
     "cache_bytes": 0,
+    "tls_cert": None,
+    "tls_key": None,
+    "tls_key_password": None,
     "commit": None,
 }
 
@@ -85,16 +88,20 @@ GIVEN = {
     "rate_limit_storage": (f"async+{STORAGE}", SecretStr(STORAGE)),
     "rate_limit_fail": ("closed", "closed"),
     "cache_bytes": ("1000000", 1_000_000),
+    "tls_cert": ("/tls/tls.crt", Path("/tls/tls.crt")),
+    "tls_key": ("/tls/tls.key", Path("/tls/tls.key")),
+    "tls_key_password": ("secret", SecretStr("secret")),
     "commit": ("0a1b2c3", "0a1b2c3"),
 }
 
 # settings that a setting requires
-NEEDED = {"rate_limit": {"api_keys": KEY_HASH}}
+NEEDED = {"rate_limit": {"api_keys": KEY_HASH}, "tls_key": {"tls_cert": "/tls/tls.crt"}}
 
 WRONG = [
     ("root_path", "lrp"),
     ("root_path", "http://host/lrp"),
     ("root_path", "/a b"),
+    ("tls_key", "/tls/tls.key"),
     ("max_body_bytes", "0"),
     ("max_body_bytes", "10MB"),
     ("max_bodies_bytes", "0"),

@@ -13,6 +13,7 @@ from service.runtime.cores import usable_cores
 from service.server.listen import listen, url_of
 from service.server.process import run_server
 from service.server.supervisor import Supervisor
+from service.server.tls import certificate_files
 from service.settings import Settings
 from service.text import escape
 
@@ -50,8 +51,12 @@ def _exit(error: ServiceError) -> None:
 def _serve(settings: Settings, host: str, port: int) -> None:
     log_rate_limit(settings)
     _note_workers(settings)
+    files = certificate_files(settings)
+    if files:
+        files.load()  # fails early if they cannot be used
     with listen(host, port) as listeners:
-        print_soon(f"lrpserve {__version__} listens on {url_of(listeners)}; loading the model ...")
+        address = url_of(listeners, "https" if files else "http")
+        print_soon(f"lrpserve {__version__} listens on {address}; loading the model ...")
         if settings.workers > 1:
             Supervisor(settings, listeners).run()
         else:

@@ -62,13 +62,13 @@ def listen(host: str, port: int) -> Iterator[list[socket.socket]]:
         yield listeners
 
 
-def url_of(listeners: Sequence[socket.socket]) -> str:
+def url_of(listeners: Sequence[socket.socket], scheme: str = "http") -> str:
     """The address of listening sockets: a URL, or `unix:PATH`."""
     address = listeners[0].getsockname()
     if listeners[0].family == socket.AF_UNIX:
         return f"{UNIX}{address}"
     host, port = address[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
 
 def _open_all(host: str, port: int) -> list[socket.socket]:

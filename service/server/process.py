@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from types import FrameType
 
 import uvicorn
@@ -24,6 +25,7 @@ from service.logs import flush_log
 from service.server.listen import UNIX, url_of
 from service.server.memory import MemoryTrimmer
 from service.server.protocol import make_protocol
+from service.server.tls import Certificate, certificate_files
 from service.server.uvicorn_hooks import check_uvicorn
 from service.server.watchdog import EndLimits, EndWatchdog
 from service.settings import Settings
@@ -40,6 +42,7 @@ check_uvicorn(
     ("startup", "handle_exit", "on_tick", "capture_signals"),
     ("should_exit", "started", "server_state"),
 )
+check_uvicorn(uvicorn.Config, ("load",), ("http", "backlog"))
 
 
 class Server(uvicorn.Server):
@@ -51,6 +54,8 @@ class Server(uvicorn.Server):
         Of the server.
     app_state : AppState
         Of its application.
+    certificate : Certificate or None
+        For TLS; None without.
     signals : sequence of Signals
         Those that shut it down.
     on_tick : callable
@@ -61,10 +66,12 @@ class Server(uvicorn.Server):
         self,
         config: uvicorn.Config,
         app_state: AppState,
+        certificate: Certificate | None = None,
         signals: Sequence[signal.Signals] = SIGNALS,
         on_tick: Callable[[], None] = lambda: None,
     ) -> None:
         super().__init__(config)
+        self._certificate = certificate
         self._app_state, self._signals, self._on_tick = app_state, signals, on_tick
         self._grace_ends_at = math.inf
         self._trimmer = MemoryTrimmer()
@@ -74,7 +81,32 @@ class Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Beat from now on, as long as the event loop runs."""
         self._heart = asyncio.create_task(self._beat())
-        await super().startup(sockets)
+        if self._certificate is None:
+            await super().startup(sockets)
+            return
+        await super().startup([])
+        self.servers += [
+            await self._serve_tls(listener, self._certificate) for listener in sockets or ()
+        ]
+        self._certificate.watch()
+
+    async def _serve_tls(
+        self, listener: socket.socket, certificate: Certificate
+    ) -> asyncio.base_events.Server:
+        """Serve a socket, with limits on handshakes that uvicorn does not pass on."""
+        receive_s = self._app_state.settings.receive_s
+        make_protocol = partial(
+            *(self.config.http_protocol_class, self.config, self.server_state),
+            app_state=self.lifespan.state,
+        )
+        return await asyncio.get_running_loop().create_server(
+            make_protocol,
+            sock=listener,
+            backlog=self.config.backlog,
+            ssl=certificate.context,
+            ssl_handshake_timeout=receive_s,
+            ssl_shutdown_timeout=receive_s,
+        )
 
     async def _beat(self) -> None:
         while True:
@@ -170,7 +202,7 @@ def run_server(
     Raises
     ------
     ServiceError
-        The model cannot be loaded.
+        The model cannot be loaded, or the certificate cannot be used.
     """
 
     def on_loaded(app_state: AppState) -> None:
@@ -179,7 +211,7 @@ def run_server(
         if app_state.queue.state is State.BROKEN:
             server.should_exit = True
         elif app_state.queue.state is State.READY:  # and not draining after a signal
-            on_ready(_greeting(app_state, url_of(listeners)))
+            on_ready(_greeting(app_state, url_of(listeners, scheme), scheme))
 
     def on_tick() -> None:
         state = app_state.health()
@@ -187,6 +219,8 @@ def run_server(
         if slot is not None and state is State.BROKEN:
             server.should_exit = True
 
+    files = certificate_files(settings)
+    certificate, scheme = (Certificate(files), "https") if files else (None, "http")
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     # loading makes a million objects that stay: to collect garbage among them takes a tenth of the
     # start, and would pause requests later; so they are frozen when they are loaded
@@ -204,13 +238,13 @@ def run_server(
         log_config=None,
         access_log=False,
     )
-    server = Server(config, app_state, signals, on_tick)
+    server = Server(config, app_state, certificate, signals, on_tick)
     server.run(sockets=list(listeners))
     if app_state.queue.failure:
         raise app_state.queue.failure
 
 
-def _greeting(app_state: AppState, address: str) -> str:
+def _greeting(app_state: AppState, address: str, scheme: str) -> str:
     card = app_state.card()
     measured = card.accuracy.get("test")
     accuracy = (
@@ -221,7 +255,7 @@ def _greeting(app_state: AppState, address: str) -> str:
     curl = "curl"
     if address.startswith(UNIX):
         path = shlex.quote(address.removeprefix(UNIX))
-        curl, address = f"curl --unix-socket {path}", "http://localhost"
+        curl, address = f"curl --unix-socket {path}", f"{scheme}://localhost"
     return (
         f"ready: {card.name} on {app_state.queue.device_name}, accuracy {accuracy}\n{also}"
         f"  try:   {curl} -F image=@cat.jpg {address}/explain\n"

@@ -246,7 +246,8 @@ class Protocol(SequentialProtocol):
             return
         self._refuse_more()
         self._closing.is_ending = True
-        self._tcp.write_eof()
+        if self._tcp.can_write_eof():  # TLS has no half-closed connections
+            self._tcp.write_eof()
         self.update_reading()  # what comes is discarded
         self._start_receive_timer(self._stop_lingering, _LINGER_S)
 

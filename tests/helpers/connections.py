@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -47,10 +48,10 @@ class Plain:
 
 
 @asynccontextmanager
-async def plain(url: str) -> AsyncIterator[Plain]:
-    """Connect to a server, and reset the connection at the end."""
-    host, port = url.removeprefix("http://").split(":")
-    reader, writer = await asyncio.open_connection(host, int(port))
+async def plain(url: str, trust: ssl.SSLContext | None = None) -> AsyncIterator[Plain]:
+    """Connect to a server, with TLS if there is a context, and reset the connection at the end."""
+    host, port = url.partition("://")[2].split(":")
+    reader, writer = await asyncio.open_connection(host, int(port), ssl=trust)
     try:
         yield Plain(reader, writer)
     finally:

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import signal
+import ssl
 import subprocess
 import sys
 import time
@@ -81,18 +82,19 @@ def running_server(
     settings: Mapping[str, str] | None = None,
     command: tuple[str, ...] = COMMAND,
     cwd: Path | None = None,
+    trust: ssl.SSLContext | None = None,
 ) -> Iterator[RunningServer]:
-    """Start a server, wait until it is ready, and end it."""
+    """Start a server, wait until it is ready, and end it; with TLS `trust` has its authority."""
     with started_server(folder, settings, command, cwd) as server:
-        wait_until_ready(server)
+        wait_until_ready(server, trust)
         yield server
 
 
-def wait_until_ready(server: RunningServer) -> None:
+def wait_until_ready(server: RunningServer, trust: ssl.SSLContext | None = None) -> None:
     """Wait until a server that was started takes requests."""
     limit = time.monotonic() + START_LIMIT_S
     while time.monotonic() < limit and server.process.poll() is None:
-        if _is_ready(server.url):
+        if _is_ready(server.url, trust):
             return
         time.sleep(0.05)
     raise RuntimeError(f"the server did not become ready:\n{server.read_output()}")
@@ -113,9 +115,9 @@ def _announced_url(text: str) -> str | None:
     return rest.split(";", 1)[0] if found and ";" in rest else None
 
 
-def _is_ready(url: str) -> bool:
+def _is_ready(url: str, trust: ssl.SSLContext | None) -> bool:
     try:
-        return httpx.get(f"{url}/readyz").status_code == 200
+        return httpx.get(f"{url}/readyz", verify=trust or True).status_code == 200
     except httpx.TransportError:
         return False
 
