@@ -21,7 +21,7 @@ RUN python3 -m venv /opt/uv \
     && /opt/uv/bin/pip install --no-cache-dir -c constraints.txt uv \
     && /opt/uv/bin/uv venv --python /usr/bin/python3 /opt/venv \
     && /opt/uv/bin/uv pip install --python /opt/venv/bin/python -c constraints.txt \
-        -r pyproject.toml --extra redis
+        -r pyproject.toml --extra redis --extra otel
 
 # 2. our own code and the weights
 FROM dependencies AS project
@@ -40,6 +40,9 @@ RUN apt-get update \
 COPY --from=dependencies /opt/venv /opt/venv
 COPY --from=project /opt/lrpserve /opt/lrpserve
 # matplotlib looks for a folder that it may write, and the user has no home
+# for /version: docker build --build-arg COMMIT="$(git rev-parse HEAD)"
+ARG COMMIT=""
+ENV LRPSERVE_COMMIT=$COMMIT
 ENV PATH=/opt/lrpserve/bin:/opt/venv/bin:$PATH \
     PYTHONPATH=/opt/lrpserve \
     PYTHONUNBUFFERED=1 \
@@ -49,5 +52,5 @@ WORKDIR /opt/lrpserve
 EXPOSE 8000
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=15s --timeout=5s --start-period=60s --retries=3 \
-    CMD ["python", "-c", "from urllib.request import urlopen; urlopen('http://127.0.0.1:8000/healthz', timeout=4)"]
+    CMD ["python", "-m", "service.healthcheck"]
 CMD ["lrpserve", "serve", "--host", "0.0.0.0", "--port", "8000"]
