@@ -15,7 +15,7 @@ from schemathesis.checks import not_a_server_error
 from schemathesis.core.result import Ok
 from schemathesis.specs.openapi import checks
 
-from service.api.request.multipart import IMAGE_FIELD
+from service.api.request.upload import IMAGE_FIELD, IMAGES_FIELD
 from service.app import create_app
 from service.settings import DEFAULT_MODEL, Settings
 from tests.conftest import SAMPLES
@@ -65,10 +65,16 @@ def make_real(case: Case[Any]) -> None:
 def with_image(body: Any) -> Any:
     if isinstance(body, bytes):
         return IMAGE
-    if not isinstance(body, dict) or IMAGE_FIELD not in body:
+    if not isinstance(body, dict):
         return body
-    is_file = isinstance(body[IMAGE_FIELD], bytes)
-    return body | {IMAGE_FIELD: IMAGE if is_file else base64.b64encode(IMAGE).decode()}
+    real = {name: real_image(body[name]) for name in (IMAGE_FIELD, IMAGES_FIELD) if name in body}
+    return body | real
+
+
+def real_image(value: Any) -> Any:
+    if isinstance(value, list):
+        return [real_image(item) for item in value]
+    return IMAGE if isinstance(value, bytes) else base64.b64encode(IMAGE).decode()
 
 
 @pytest.mark.slow

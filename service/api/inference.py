@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar
 
 from starlette.requests import Request
@@ -28,6 +28,8 @@ from service.imaging.pictures import Pictures
 from service.models.card import ModelCard
 from service.runtime.deadline import Deadline
 from service.runtime.jobs import LayerInfo, Pixels
+
+_MAX_DECODING = 4  # of the images of a request
 
 Resolved = TypeVar("Resolved", bound=ResolvedRequest)
 T = TypeVar("T")
@@ -80,11 +82,14 @@ class Caller:
     ----------
     client : str
         Who sent it; clients take turns.
+    decoding : Semaphore
+        Bounds how many of the images are decoded at once, as decoders refuse work beyond theirs.
     """
 
     deadline: Deadline
     client: str
     timings: Timings
+    decoding: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_MAX_DECODING))
 
     @classmethod
     def of(cls, request: Request) -> Caller:
@@ -129,7 +134,9 @@ class Inference(Generic[Options, Resolved]):
     def __init__(self, app_state: AppState, operation: Operation[Options, Resolved]) -> None:
         self._app_state, self._operation = app_state, operation
 
-    def resolve(self, given: Mapping[str, Any], media_type: str = JSON) -> Resolved:
+    def resolve(
+        self, given: Mapping[str, Any], media_type: str = JSON, n_images: int = 1
+    ) -> Resolved:
         """Check the options of a request, and how much work it is.
 
         Parameters
@@ -138,6 +145,8 @@ class Inference(Generic[Options, Resolved]):
             The options as they were sent.
         media_type : str
             Format of the response.
+        n_images : int
+            Number of images that have these options: the bounds are on all of them together.
 
         Raises
         ------
@@ -149,8 +158,8 @@ class Inference(Generic[Options, Resolved]):
         card = app_state.card(options.model)
         layers = app_state.queue.layers.get(card.name, ())
         resolved = self._operation.resolve(options, card, layers, media_type)
-        check_response_size(resolved, layers, settings.max_picture_pixels)
-        resolved.check_passes(settings.max_passes)
+        check_response_size(resolved, layers, settings.max_picture_pixels, n_images)
+        resolved.check_passes(settings.max_passes, n_images)
         return resolved
 
     async def compute(self, image: bytes | Pixels, resolved: Resolved, caller: Caller) -> Computed:
@@ -171,9 +180,10 @@ class Inference(Generic[Options, Resolved]):
             As `Decoder.load` and `DeviceQueue.submit` do.
         """
         app_state, timings = self._app_state, caller.timings
-        with timings.measure("decode"):
-            spec = picture_spec(resolved.options, resolved.card)
-            fitted, pictures = await app_state.decoder.load(image, spec, caller.deadline)
+        spec = picture_spec(resolved.options, resolved.card)
+        async with caller.decoding:
+            with timings.measure("decode"):
+                fitted, pictures = await app_state.decoder.load(image, spec, caller.deadline)
         job = resolved.job(fitted.pixels)
         done = await timings.measure_job(
             app_state.queue.submit(job, caller.deadline, caller.client)

@@ -13,8 +13,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from service.api.middleware.auth import HEADER, OPEN_PATHS
-from service.api.request.multipart import IMAGE_FIELD
 from service.api.request.options import ExplainOptions, PredictOptions
+from service.api.request.upload import IMAGE_FIELD, IMAGES_FIELD
 from service.api.response.problems import UNAUTHORIZED_RESPONSE
 from service.api.response.schemas import REFERENCE, Problem
 from service.settings import Settings
@@ -61,7 +61,13 @@ def request_schema(kind: type[PredictOptions], example: dict[str, Any]) -> dict[
         name: _as_text(field) for name, field in properties.items() if field.get("type") != "array"
     }
     as_file = {
-        IMAGE_FIELD: {**_BINARY, "description": "The image file"},
+        IMAGE_FIELD: {**_BINARY, "description": "The image file; several are a list of images"},
+        IMAGES_FIELD: {
+            "type": "array",
+            "items": _BINARY,
+            "minItems": 1,
+            "description": "Several image files, in place of `image`; the response has `results`",
+        },
         **{name: _example_in_text(field) for name, field in in_forms.items()},
     }
     raw = {"schema": _BINARY}
@@ -69,7 +75,8 @@ def request_schema(kind: type[PredictOptions], example: dict[str, Any]) -> dict[
         "parameters": [_query_parameter(name, schema) for name, schema in in_forms.items()],
         "requestBody": {
             "required": True,
-            "description": "One image: PNG, JPEG, WebP, GIF (first frame), BMP, TIFF or AVIF",
+            "description": "An image, or several in JSON and forms: PNG, JPEG, WebP, GIF (first "
+            "frame), BMP, TIFF or AVIF",
             "content": {
                 "multipart/form-data": {"schema": _object(as_file)},
                 "application/json": {
@@ -104,10 +111,16 @@ def _named_schemas() -> dict[str, Any]:
     _, definitions = models_json_schema([(Problem, "serialization")], ref_template=REFERENCE)
     schemas: dict[str, Any] = definitions["$defs"]
     image = {"type": "string", "description": "Base64 of the file, or a data: URL"}
+    images = {
+        "type": "array",
+        "items": {"type": "string"},
+        "minItems": 1,
+        "description": "Several images, in place of `image`; the response has `results`",
+    }
     for kind, name in _REQUESTS.items():
-        about = {"description": "An image and options", "title": name}
+        about = {"description": "An image, or several, and options", "title": name}
         options = {option: _with_null(field) for option, field in option_properties(kind).items()}
-        schemas[name] = _object({IMAGE_FIELD: image, **options}) | about
+        schemas[name] = _object({IMAGE_FIELD: image, IMAGES_FIELD: images, **options}) | about
     return schemas
 
 
@@ -135,7 +148,7 @@ def _operations(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]
 def _object(properties: dict[str, Any]) -> dict[str, Any]:
     return {
         "type": "object",
-        "required": [IMAGE_FIELD],
+        "oneOf": [{"required": [IMAGE_FIELD]}, {"required": [IMAGES_FIELD]}],
         "properties": properties,
         "additionalProperties": False,
     }

@@ -18,7 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from service.api.request.json_body import decode_base64, load_json, repeated_options
+from service.api.request.json_body import decode_base64, load_json
+from service.api.request.upload import repeated_options
 from service.errors import BrokenRequest, NotAnImage, ServiceError, too_many_images
 from service.runtime.jobs import Pixels
 

@@ -14,7 +14,7 @@ JSON, PNG, NPY = "application/json", "image/png", "application/x-npy"
 _MAX_ACCEPT = 4000  # characters, of which some hundred types are parsed in 2 ms
 
 
-def choose_format(request: Request, supported: Sequence[str]) -> str:
+def choose_format(request: Request, supported: Sequence[str], content: str = "") -> str:
     """Choose the format that the client prefers; the first one of equal quality.
 
     Parameters
@@ -23,6 +23,8 @@ def choose_format(request: Request, supported: Sequence[str]) -> str:
         Without an `Accept` header it accepts every format.
     supported : sequence of str
         Media types, the default first.
+    content : str
+        What only these can hold, for the error.
 
     Raises
     ------
@@ -41,8 +43,9 @@ def choose_format(request: Request, supported: Sequence[str]) -> str:
     except mimeparse.MimeTypeParseException:
         best = ""
     if not best:
+        detail = f"can hold {content}" if content else "can be served"
         raise NotAcceptable(
-            f"no format in `Accept: {shorten(accept, 200)}` can be served; accept one of: "
+            f"no format in `Accept: {shorten(accept, 200)}` {detail}; accept one of: "
             f"{join_names(supported)}"
         )
     return best

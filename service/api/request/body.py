@@ -1,12 +1,9 @@
-"""The body of a request: one image and its options, in any of three forms."""
+"""The body of a request: images and their options, in any of three forms."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from typing import Any
 
 from starlette.requests import Request
 
@@ -14,8 +11,9 @@ from service.api.executor import Executor, is_small
 from service.api.request.body_budget import Body
 from service.api.request.charset import check_content_type
 from service.api.request.content_coding import decode, parse_codings
-from service.api.request.json_body import MAX_VALUES, parse_json, repeated_options
-from service.api.request.multipart import IMAGE_FIELD, MULTIPART, read_multipart
+from service.api.request.json_body import MAX_VALUES, parse_json
+from service.api.request.multipart import MULTIPART, read_multipart
+from service.api.request.upload import IMAGE_FIELD, Upload, unique_options
 from service.errors import (
     BodiesFull,
     BrokenRequest,
@@ -41,18 +39,11 @@ _NOT_AN_IMAGE = {  # no image file begins so
 }
 
 
-@dataclass(frozen=True)
-class Upload:
-    """The bytes of an image file, and the options as they were sent."""
-
-    image: bytes
-    options: Mapping[str, Any]
-
-
 async def read_upload(
     request: Request,
     body: Body,
     max_body_bytes: int,
+    max_images: int,
     receive_s: float,
     executor: Executor,
     deadline: Deadline,
@@ -68,6 +59,8 @@ async def read_upload(
         Counts its bytes among those of all bodies.
     max_body_bytes : int
         Larger bodies are refused, by `Content-Length`, while they are received, or decoded.
+    max_images : int
+        Bound on the number of images.
     receive_s : float
         Time from the head of the request for the client to send the body, in seconds.
     executor : Executor
@@ -78,7 +71,7 @@ async def read_upload(
     Raises
     ------
     BrokenRequest
-        The body cannot be parsed, or does not have exactly one image.
+        The body cannot be parsed, or has no image.
     RequestTimeout
         The body was not received within `receive_s`.
     DeadlineExceeded
@@ -86,18 +79,17 @@ async def read_upload(
     BodiesFull
         All bodies together have too many bytes.
     TooLarge
-        The body has too many bytes, or its JSON too many values.
+        The body has too many bytes or images, or its JSON too many values.
     UnsupportedMediaType
         The content type is none of the above, or a content coding is not supported.
     OptionError
         An option is repeated, or stands in the query beside a body that has options.
     """
     async with _receiving(body, receive_s, deadline):
-        received = await _receive(request, body, max_body_bytes)
+        received = await _receive(request, body, max_body_bytes, max_images)
     if isinstance(received, Upload):
         return received
-    image, options = await executor.run(is_small(len(received)), deadline, parse_json, received)
-    return Upload(image, options)
+    return await executor.run(is_small(len(received)), deadline, parse_json, received, max_images)
 
 
 async def read_bytes(
@@ -134,22 +126,23 @@ def _decoded_stream(
     return body.count(decode(_stream(request, max_body_bytes), codings, max_body_bytes))
 
 
-async def _receive(request: Request, body: Body, max_body_bytes: int) -> Upload | bytes:
+async def _receive(
+    request: Request, body: Body, max_body_bytes: int, max_images: int
+) -> Upload | bytes:
     """Receive the body; JSON is not parsed yet, as parsing megabytes blocks the event loop."""
     stream = _decoded_stream(request, body, max_body_bytes)
     content_type = request.headers.get("content-type", "")
     media_type = content_type.partition(";")[0].strip().lower()
     if media_type == MULTIPART:
         _refuse_query(request)
-        image, fields = await read_multipart(request.headers, stream, max_body_bytes)
-        return Upload(image, _unique(fields))
+        return await read_multipart(request.headers, stream, max_body_bytes, max_images)
     if media_type == _JSON:
         check_content_type(content_type)
         _refuse_query(request)
         return await _join(stream)
     if media_type == _BYTES or media_type.startswith("image/"):
         options = query_options(request)
-        return Upload(check_raw(await _join(stream)), options)
+        return Upload([check_raw(await _join(stream))], options)
     raise UnsupportedMediaType(
         f"the content type {shorten(media_type) or '(none)'} is not supported; send the image as "
         f"{MULTIPART} in the field `{IMAGE_FIELD}`, as the raw body with image/* or {_BYTES}, "
@@ -216,13 +209,4 @@ def query_options(request: Request) -> dict[str, str]:
         raise OptionError.of(
             "query", f"has {n_options:,} options, more than {MAX_VALUES:,}; send fewer"
         )
-    return _unique(request.query_params.multi_items())
-
-
-def _unique(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
-    pairs = list(pairs)
-    counts = Counter(name for name, _ in pairs)
-    repeated = tuple(name for name, n in counts.items() if n > 1)
-    if repeated:
-        raise repeated_options(repeated)
-    return dict(pairs)
+    return unique_options(request.query_params.multi_items())

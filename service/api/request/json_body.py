@@ -1,4 +1,4 @@
-"""Bodies of type `application/json`: the image in base64, and options beside it.
+"""Bodies of type `application/json`: one image or several in base64, and options beside them.
 
 Each step takes a few passes over the text in C, at most: the interpreter's lock is held meanwhile.
 """
@@ -11,10 +11,18 @@ from typing import Any
 import pybase64
 
 from service import strict_json
-from service.api.request.multipart import IMAGE_FIELD
-from service.errors import BrokenRequest, OptionError, OptionProblem, TooLarge
+from service.api.request.upload import (
+    IMAGE_FIELD,
+    IMAGES_FIELD,
+    Content,
+    Upload,
+    read_each,
+    repeated_options,
+)
+from service.errors import BrokenRequest, OptionError, TooLarge, too_many_images
 
 _EXAMPLE = '{"image": "<base64>", ...}'
+_LIST_EXAMPLE = '{"images": ["<base64>", ...], ...}'
 MAX_VALUES = 10_000  # of options of all kinds; 256 rules with all of their parameters are 1,800
 MAX_DEPTH = 1000  # levels; rules have three
 _BEFORE_VALUES = b",[{"
@@ -32,29 +40,38 @@ _NOT_JSON = {
 }
 
 
-def parse_json(body: bytes) -> tuple[bytes, dict[str, Any]]:
-    """Parse a body: the bytes of the image file, and the options.
+def parse_json(body: bytes, max_images: int) -> Upload:
+    """Parse a body.
 
     Raises
     ------
     BrokenRequest
-        It is not a JSON object with one image in base64.
+        It is not a JSON object with one image in base64, or a list of them.
     TooLarge
-        It has more than `MAX_VALUES` values.
+        It has more than `MAX_VALUES` values, or more than `max_images` images.
     OptionError
         An option is repeated.
     """
     fields = load_json(body)
     if not isinstance(fields, dict):
         raise BrokenRequest(f"the body must be a JSON object: {_EXAMPLE}")
-    if fields.get(IMAGE_FIELD) is None:
+    image, images = fields.pop(IMAGE_FIELD, None), fields.pop(IMAGES_FIELD, None)
+    if images is not None:
+        return Upload(_read_list(image, images, max_images), fields, is_list=True)
+    if image is None:
         raise BrokenRequest(f"there is no image; send one: {_EXAMPLE}")
-    return decode_base64(fields.pop(IMAGE_FIELD)), fields
+    return Upload([decode_base64(image)], fields)
 
 
-def repeated_options(names: tuple[str, ...]) -> OptionError:
-    """The error of options that are given more than once."""
-    return OptionError([OptionProblem(name, "is given more than once") for name in names])
+def _read_list(image: object, images: object, max_images: int) -> list[Content]:
+    if image is not None:
+        raise BrokenRequest(f"there are `{IMAGE_FIELD}` and `{IMAGES_FIELD}`; send one of them")
+    is_list = isinstance(images, list) and all(isinstance(text, str) for text in images)
+    if not is_list or not images:
+        raise BrokenRequest(f"`{IMAGES_FIELD}` must be a list of strings: {_LIST_EXAMPLE}")
+    if len(images) > max_images:
+        raise too_many_images(max_images)
+    return read_each(decode_base64, images)
 
 
 def _check_structure(body: bytes, max_values: int) -> None:
@@ -112,8 +129,8 @@ def load_json(body: bytes, max_values: int = MAX_VALUES) -> Any:
 def _repeated(error: strict_json.RepeatedNames) -> BrokenRequest | OptionError:
     if error.entry is not None:
         return OptionError.of(error.entry, str(error))
-    if IMAGE_FIELD in error.names:
-        return BrokenRequest(f"there are several images; send one: {_EXAMPLE}")
+    if not {IMAGE_FIELD, IMAGES_FIELD}.isdisjoint(error.names):
+        return BrokenRequest(f"there are several images; send a list of them: {_LIST_EXAMPLE}")
     return repeated_options(error.names)
 
 

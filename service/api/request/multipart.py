@@ -1,17 +1,27 @@
-"""Bodies of type `multipart/form-data`: one file in the field `image`, and options as fields."""
+"""Bodies of type `multipart/form-data`: files in the field `image`, and options as fields.
+
+Several fields `image`, or any number of fields `images`, are a list of images.
+"""
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Collection, Sequence
 
 from starlette.datastructures import Headers, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
 from service.api.request.charset import check_charset, check_content_type
-from service.errors import BrokenRequest
+from service.api.request.upload import (
+    IMAGE_FIELD,
+    IMAGES_FIELD,
+    Content,
+    Upload,
+    read_each,
+    unique_options,
+)
+from service.errors import BrokenRequest, too_many_images
 from service.text import shorten
 
-IMAGE_FIELD = "image"
 MULTIPART = "multipart/form-data"
 _CHARSET_FIELD = "_charset_"  # RFC 7578, section 4.6: the charset of the other fields
 _MAX_FILES, _MAX_FIELDS = 4, 64  # more than the options, so that errors can name what is wrong
@@ -19,20 +29,26 @@ _BY_HAND = (
     "do not set the header by hand: the client library sets it, with the boundary, where it is "
     "given a form"
 )
-Fields = list[tuple[str, str]]
+_IMAGE_FIELDS = (IMAGE_FIELD, IMAGES_FIELD)
+_Items = Sequence[tuple[str, str | UploadFile]]
 
 
 class _FormParser(MultiPartParser):
     """Starlette's parser, with fields in UTF-8 only, and files in memory.
 
     It notes whether the closing boundary came, which is required. Some clients send a file without
-    its name (.NET, Go): so the bytes of the field `image` are kept.
+    its name (.NET, Go): so the bytes of the fields of images are kept.
     """
+
+    max_images: int
 
     spool_max_size = 0  # files stay in memory: the number of bytes of a body is bounded
     is_complete = False
-    n_parts = 0
-    image_as_text = b""
+    n_parts = n_images = 0
+
+    def __init__(self, headers: Headers, stream: AsyncGenerator[bytes, None], **limits: int):
+        super().__init__(headers, stream, **limits)
+        self.images_as_text: list[bytes] = []
 
     def on_part_begin(self) -> None:
         self.n_parts += 1
@@ -40,17 +56,25 @@ class _FormParser(MultiPartParser):
 
     def on_part_end(self) -> None:
         part = self._current_part
+        if part.field_name in _IMAGE_FIELDS:
+            self._count_image()
         if part.file is not None:
             super().on_part_end()
             return
-        if part.field_name == IMAGE_FIELD:
-            self.image_as_text, text = bytes(part.data), ""
+        if part.field_name in _IMAGE_FIELDS:
+            self.images_as_text.append(bytes(part.data))
+            text = ""
         else:
             text = _decode_field(part.field_name, bytes(part.data), part.item_headers)
         if part.field_name == _CHARSET_FIELD:
             check_charset(text)
         else:
             self.items.append((part.field_name, text))
+
+    def _count_image(self) -> None:
+        self.n_images += 1
+        if self.n_images > self.max_images:
+            raise too_many_images(self.max_images)
 
     def on_end(self) -> None:
         self.is_complete = True
@@ -67,9 +91,9 @@ def _decode_field(name: str, content: bytes, headers: Sequence[tuple[bytes, byte
 
 
 async def read_multipart(
-    headers: Headers, stream: AsyncGenerator[bytes, None], max_body_bytes: int
-) -> tuple[bytes, Fields]:
-    """Receive and parse a form.
+    headers: Headers, stream: AsyncGenerator[bytes, None], max_body_bytes: int, max_images: int
+) -> Upload:
+    """Receive and parse a form; fields that are empty count as left out, as browsers send them.
 
     Parameters
     ----------
@@ -79,29 +103,29 @@ async def read_multipart(
         The body; it bounds the number of bytes.
     max_body_bytes : int
         That bound.
-
-    Returns
-    -------
-    image : bytes
-        The image file.
-    fields : list of (str, str)
-        All other fields that are not empty: browsers send every field of a form.
+    max_images : int
+        Bound on the number of images.
 
     Raises
     ------
     BrokenRequest
-        The body is not such a form, is cut off, or does not have exactly one image.
+        The body is not such a form, is cut off, or has no image.
+    TooLarge
+        There are too many images.
     UnsupportedMediaType
         A charset is not UTF-8.
+    OptionError
+        An option is repeated.
     """
     check_content_type(headers.get("content-type", ""))
     parser = _FormParser(
         headers,
         stream,
-        max_files=_MAX_FILES,
-        max_fields=_MAX_FIELDS,
+        max_files=_MAX_FILES + max_images,
+        max_fields=_MAX_FIELDS + max_images,
         max_part_size=max_body_bytes,
     )
+    parser.max_images = max_images
     parser.spool_max_size = max_body_bytes  # never a file on a disk, which may be full
     try:
         form = await parser.parse()
@@ -109,7 +133,7 @@ async def read_multipart(
         raise BrokenRequest(_describe(error.message, headers, parser)) from error
     try:
         _check_end(parser)
-        return await _split(form.multi_items(), parser.image_as_text)
+        return await _read(form.multi_items(), parser.images_as_text)
     finally:
         await form.close()
 
@@ -138,31 +162,37 @@ def _check_end(parser: _FormParser) -> None:
     )
 
 
-async def _split(
-    items: Sequence[tuple[str, str | UploadFile]], image_as_text: bytes
-) -> tuple[bytes, Fields]:
-    images = [value for name, value in items if name == IMAGE_FIELD]
-    others = [(name, value) for name, value in items if name != IMAGE_FIELD and value != ""]
-    image = _only_image(images, [name for name, value in others if isinstance(value, UploadFile)])
-    content = await image.read() if isinstance(image, UploadFile) else _binary(image_as_text)
-    return content, [(name, value) for name, value in others if isinstance(value, str)]
+async def _read(items: _Items, images_as_text: Sequence[bytes]) -> Upload:
+    images = [(name, value) for name, value in items if name in _IMAGE_FIELDS]
+    others = [(name, value) for name, value in items if name not in _IMAGE_FIELDS and value != ""]
+    fields = {name for name, _ in images}
+    _check_files(fields, [name for name, value in others if isinstance(value, UploadFile)])
+    texts = iter(read_each(_binary, images_as_text))
+    contents: list[Content] = [
+        await value.read() if isinstance(value, UploadFile) else next(texts) for _, value in images
+    ]
+    is_list = len(contents) > 1 or IMAGES_FIELD in fields
+    if not is_list and isinstance(contents[0], BrokenRequest):
+        raise contents[0]
+    options = unique_options((name, value) for name, value in others if isinstance(value, str))
+    return Upload(contents, options, is_list)
 
 
-def _only_image(images: Sequence[str | UploadFile], files: Sequence[str]) -> str | UploadFile:
-    if not images and files:
+def _check_files(fields: Collection[str], others: Sequence[str]) -> None:
+    """Check the names of the fields that have images, and of other fields that have files."""
+    if not fields and others:
         raise BrokenRequest(
-            f"the file is in the field `{shorten(files[0])}`; send it in the field `{IMAGE_FIELD}`"
+            f"the file is in the field `{shorten(others[0])}`; send it in the field `{IMAGE_FIELD}`"
         )
-    if len(images) != 1:
-        number = "no" if not images else str(len(images))
+    if not fields:
+        raise BrokenRequest(f"there are no images; send a file in the field `{IMAGE_FIELD}`")
+    if others:
         raise BrokenRequest(
-            f"there are {number} images; send exactly one file in the field `{IMAGE_FIELD}`"
+            f"there is a second file, in the field `{shorten(others[0])}`; send images in the "
+            f"field `{IMAGE_FIELD}`"
         )
-    if files:
-        raise BrokenRequest(
-            f"there is a second file, in the field `{shorten(files[0])}`; send one image"
-        )
-    return images[0]
+    if len(fields) > 1:
+        raise BrokenRequest(f"there are `{IMAGE_FIELD}` and `{IMAGES_FIELD}`; send one of them")
 
 
 def _binary(content: bytes) -> bytes:

@@ -48,8 +48,8 @@ class ResolvedRequest(ABC):
         """Make the job for an image."""
 
     @abstractmethod
-    def check_passes(self, max_passes: int) -> None:
-        """Refuse a request that takes more passes through the network.
+    def check_passes(self, max_passes: int, n_images: int = 1) -> None:
+        """Refuse a request whose images together take more passes through the network.
 
         Raises
         ------
@@ -84,7 +84,7 @@ class ResolvedPredict(ResolvedRequest):
         """Make the job for an image."""
         return PredictJob(pixels, self.card.name, self.card.digest)
 
-    def check_passes(self, max_passes: int) -> None:
+    def check_passes(self, max_passes: int, n_images: int = 1) -> None:
         """Allow it: a prediction takes one pass."""
 
     def canonical(self) -> str:
@@ -131,8 +131,8 @@ class ResolvedExplain(ResolvedRequest):
             *(self.options.start, self.card.digest),
         )
 
-    def check_passes(self, max_passes: int) -> None:
-        """Refuse a request that takes more passes through the network.
+    def check_passes(self, max_passes: int, n_images: int = 1) -> None:
+        """Refuse a request whose images together take more passes through the network.
 
         Raises
         ------
@@ -140,7 +140,7 @@ class ResolvedExplain(ResolvedRequest):
             Names what to lower.
         """
         height, width = self.card.input_size
-        n_passes = self.method.n_passes(len(self.targets), (height, width))
+        n_passes = n_images * self.method.n_passes(len(self.targets), (height, width))
         if n_passes <= max_passes:
             return
         samples = SAMPLES_OF.get(self.method.attributor)
@@ -151,6 +151,9 @@ class ResolvedExplain(ResolvedRequest):
         else:
             option, formula = samples, f"{samples} times the number of targets"
             advice = "lower it, or give fewer targets"
+        if n_images > 1:
+            formula += f" times {n_images} images"
+            advice += ", or send fewer images"
         raise OptionError.of(
             option,
             f"takes {n_passes} passes through the network ({formula}); this service allows "

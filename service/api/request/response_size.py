@@ -23,7 +23,10 @@ _RGB = 3
 
 
 def check_response_size(
-    resolved: ResolvedRequest, layers: Sequence[LayerInfo], max_picture_pixels: int
+    resolved: ResolvedRequest,
+    layers: Sequence[LayerInfo],
+    max_picture_pixels: int,
+    n_images: int = 1,
 ) -> None:
     """Refuse a request whose response would be too large.
 
@@ -35,6 +38,8 @@ def check_response_size(
         The model's layers; empty while it is not loaded.
     max_picture_pixels : int
         Bound on the pixels of all pictures.
+    n_images : int
+        Number of images of the request.
 
     Raises
     ------
@@ -42,12 +47,12 @@ def check_response_size(
         Says what to lower.
     """
     if isinstance(resolved, ResolvedExplain):
-        _check_pictures(resolved, max_picture_pixels)
-        _check_values(resolved, layers)
+        _check_pictures(resolved, max_picture_pixels, n_images)
+        _check_values(resolved, layers, n_images)
 
 
-def _check_pictures(resolved: ResolvedExplain, max_pixels: int) -> None:
-    n_pictures = _n_pictures(resolved)
+def _check_pictures(resolved: ResolvedExplain, max_pixels: int, n_images: int) -> None:
+    n_pictures = n_images * _n_pictures(resolved)
     width, height = scaled_size(resolved.card.input_size, resolved.options.size)
     n_pixels = n_pictures * width * height
     if n_pixels <= max_pixels:
@@ -57,7 +62,8 @@ def _check_pictures(resolved: ResolvedExplain, max_pixels: int) -> None:
     raise OptionError.of(
         "size",
         f"{pictures} of {width} x {height} would have {n_pixels:,} pixels, more than "
-        f"{max_pixels:,}; give a size of at most {size}, fewer targets, or fewer names in output",
+        f"{max_pixels:,}; give a size of at most {size}, fewer {_many(n_images)}targets, or fewer "
+        "names in output",
     )
 
 
@@ -69,17 +75,21 @@ def _n_pictures(resolved: ResolvedExplain) -> int:
     return of_each_target + len(output & (NEEDS_IMAGE - NEEDS_RELEVANCE_MAP))
 
 
-def _check_values(resolved: ResolvedExplain, layers: Sequence[LayerInfo]) -> None:
+def _many(n_images: int) -> str:
+    return "images, fewer " if n_images > 1 else ""
+
+
+def _check_values(resolved: ResolvedExplain, layers: Sequence[LayerInfo], n_images: int) -> None:
     options = resolved.options
     if resolved.media_type == JSON and "relevance" not in options.output:
         return
     shape = _shape(resolved, layers)
-    n_values = len(resolved.targets) * math.prod(shape)
+    n_values = n_images * len(resolved.targets) * math.prod(shape)
     is_list = resolved.media_type == JSON and options.relevance_format == "list"
     allowed = MAX_VALUES // _LIST_FACTOR if is_list else MAX_VALUES
     if n_values <= allowed:
         return
-    hints = ["fewer targets", "another layer"]
+    hints = [f"fewer {_many(n_images)}targets", "another layer"]
     hints += ["channels=sum"] if options.channels == "all" and len(shape) > 1 else []
     hints += ["relevance_format=base64"] if is_list else []
     raise OptionError.of(

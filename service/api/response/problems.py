@@ -20,6 +20,12 @@ TYPE_PREFIX = "urn:lrpserve:problem:"
 
 def problem_response(error: ServiceError, request_id: str) -> Response:
     """Make the response of an error."""
+    content = problem_bytes(error, request_id)
+    return Response(content, error.status, error.headers, media_type=MEDIA_TYPE)
+
+
+def problem_bytes(error: ServiceError, request_id: str) -> bytes:
+    """The problem details of an error, as JSON."""
     problem: dict[str, Any] = {
         "type": TYPE_PREFIX + error.type,
         "title": error.title,
@@ -30,8 +36,7 @@ def problem_response(error: ServiceError, request_id: str) -> Response:
     if isinstance(error, OptionError):
         problem["errors"] = [{"option": p.option, "detail": p.detail} for p in error.problems]
     # ASCII: what a client sent may hold lone surrogates, which UTF-8 cannot carry
-    content = json.dumps(problem, ensure_ascii=True)
-    return Response(content, error.status, error.headers, media_type=MEDIA_TYPE)
+    return json.dumps(problem, ensure_ascii=True).encode()
 
 
 def translate(request: Request, error: Exception) -> ServiceError:
@@ -62,7 +67,7 @@ def _responses(*statuses: tuple[int, str]) -> dict[int | str, dict[str, Any]]:
 # for the OpenAPI document
 UNAUTHORIZED_RESPONSE = _responses((401, "No API key, or an unknown one"))
 PROBLEM_RESPONSES = _responses(
-    (400, "The body cannot be parsed, or does not have exactly one image that can be decoded"),
+    (400, "The body cannot be parsed, or has no image that can be decoded"),
     (406, "No format in `Accept` is supported"),
     (408, "The body was not received in time"),
     (413, "Too many bytes, images, pixels or values of JSON"),

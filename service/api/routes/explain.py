@@ -13,6 +13,7 @@ from service.api.request.options import ExplainOptions
 from service.api.request.resolved import resolve_explain
 from service.api.response.explanation import EXPLANATION_HEADER, MAX_HEADER, ExplanationRenderer
 from service.api.response.problems import PROBLEM_RESPONSES
+from service.api.response.result_schemas import ExplainResults
 from service.api.response.schemas import ExplainResponse, TargetsResponse
 from service.api.routes.pipeline import Pipeline
 from service.api.state import AppState
@@ -38,7 +39,7 @@ def make_router(app_state: AppState) -> APIRouter:
 
     @router.post(
         "/explain",
-        response_model=ExplainResponse | TargetsResponse,
+        response_model=ExplainResponse | TargetsResponse | ExplainResults,
         responses=_OK | PROBLEM_RESPONSES,
         openapi_extra=request_schema(ExplainOptions, {"output": "heatmap,relevance"}),
         summary="Which pixels made it say so",
@@ -48,6 +49,7 @@ def make_router(app_state: AppState) -> APIRouter:
 
         `Accept: application/json` (the default) gives all of it, `image/png` the picture and
         `application/x-npy` the relevance; with the last two, the rest is in `X-Explanation`.
+        Several images, in `images`, get a JSON response with `results`.
         """
         return await pipeline.run(request)
 

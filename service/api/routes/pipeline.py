@@ -1,24 +1,29 @@
 """The pipeline of `/predict` and `/explain`: read, resolve, decode, queue, respond.
 
-With the cache on, a request whose response is kept skips all but the first two.
+With the cache on, an image whose response is kept skips all but the first two. Several images of
+a request run at once, each as if it came alone.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Generic
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from service.api.executor import is_small
-from service.api.inference import Caller, Inference, Operation, Resolved
+from service.api.inference import Caller, Inference, Operation, Resolved, outcomes_of
 from service.api.middleware.request_context import add_log_fields
 from service.api.rate_limit import check_rate
-from service.api.request.accept import choose_format
+from service.api.request.accept import JSON, choose_format
 from service.api.request.body import read_upload
 from service.api.request.body_budget import Body
 from service.api.request.options import Options
+from service.api.request.upload import Content
+from service.api.response.results import results_response
 from service.api.state import AppState
+from service.errors import ServiceError
 from service.worker_state import State
 
 _SERVING = (State.READY, State.GRACE)
@@ -50,14 +55,34 @@ class Pipeline(Generic[Options, Resolved]):
         media_type = choose_format(request, self._operation.media_types)
         caller = Caller.of(request)
         upload = await read_upload(
-            *(request, body, settings.max_body_bytes, settings.receive_s),
-            *(app_state.executor, caller.deadline),
+            *(request, body, settings.max_body_bytes, settings.max_images),
+            *(settings.receive_s, app_state.executor, caller.deadline),
         )
-        resolved = self._inference.resolve(upload.options, media_type)
+        if upload.is_list:
+            media_type = choose_format(request, [JSON], "several images")
+        resolved = self._inference.resolve(upload.options, media_type, len(upload.images))
         add_log_fields(request, **resolved.log_fields)
-        if app_state.cache.is_on and app_state.queue.state in _SERVING:
-            return await self._respond_cached(caller, upload.image, resolved)
-        return await self._respond(caller, upload.image, resolved)
+        if upload.is_list:
+            return await self._respond_to_all(request, caller, upload.images, resolved)
+        return await self._respond_to(caller, upload.images[0], resolved)
+
+    async def _respond_to_all(
+        self, request: Request, caller: Caller, images: Sequence[Content], resolved: Resolved
+    ) -> Response:
+        """The response to several images, each of which has its own outcome."""
+        outcomes = await outcomes_of(
+            [self._respond_to(caller, image, resolved) for image in images]
+        )
+        n_failed = sum(isinstance(outcome, ServiceError) for outcome in outcomes)
+        add_log_fields(request, images=len(images), images_failed=n_failed)
+        return results_response(outcomes, request.state.request_id)
+
+    async def _respond_to(self, caller: Caller, image: Content, resolved: Resolved) -> Response:
+        if isinstance(image, ServiceError):
+            raise image
+        if self._app_state.cache.is_on and self._app_state.queue.state in _SERVING:
+            return await self._respond_cached(caller, image, resolved)
+        return await self._respond(caller, image, resolved)
 
     async def _respond_cached(self, caller: Caller, content: bytes, resolved: Resolved) -> Response:
         app_state, cache = self._app_state, self._app_state.cache

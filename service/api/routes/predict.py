@@ -10,6 +10,7 @@ from service.api.request.accept import JSON
 from service.api.request.options import PredictOptions
 from service.api.request.resolved import resolve_predict
 from service.api.response.problems import PROBLEM_RESPONSES
+from service.api.response.result_schemas import PredictResults
 from service.api.response.schemas import PredictResponse
 from service.api.response.scores import PredictionRenderer
 from service.api.routes.pipeline import Pipeline
@@ -25,13 +26,16 @@ def make_router(app_state: AppState) -> APIRouter:
 
     @router.post(
         "/predict",
-        response_model=PredictResponse,
+        response_model=PredictResponse | PredictResults,
         responses=PROBLEM_RESPONSES,
         openapi_extra=request_schema(PredictOptions, {"top_k": 3}),
         summary="What the network sees",
     )
     async def predict(request: Request) -> Response:
-        """Return the best classes of an image with their probabilities and logits."""
+        """Return the best classes of an image with their probabilities and logits.
+
+        Several images, in `images`, get a response with `results`.
+        """
         return await pipeline.run(request)
 
     return router

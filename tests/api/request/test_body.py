@@ -168,13 +168,13 @@ def test_every_wrong_option_is_named_at_once(client: httpx.Client, photo: bytes)
 @pytest.mark.parametrize(
     ("files", "data", "words"),
     [
-        ([("image", b"1"), ("image", b"2")], {}, "there are 2 images"),
+        ([("image", b"1"), ("images", b"2")], {}, "there are `image` and `images`"),
         ({"picture": b"1"}, {}, "the file is in the field `picture`; send it in the field `image`"),
         ({"image": b"1", "other": b"2"}, {}, "a second file, in the field `other`"),
         ({"other": b"1"}, {"image": "cat.jpg"}, "`other`"),
     ],
 )
-def test_forms_without_exactly_one_file(
+def test_forms_with_files_in_other_fields(
     client: httpx.Client, files: Any, data: dict[str, str], words: str
 ) -> None:
     answer = client.post("/explain", files=files, data=data)
@@ -200,6 +200,12 @@ def test_text_instead_of_a_file(client: httpx.Client) -> None:
         ("{}", "there is no image"),
         ('{"image": "", "image": ""}', "there are several images"),
         ("[]", "must be a JSON object"),
+        ('{"image": "", "images": [""]}', "there are `image` and `images`"),
+        ('{"images": []}', "must be a list of strings"),
+        ('{"images": "abcd"}', "must be a list of strings"),
+        ('{"images": ["abcd", 5]}', "must be a list of strings"),
+        ('{"images": null}', "there is no image"),
+        ('{"images": [""], "images": [""]}', "there are several images"),
         ('"image"', "must be a JSON object"),
         ("null", "must be a JSON object"),
         ("", "not valid JSON"),
