@@ -13,8 +13,10 @@ import yaml
 from helm_python import HelmRenderError, HelmValuesError
 
 from service.settings import Settings
+from tests.docs.markdown import blocks
 from tests.helpers.charts import (
     CHART,
+    ROOT,
     Manifest,
     container_of,
     environment_of,
@@ -143,3 +145,11 @@ def test_the_schema_of_settings_is_generated() -> None:
     text = (CHART / "values.schema.json").read_text()
     assert values_schema(text) == text
     assert values_schema(text.replace('"grace_s"', '"grace_seconds"')) == text
+
+
+def test_the_values_in_the_documentation_can_be_rendered() -> None:
+    page = ROOT / "docs" / "how-to" / "kubernetes.md"
+    examples = [yaml.safe_load(block.text) for block in blocks(page) if block.language == "yaml"]
+    assert len(examples) >= 2
+    for values in examples:
+        assert render(values)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers.environments import environment
+from tests.helpers.environments import environment, npm_folder
 
 
 @pytest.fixture(scope="session")
@@ -17,3 +17,14 @@ def clients() -> Path:
     process imports one of them: both register the same protocol buffers.
     """
     return environment("clients", "kserve==0.21.0", "tritonclient[http,grpc]==2.73.0")
+
+
+@pytest.fixture(scope="session")
+def kubernetes_models() -> Path:
+    """A folder of npm with the models of Prometheus' operator and of KEDA."""
+    return npm_folder(
+        "kubernetes-models",
+        "@kubernetes-models/prometheus-operator@6.0.0",
+        "@kubernetes-models/keda@2.0.0",
+        "typescript@7.0.2",
+    )
