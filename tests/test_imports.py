@@ -167,6 +167,7 @@ ALLOWED: dict[str, set[str]] = {
         "service.text",
     },
     "service.api.protocols": {
+        "service",  # its version
         "service.api",
         "service.errors",
         "service.methods",
@@ -174,6 +175,7 @@ ALLOWED: dict[str, set[str]] = {
         "service.models.card",
         "service.runtime.deadline",
         "service.runtime.jobs",
+        "service.strict_json",
         "service.worker_state",
         "service.text",
     },

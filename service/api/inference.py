@@ -22,6 +22,7 @@ from service.api.request.options import Options, parse_options
 from service.api.request.resolved import ResolvedRequest
 from service.api.request.response_size import check_response_size
 from service.api.state import AppState
+from service.api.statistics import ModelStatistics
 from service.errors import ServiceError
 from service.imaging.fit import FittedImage
 from service.imaging.pictures import Pictures
@@ -179,6 +180,17 @@ class Inference(Generic[Options, Resolved]):
         ServiceError
             As `Decoder.load` and `DeviceQueue.submit` do.
         """
+        statistics = self._app_state.statistics.of(resolved.card.name)
+        with statistics.count_image():
+            return await self._compute(image, resolved, caller, statistics)
+
+    async def _compute(
+        self,
+        image: bytes | Pixels,
+        resolved: Resolved,
+        caller: Caller,
+        statistics: ModelStatistics,
+    ) -> Computed:
         app_state, timings = self._app_state, caller.timings
         spec = picture_spec(resolved.options, resolved.card)
         async with caller.decoding:
@@ -188,6 +200,7 @@ class Inference(Generic[Options, Resolved]):
         done = await timings.measure_job(
             app_state.queue.submit(job, caller.deadline, caller.client)
         )
+        statistics.add_batch(done.queue_ms, done.compute_ms, done.batch_size)
         renderer = self._operation.renderer(resolved, done.result, fitted)
         return Computed(resolved, done.result, fitted, pictures, renderer)
 

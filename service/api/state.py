@@ -13,6 +13,7 @@ from service.api.executor import Executor
 from service.api.models import Models
 from service.api.rate_limit import RateLimit
 from service.api.request.body_budget import BodyBudget
+from service.api.statistics import Statistics
 from service.metrics import Metrics
 from service.models.card import ModelCard
 from service.runtime.cores import usable_cores
@@ -46,6 +47,7 @@ class AppState:
     cache: Cache = field(default_factory=Cache)
     executor: Executor = field(default_factory=Executor)
     body_budget: BodyBudget = field(default_factory=BodyBudget)
+    statistics: Statistics = field(default_factory=Statistics)
 
     @cached_property
     def decoder(self) -> Decoder:

@@ -51,6 +51,26 @@ def heatmap_png(relevance: Relevance, options: RenderOptions) -> bytes:
     return rgb_png(with_color_bar(table[indices], table[bar], options.bound))
 
 
+def heatmap_pixels(relevance: Relevance, options: RenderOptions) -> Pixels:
+    """Render relevance as RGB pixels, without a colour bar.
+
+    Parameters
+    ----------
+    relevance : NDArray[float32]
+        Shape (H, W).
+    options : RenderOptions
+        Size and colours.
+
+    Returns
+    -------
+    NDArray[uint8]
+        The pixels of `heatmap_png`, shape (H, W, 3).
+    """
+    size = options.output_size(relevance.shape)
+    indices = _indices(relevance, options.bound, size, options.enlarge == "smooth")
+    return color_table(options.cmap)[indices]
+
+
 def overlay_png(relevance: Relevance, options: RenderOptions, picture: Image.Image) -> bytes:
     """Render relevance over its image in grey, as an RGB PNG.
 

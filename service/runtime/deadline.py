@@ -16,12 +16,19 @@ class Deadline:
     Parameters
     ----------
     limit_s : float
-        Seconds from now.
+        Seconds from the start.
+    started_at : float, optional
+        Time of the event loop's clock, in seconds; by default now.
     """
 
-    def __init__(self, limit_s: float) -> None:
+    def __init__(self, limit_s: float, started_at: float | None = None) -> None:
         self._limit_s = limit_s
-        self._started_at = asyncio.get_running_loop().time()
+        now = asyncio.get_running_loop().time
+        self._started_at = now() if started_at is None else started_at
+
+    def at_most(self, limit_s: float) -> Deadline:
+        """Shorten the deadline to that many seconds from the same start."""
+        return Deadline(limit_s, self._started_at) if limit_s < self._limit_s else self
 
     @asynccontextmanager
     async def enforce(

@@ -15,7 +15,12 @@ from service.errors import Unauthorized
 
 HEADER = "X-API-Key"
 # health checks, the playground and the documentation
-OPEN_PATHS = frozenset({"/", "/healthz", "/readyz", "/docs", "/openapi.json"})
+OPEN_PATHS = frozenset(
+    {
+        *("/", "/healthz", "/readyz", "/docs", "/openapi.json"),
+        *("/v2/health/live", "/v2/health/ready"),
+    }
+)
 _OPEN_FOLDERS = ("/swagger/", "/web/")
 _HEADER, _SCHEME = HEADER.lower().encode(), b"bearer"
 

@@ -10,14 +10,15 @@ from starlette.middleware.cors import CORSMiddleware
 from service.api.middleware.auth import HEADER as KEY_HEADER
 from service.api.response.explanation import EXPLANATION_HEADER
 
+_LENGTH_HEADER = "Inference-Header-Content-Length"  # of the Open Inference Protocol
 _REQUEST_HEADERS = (
     *("Content-Type", "Content-Encoding", "Accept", "X-Request-ID", "Authorization"),
     *("traceparent", "tracestate"),  # of pages that are traced
-    KEY_HEADER,
+    *(KEY_HEADER, _LENGTH_HEADER),
 )
 _RESPONSE_HEADERS = (
     *("X-Request-ID", "Server-Timing", "Retry-After", "WWW-Authenticate"),
-    EXPLANATION_HEADER,
+    *(EXPLANATION_HEADER, _LENGTH_HEADER),
 )
 
 

@@ -83,7 +83,7 @@ def _check_values(resolved: ResolvedExplain, layers: Sequence[LayerInfo], n_imag
     options = resolved.options
     if resolved.media_type == JSON and "relevance" not in options.output:
         return
-    shape = _shape(resolved, layers)
+    shape = relevance_shape(resolved, layers)
     n_values = n_images * len(resolved.targets) * math.prod(shape)
     is_list = resolved.media_type == JSON and options.relevance_format == "list"
     allowed = MAX_VALUES // _LIST_FACTOR if is_list else MAX_VALUES
@@ -98,7 +98,7 @@ def _check_values(resolved: ResolvedExplain, layers: Sequence[LayerInfo], n_imag
     )
 
 
-def _shape(resolved: ResolvedExplain, layers: Sequence[LayerInfo]) -> tuple[int, ...]:
+def relevance_shape(resolved: ResolvedExplain, layers: Sequence[LayerInfo]) -> tuple[int, ...]:
     """Shape of the relevance of a target, as far as it is known."""
     options: ExplainOptions = resolved.options
     shape: tuple[int, ...] = (_RGB, *resolved.card.input_size)

@@ -101,6 +101,12 @@ class ExplanationRenderer:
             return fields | {"explanations": explanations}
         return fields | explanations[0]
 
+    def description(self) -> dict[str, Any]:
+        """The fields of the JSON response without pictures and arrays."""
+        targets = [target.fields() for target in self.targets]
+        own = {"explanations": targets} if self.resolved.has_list else targets[0]
+        return self._common_fields() | own
+
     def _common_fields(self) -> dict[str, Any]:
         resolved, explanation = self.resolved, self.explanation
         return {

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import orjson
+from numpy.typing import NDArray
 from starlette.responses import Response
 
 from service.api.request.accept import JSON
@@ -77,14 +78,20 @@ def predict_fields(
 
 def class_scores(card: ModelCard, logits: Floats, indices: Sequence[int]) -> list[dict[str, Any]]:
     """The scores of some classes; probabilities are the softmax over all."""
-    shifted = logits.astype(np.float64) - logits.max()
-    probabilities = np.exp(shifted) / np.exp(shifted).sum()
+    probability = probabilities(logits)
     return [
         {
             "index": index,
             "label": card.labels[index],
-            "probability": float(probabilities[index]),
+            "probability": float(probability[index]),
             "logit": float(logits[index]),
         }
         for index in indices
     ]
+
+
+def probabilities(logits: Floats) -> NDArray[np.float64]:
+    """The softmax of logits of shape (num_classes,)."""
+    shifted = logits.astype(np.float64) - logits.max()
+    exponentials: NDArray[np.float64] = np.exp(shifted)
+    return exponentials / exponentials.sum()

@@ -12,9 +12,9 @@ import pybase64
 from service.api.request.resolved import ResolvedExplain
 from service.api.response.scores import class_scores
 from service.imaging.pictures import Pictures
-from service.imaging.render import heatmap_png, overlay_png, own_bound
+from service.imaging.render import heatmap_pixels, heatmap_png, overlay_png, own_bound
 from service.imaging.render_options import RenderOptions
-from service.runtime.jobs import Attribution, Floats
+from service.runtime.jobs import Attribution, Floats, Pixels
 
 
 class TargetExplanation:
@@ -78,6 +78,10 @@ class TargetExplanation:
         if name not in self._drawn:
             self._drawn[name] = self._heatmap() if name == "heatmap" else self._overlay(pictures)
         return self._drawn[name]
+
+    def heatmap(self) -> Pixels:
+        """The heatmap as RGB pixels of shape (H, W, 3), without a colour bar."""
+        return heatmap_pixels(self.map, self._render_options())
 
     def _heatmap(self) -> bytes:
         return heatmap_png(self.map, self._render_options())
