@@ -25,7 +25,7 @@ FIRST, SECOND = "the-first-key-of-all", "the-second-key-of-all"
 RAW = {"Content-Type": "image/jpeg"}
 OPEN = (
     *("/", "/healthz", "/healthz/", "/readyz", "/docs", "/openapi.json"),
-    *("/swagger/swagger-ui.css", "/web/js/main.js"),
+    *("/swagger/swagger-ui.css", "/web/js/main.js", "/v2/health/live", "/v2/health/ready"),
 )
 CLOSED = ("/models", "/models/minivgg-cifar10", "/metrics", "/nothing", "/models/", "/swagger")
 

@@ -6,18 +6,13 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
+from service.api.protocols.kserve_schemas import ErrorText
 from service.api.protocols.open_inference.http_messages import BINARY, JSON, LENGTH_HEADER
 from service.api.protocols.open_inference.plan import OUTPUTS
-from service.api.response.problems import PROBLEM_RESPONSES
-from service.api.response.schemas import REFERENCE
+from service.api.response.problems import PROBLEM_RESPONSES, PROBLEM_RESPONSES_OF_CHANGES
+from service.api.response.schemas import REFERENCE, ModelChange
 
 Parameters = dict[str, Any]
-
-
-class Failure(BaseModel):
-    """An error of the protocol."""
-
-    error: str = Field(description="What to do")
 
 
 class Liveness(BaseModel):
@@ -101,17 +96,17 @@ class InferResponse(BaseModel):
 
 
 ERRORS: dict[int | str, dict[str, Any]] = {
-    status: {"model": Failure, "description": response["description"]}
+    status: {"model": ErrorText, "description": response["description"]}
     for status, response in PROBLEM_RESPONSES.items()
     if status not in (406, 422)
 }
 ERRORS |= {
-    404: {"model": Failure, "description": "There is no such model or version"},
-    422: {"model": Failure, "description": "Invalid parameters or outputs; `error` names each"},
+    404: {"model": ErrorText, "description": "There is no such model or version"},
+    422: {"model": ErrorText, "description": "Invalid parameters or outputs; `error` names each"},
 }
 NO_MODEL: dict[int | str, dict[str, Any]] = {
     404: ERRORS[404],
-    "default": {"model": Failure, "description": "Any other failure"},
+    "default": {"model": ErrorText, "description": "Any other failure"},
 }
 NOT_READY: dict[int | str, dict[str, Any]] = {
     503: {"model": Readiness, "description": "Not ready: send requests elsewhere"}
@@ -120,8 +115,8 @@ MODEL_NOT_READY: dict[int | str, dict[str, Any]] = NO_MODEL | {
     503: {"model": ModelReadiness, "description": "Not ready, or not loaded"}
 }
 BODY_ERRORS: dict[int | str, dict[str, Any]] = {
-    400: {"model": Failure, "description": "The body is no JSON object"},
-    "default": {"model": Failure, "description": "Any other failure"},
+    400: {"model": ErrorText, "description": "The body is no JSON object"},
+    "default": {"model": ErrorText, "description": "Any other failure"},
 }
 _BINARY: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
 INFER_RESPONSES: dict[int | str, dict[str, Any]] = ERRORS | {
@@ -203,6 +198,18 @@ def describe_infer() -> dict[str, Any]:
     }
 
 
-def describe_object() -> dict[str, Any]:
-    """A body that is a JSON object, or nothing."""
-    return {"requestBody": {"required": False, "content": {JSON: {"schema": _ANY_OBJECT}}}}
+_OBJECT_BODY = {"requestBody": {"content": {JSON: {"schema": _ANY_OBJECT}}}}
+INDEX: dict[str, Any] = {
+    "response_model": list[RepositoryEntry],
+    "responses": BODY_ERRORS,
+    "openapi_extra": _OBJECT_BODY,
+}
+CHANGE: dict[str, Any] = {
+    "response_model": ModelChange,
+    "responses": BODY_ERRORS
+    | {
+        status: {"model": ErrorText, "description": response["description"]}
+        for status, response in PROBLEM_RESPONSES_OF_CHANGES.items()
+    },
+    "openapi_extra": {"parameters": [_MODEL], **_OBJECT_BODY},
+}

@@ -17,7 +17,8 @@ from service.api.protocols.open_inference.plan import (
     options_of,
     timeout_s,
 )
-from service.api.protocols.open_inference.tensors import images_of
+from service.api.protocols.open_inference.tensors import Images, images_of
+from service.api.request.resolved import resolve_predict
 from service.api.routes.explain import EXPLAIN
 from service.api.routes.predict import PREDICT
 from service.api.state import AppState
@@ -55,16 +56,25 @@ class OpenInference:
         self._explain = Inference(app_state, EXPLAIN)
         self._predict = Inference(app_state, PREDICT)
 
-    def plan(self, request: InferRequest) -> Plan:
-        """Check a request to a model that is served.
+    def images(self, request: InferRequest) -> Images:
+        """The images of a request: for large ones, work for a thread.
 
         Raises
         ------
         RequestError
-            Says what is wrong with its tensors, parameters or outputs.
+            Says what is wrong with its tensors.
+        """
+        return images_of(request.inputs, self._app_state.settings.max_images)
+
+    def plan(self, request: InferRequest, images: Images) -> Plan:
+        """Check a request to a model that is served; on the event loop, which replaces models.
+
+        Raises
+        ------
+        RequestError
+            Says what is wrong with its parameters or outputs.
         """
         settings = self._app_state.settings
-        images = images_of(request.inputs, settings.max_images)
         # options of relevance are checked for a prediction, too; what is drawn is checked below
         given = {**options_of(request.parameters), "model": request.model, "output": "relevance"}
         resolved = self._explain.resolve(given)
@@ -91,8 +101,8 @@ class OpenInference:
     async def _compute(self, plan: Plan, image: Any, caller: Caller) -> Computed:
         if plan.is_explanation:
             return await self._explain.compute(image, plan.resolved, caller)
-        given = {"model": plan.request.model, "fit": plan.resolved.options.fit}
-        return await self._predict.compute(image, self._predict.resolve(given), caller)
+        resolved = resolve_predict(plan.resolved.options, plan.resolved.card)
+        return await self._predict.compute(image, resolved, caller)
 
     async def _render(
         self, plan: Plan, computed: Sequence[Computed], caller: Caller

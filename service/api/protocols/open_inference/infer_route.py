@@ -18,7 +18,7 @@ from service.api.protocols.open_inference.infer import OpenInference
 from service.api.protocols.open_inference.messages import VERSION, InferRequest
 from service.api.protocols.open_inference.metadata import served_card
 from service.api.protocols.open_inference.outputs import size_of
-from service.api.protocols.open_inference.plan import Plan
+from service.api.protocols.open_inference.tensors import Images
 from service.api.rate_limit import check_rate
 from service.api.request.body import read_bytes
 from service.api.request.body_budget import Body
@@ -56,9 +56,10 @@ class InferRoute:
             request, body, settings.max_body_bytes, settings.receive_s, caller.deadline
         )
         header = request.headers.get(LENGTH_HEADER)
-        plan = await executor.run(
-            is_small(len(content)), caller.deadline, self._plan, content, header, model
+        parsed, images = await executor.run(
+            is_small(len(content)), caller.deadline, self._parse, content, header, model
         )
+        plan = self._open_inference.plan(parsed, images)
         add_log_fields(request, **plan.log_fields)
         result = await self._open_inference.run(plan, caller)
         with caller.timings.measure("render"):
@@ -67,9 +68,9 @@ class InferRoute:
                 *(result.request, result.outputs, result.parameters),
             )
 
-    def _plan(self, content: bytes, header: str | None, model: str) -> Plan:
-        request: InferRequest = parse_infer(content, header, model)
-        return self._open_inference.plan(request)
+    def _parse(self, content: bytes, header: str | None, model: str) -> tuple[InferRequest, Images]:
+        request = parse_infer(content, header, model)
+        return request, self._open_inference.images(request)
 
 
 def add_infer(router: APIRouter, app_state: AppState) -> None:

@@ -9,11 +9,12 @@ from typing import Any
 
 from service import strict_json
 from service.api.protocols.open_inference.messages import InferRequest, RequestedOutput
+from service.api.protocols.open_inference.tensors import Images
 from service.api.request.resolved import ResolvedExplain
 from service.api.request.response_size import MAX_VALUES, relevance_shape
 from service.errors import OptionError, OptionProblem, join_names
 from service.imaging.render_options import scaled_size
-from service.runtime.jobs import LayerInfo, Pixels
+from service.runtime.jobs import LayerInfo
 from service.text import shorten
 
 SCORES = ("scores", "logits")
@@ -51,7 +52,7 @@ class Plan:
     """
 
     request: InferRequest
-    images: Sequence[bytes] | Sequence[Pixels]
+    images: Images
     resolved: ResolvedExplain
 
     @property

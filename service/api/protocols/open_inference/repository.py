@@ -2,30 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 
 from service.api.inference import Caller
+from service.api.model_changes import ModelStatus
 from service.api.openapi import DirectRoute
 from service.api.protocols.open_inference import documents
 from service.api.protocols.open_inference.http_messages import parse_object
 from service.api.protocols.open_inference.messages import VERSION
 from service.api.request.body import read_bytes
+from service.api.routes.health import readiness
 from service.api.state import AppState
 from service.worker_state import State
 
-_SERVING = (State.READY, State.GRACE)
+Endpoint = Callable[[Request], Awaitable[Response]]
+_STATES = {State.READY: "READY", State.GRACE: "READY", State.STARTING: "LOADING"}
 
 
 def is_model_ready(app_state: AppState) -> bool:
-    """Whether this worker serves its models."""
-    return app_state.health() in _SERVING
+    """Whether all workers serve their models."""
+    return readiness(app_state) is State.READY
 
 
-def repository_index(app_state: AppState, *, is_ready: bool = False) -> list[dict[str, Any]]:
-    """The models of the repository.
+async def repository_index(app_state: AppState, *, is_ready: bool = False) -> list[dict[str, str]]:
+    """The models that are served, and those that could be.
 
     Parameters
     ----------
@@ -33,7 +38,7 @@ def repository_index(app_state: AppState, *, is_ready: bool = False) -> list[dic
         Whether to leave out those that are not ready.
     """
     state = app_state.health()
-    entries = [_entry(name, state) for name in app_state.cards]
+    entries = [_entry(status, state) for status in await app_state.models.index()]
     return [entry for entry in entries if not is_ready or entry["state"] == "READY"]
 
 
@@ -43,18 +48,31 @@ def add_repository(router: APIRouter, app_state: AppState) -> None:
     async def index(request: Request) -> Response:
         """List the models, with their states; with `ready` only those that are."""
         fields = await _read_object(request, app_state)
-        return JSONResponse(repository_index(app_state, is_ready=fields.get("ready") is True))
+        return JSONResponse(await repository_index(app_state, is_ready=fields.get("ready") is True))
 
-    router.add_api_route(
-        "/v2/repository/index",
-        index,
-        methods=["POST"],
-        response_model=list[documents.RepositoryEntry],
-        responses=documents.BODY_ERRORS,
-        openapi_extra=documents.describe_object(),
-        summary="The models of the repository",
-        route_class_override=DirectRoute,
-    )
+    async def load(request: Request) -> Response:
+        """Load a model, or load it again, as `/models/{name}/reload` does."""
+        await _read_object(request, app_state)
+        return JSONResponse(asdict(await app_state.models.load(request.path_params["model"])))
+
+    async def unload(request: Request) -> Response:
+        """Serve a model no longer, as `/models/{name}/unload` does."""
+        await _read_object(request, app_state)
+        return JSONResponse(asdict(await app_state.models.unload(request.path_params["model"])))
+
+    def add(path: str, endpoint: Endpoint, summary: str, **described: Any) -> None:
+        router.add_api_route(
+            f"/v2/repository/{path}",
+            endpoint,
+            methods=["POST"],
+            summary=summary,
+            route_class_override=DirectRoute,
+            **described,
+        )
+
+    add("index", index, "The models of the repository", **documents.INDEX)
+    add("models/{model}/load", load, "Load a model, or load it again", **documents.CHANGE)
+    add("models/{model}/unload", unload, "Unload a model", **documents.CHANGE)
 
 
 async def _read_object(request: Request, app_state: AppState) -> dict[str, Any]:
@@ -68,10 +86,11 @@ async def _read_object(request: Request, app_state: AppState) -> dict[str, Any]:
         return parse_object(content) if content.strip() else {}
 
 
-def _entry(name: str, state: State) -> dict[str, Any]:
-    entry = {"name": name, "version": VERSION}
-    if state in _SERVING:
-        return entry | {"state": "READY", "reason": ""}
-    if state is State.STARTING:
-        return entry | {"state": "LOADING", "reason": "the service is starting"}
-    return entry | {"state": "UNAVAILABLE", "reason": f"the service is {state.value}"}
+def _entry(status: ModelStatus, state: State) -> dict[str, str]:
+    entry = {"name": status.name, "version": VERSION}
+    if status.state == "ready" and state not in (State.READY, State.GRACE):
+        return entry | {
+            "state": _STATES.get(state, "UNAVAILABLE"),
+            "reason": f"the service is {state.value}",
+        }
+    return entry | {"state": status.state.upper(), "reason": status.reason}

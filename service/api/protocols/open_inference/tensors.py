@@ -21,12 +21,14 @@ from service.errors import BrokenRequest, too_many_images
 from service.runtime.jobs import Pixels
 from service.text import shorten
 
+Images = list[bytes] | list[Pixels]
+
 IMAGE = "image"
 _LENGTH = struct.Struct("<I")
 _SHAPES = "BYTES of shape [N], image files, or UINT8 of shape [N, H, W, 3], RGB pixels"
 
 
-def images_of(inputs: Sequence[InputTensor], max_images: int) -> list[bytes] | list[Pixels]:
+def images_of(inputs: Sequence[InputTensor], max_images: int) -> Images:
     """The images of a request.
 
     Raises
