@@ -16,6 +16,7 @@ from service.batch.outputs.base import Output
 from service.batch.rows import Row, check_single_target, make_row
 
 _NO_INDEX = -1
+_LEFTOVERS = "*.partial"  # of zarr's own store
 _INTEGERS = ("label", "target")
 _FLOATS = ("start", "arrived", "conservation")
 _TEXTS = ("path", "error_type", "error")
@@ -36,7 +37,9 @@ class ZarrOutput(Output):
         import_library("zarr")
 
     def prepare(self, n_images: int, part_size: int) -> None:
-        """Make the arrays, unless they are there."""
+        """Make the arrays, unless they are there, and remove what a kill has left of chunks."""
+        for path in self.path.rglob(_LEFTOVERS):
+            path.unlink()
         self._zarr, self._part_size = import_library("zarr"), part_size
         group = self._zarr.open_group(self.path, mode="a", zarr_format=3)
         for name, (kind, shape, missing) in self._arrays().items():
