@@ -97,19 +97,37 @@ def _text(value: Any) -> str:
 
 def configure_logging(log_format: str, level: str) -> None:
     """Log to standard error, as `text` or `json`, from this level on."""
-    text = {"()": TextFormatter, "format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}
-    json = {
-        "()": JsonFormatter,
-        "fmt": ["levelname", "name", "message"],
-        "rename_fields": {"levelname": "level", "name": "logger"},
-        "timestamp": "time",
-    }
     logging.config.dictConfig(
         {
             "version": 1,
             "disable_existing_loggers": False,
-            "formatters": {"lines": json if log_format == "json" else text},
+            "formatters": {"lines": {"()": _FORMATTERS[log_format]}},
             "handlers": {"stderr": {"()": StderrHandler, "formatter": "lines"}},
             "root": {"level": level.upper(), "handlers": ["stderr"]},
         }
     )
+
+
+def configure_own_logging(log_format: str, level: str) -> None:
+    """Log what `service` logs, in a process whose other loggers belong to its host."""
+    logger = logging.getLogger("service")
+    handler = StderrHandler()
+    handler.setFormatter(_FORMATTERS[log_format]())
+    logger.handlers = [handler]
+    logger.setLevel(level.upper())
+    logger.propagate = False
+
+
+def _text_formatter() -> logging.Formatter:
+    return TextFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s")
+
+
+def _json_formatter() -> logging.Formatter:
+    return JsonFormatter(
+        ["levelname", "name", "message"],
+        rename_fields={"levelname": "level", "name": "logger"},
+        timestamp="time",
+    )
+
+
+_FORMATTERS = {"text": _text_formatter, "json": _json_formatter}

@@ -242,6 +242,15 @@ ALLOWED: dict[str, set[str]] = {
         "service.settings",
         "service.terminal",
     },
+    "service.ray": {
+        "service.api.state",
+        "service.app",
+        "service.errors",
+        "service.logs",
+        "service.server.process",
+        "service.settings",
+        "service.worker_state",
+    },
     "service.commands": {
         "service",
         "service.api.rate_limit",
@@ -256,6 +265,7 @@ ALLOWED: dict[str, set[str]] = {
         "service.logs",
         "service.methods",
         "service.models",
+        "service.ray",
         "service.runtime",
         "service.server",
         "service.settings",

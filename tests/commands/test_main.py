@@ -11,7 +11,7 @@ from service import __version__
 from service.settings import DEFAULT_MODEL, PREFIX, Settings
 from tests.commands.command_line import CommandResult, Lrpserve, assert_one_sentence
 
-COMMANDS = ("serve", "predict", "explain", "models", "import", "verify", "key")
+COMMANDS = ("serve", "ray", "predict", "explain", "models", "import", "verify", "key")
 
 
 def test_key_prints_a_new_key_and_its_hash(lrpserve: Lrpserve) -> None:

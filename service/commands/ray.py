@@ -1,0 +1,170 @@
+"""`lrpserve ray`: the application on a Ray cluster, or on a local Ray, until a signal comes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import TYPE_CHECKING
+
+from service import __version__
+from service.errors import ServiceError
+from service.models.registry import served_models
+from service.ray.application import NAME, deployment_of, require_ray
+from service.ray.arguments import RayArguments
+from service.server.listen import UNIX, listen, url_of
+from service.settings import Settings
+from service.terminal import print_line
+
+if TYPE_CHECKING:
+    from ray.serve import Application
+
+LOCAL = "local"  # Ray's name for a new cluster on this machine
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class RayError(ServiceError):
+    """Ray cannot start, or refuses the application."""
+
+    type = "ray-error"
+    title = "Ray cannot serve"
+
+
+def serve_on_ray(
+    arguments: RayArguments,
+    host: str,
+    port: int,
+    address: str | None,
+    *,
+    has_dashboard: bool = False,
+) -> None:
+    """Serve on Ray until SIGINT, SIGTERM or SIGHUP.
+
+    Parameters
+    ----------
+    arguments : RayArguments
+        Of the application.
+    host : str
+        Address on which Ray's proxy listens.
+    port : int
+        Its port; 0 chooses a free one.
+    address : str or None
+        Of a Ray cluster, by default `RAY_ADDRESS`; without either, Ray is started on this machine.
+    has_dashboard : bool
+        Whether Ray's dashboard is started too, on this machine.
+
+    Raises
+    ------
+    ServiceError
+        Ray is not installed or cannot start, or the replicas cannot load their models.
+    """
+    require_ray()
+    settings = arguments.settings()
+    address = address or os.environ.get("RAY_ADDRESS") or LOCAL
+    if host.startswith(UNIX):
+        raise RayError("Ray does not listen on unix sockets; choose an address for --host")
+    if address == LOCAL:  # fail early; a cluster may have other files
+        served_models(settings.model, settings.models)
+    with listen(host, port) as listeners:  # Ray's proxy would fail somewhere in its log
+        url, (_, port) = url_of(listeners), listeners[0].getsockname()[:2]
+    signals = _StopSignals()
+    try:
+        signals.handle()
+        _start_ray(address, has_dashboard=has_dashboard)
+        signals.handle()  # Ray has set its own handlers
+        _serve(deployment_of(arguments), settings, host, port, url)
+    except _Stopped:
+        return
+    finally:
+        _end_ray()
+
+
+class _Stopped(BaseException):
+    """A signal to stop."""
+
+
+class _StopSignals:
+    """Raises `_Stopped` at the first signal, and exits at once at the second."""
+
+    def __init__(self) -> None:
+        self._has_stopped = False
+
+    def handle(self) -> None:
+        """Handle the signals; SIGHUP stays ignored where it is, as by `nohup`."""
+        for number in SIGNALS:
+            if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
+                signal.signal(number, self._stop)
+
+    def _stop(self, number: int, frame: FrameType | None) -> None:
+        if self._has_stopped:
+            os._exit(128 + number)
+        self._has_stopped = True
+        raise _Stopped
+
+
+def _start_ray(address: str, *, has_dashboard: bool) -> None:
+    import ray
+
+    try:
+        ray.init(address, include_dashboard=has_dashboard if address == LOCAL else None)
+    except Exception as error:  # Ray raises this class itself
+        raise RayError(f"Ray cannot be started or reached: {error}") from error
+
+
+def _end_ray() -> None:
+    """Disconnect from a cluster; end Ray where it was started here."""
+    import ray
+
+    ray.shutdown()
+
+
+def _serve(application: Application, settings: Settings, host: str, port: int, url: str) -> None:
+    from ray import serve
+
+    serve.start(http_options=_http_options(settings, host, port))
+    print_line(
+        f"lrpserve {__version__} on Ray listens on {url}; loading the model ...", is_error=True
+    )
+    with _deployed(application, settings.root_path or "/"):
+        print_line(f"ready: docs at {url}{settings.root_path}/docs", is_error=True)
+        threading.Event().wait()
+
+
+def _http_options(settings: Settings, host: str, port: int) -> dict[str, str | float]:
+    # longer than the deadline of a replica: for requests that wait while no replica runs
+    timeout_s = settings.deadline_s + settings.receive_s
+    return {"host": host, "port": port, "request_timeout_s": timeout_s}
+
+
+@contextmanager
+def _deployed(application: Application, route_prefix: str) -> Iterator[None]:
+    """Deploy the application, and delete it afterwards.
+
+    Raises
+    ------
+    RayError
+        Its replicas cannot start; the message has the reason of one.
+    """
+    from ray import serve
+
+    try:
+        try:
+            serve.run(application, name=NAME, route_prefix=route_prefix)
+        except RuntimeError as error:
+            raise RayError(_reason() or str(error)) from error
+        yield
+    finally:
+        serve.delete(NAME)
+
+
+def _reason() -> str:
+    """The last line of a replica's error; empty where there is none."""
+    from ray import serve
+
+    application = serve.status().applications.get(NAME)
+    deployments = application.deployments.values() if application else ()
+    lines = [line for each in deployments for line in each.message.strip().splitlines()]
+    return lines[-1] if lines else ""
