@@ -39,10 +39,10 @@ RUN apt-get update \
     && useradd --uid 10001 --user-group --no-create-home --shell /usr/sbin/nologin lrpserve
 COPY --from=dependencies /opt/venv /opt/venv
 COPY --from=project /opt/lrpserve /opt/lrpserve
-# matplotlib looks for a folder that it may write, and the user has no home
 # for /version: docker build --build-arg COMMIT="$(git rev-parse HEAD)"
 ARG COMMIT=""
 ENV LRPSERVE_COMMIT=$COMMIT
+# matplotlib looks for a folder that it may write, and the user has no home
 ENV PATH=/opt/lrpserve/bin:/opt/venv/bin:$PATH \
     PYTHONPATH=/opt/lrpserve \
     PYTHONUNBUFFERED=1 \

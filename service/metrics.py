@@ -33,8 +33,8 @@ class Metrics:
     jobs
         Jobs by outcome: `done`, `failed`, `rejected` by a full queue, `expired` at the deadline,
         `cancelled` by a disconnect.
-    batch_size, queue_depth, device_memory
-        Images in a batch; jobs in the queue; bytes in use on a device.
+    batch_size, queue_depth, ready_workers, device_memory
+        Images in a batch; jobs in the queue; workers that are ready; bytes in use on a device.
     cache_lookups
         By `hit` and `miss`.
     """
@@ -73,6 +73,12 @@ class Metrics:
         self.queue_depth = Gauge(
             "lrpserve_queue_depth",
             "Jobs in the queue",
+            multiprocess_mode="livesum",
+            registry=registry,
+        )
+        self.ready_workers = Gauge(
+            "lrpserve_ready_workers",
+            "Workers that are ready",
             multiprocess_mode="livesum",
             registry=registry,
         )

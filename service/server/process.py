@@ -216,6 +216,7 @@ def run_server(
     def on_tick() -> None:
         state = app_state.health()
         app_state.slot.write(state)
+        app_state.metrics.ready_workers.set(state is State.READY)
         if slot is not None and state is State.BROKEN:
             server.should_exit = True
 
