@@ -24,7 +24,7 @@ from service.api.middleware.paths import HeadAsGet, Paths
 from service.api.middleware.request_context import Failsafe, RequestContext
 from service.api.models import Models
 from service.api.openapi import complete_document
-from service.api.protocols import kserve
+from service.api.protocols import kserve, torchserve
 from service.api.protocols.open_inference import routes as open_inference
 from service.api.rate_limit import make_rate_limit
 from service.api.request.body_budget import BodyBudget
@@ -135,7 +135,7 @@ def _find_models(settings: Settings, slot: WorkerSlot) -> tuple[dict[str, FoundB
 
 
 def _add_routes(app: FastAPI, app_state: AppState) -> None:
-    for module in (predict, explain, models, health, kserve, open_inference):
+    for module in (predict, explain, models, health, kserve, torchserve, open_inference):
         app.include_router(module.make_router(app_state))
     add_docs(app)
     add_page(app)

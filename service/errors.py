@@ -7,6 +7,8 @@ x RequestError                      the request has to change
   - Unauthorized               401  no API key, or an unknown one
   - Forbidden                  403  models may not be loaded and unloaded by this request
   - NotFound                   404  no such path
+    + ModelNotFound            404  no model of that name
+    + ModelVersionNotFound     404  no such version of the model
   - MethodNotAllowed           405
   - NotAcceptable              406  no format in `Accept` can be served
   - RequestTimeout             408  the request did not arrive in time
@@ -118,6 +120,20 @@ class NotFound(RequestError):
     status = 404
     type = "not-found"
     title = "Not found"
+
+
+class ModelNotFound(NotFound):
+    """The service has no model of that name."""
+
+    type = "model-not-found"
+    title = "Model not found"
+
+
+class ModelVersionNotFound(NotFound):
+    """The model does not have that version."""
+
+    type = "model-version-not-found"
+    title = "Version of the model not found"
 
 
 class MethodNotAllowed(RequestError):

@@ -14,11 +14,13 @@ from service.api.models import Models
 from service.api.rate_limit import RateLimit
 from service.api.request.body_budget import BodyBudget
 from service.api.statistics import Statistics
+from service.errors import ModelNotFound, join_names
 from service.metrics import Metrics
 from service.models.card import ModelCard
 from service.runtime.cores import usable_cores
 from service.runtime.queue import DeviceQueue
 from service.settings import Settings
+from service.text import shorten
 from service.worker_state import State, WorkerSlot
 
 _MAX_PROCESSES = 4  # that decode images
@@ -70,6 +72,18 @@ class AppState:
     def card(self, model: str | None = None) -> ModelCard:
         """The card of a model; of the default model without a name."""
         return self.cards[self.default if model is None else model]
+
+    def check_model(self, name: str) -> None:
+        """Refuse the name of a model that is not served.
+
+        Raises
+        ------
+        ModelNotFound
+            Says which there are.
+        """
+        if name not in self.cards:
+            names = join_names(self.cards)
+            raise ModelNotFound(f"there is no model '{shorten(name)}'; there are: {names}")
 
     def health(self) -> State:
         """The state of this process: of its queue and its devices."""

@@ -18,7 +18,7 @@ HEADER = "X-API-Key"
 OPEN_PATHS = frozenset(
     {
         *("/", "/healthz", "/readyz", "/docs", "/openapi.json"),
-        *("/v2/health/live", "/v2/health/ready"),
+        *("/v2/health/live", "/v2/health/ready", "/ping"),
     }
 )
 _OPEN_FOLDERS = ("/swagger/", "/web/")

@@ -16,6 +16,10 @@ PATHS = frozenset({"/predict", "/explain"})
 TEMPLATES = (
     "/v1/models/{model}:predict",
     "/v1/models/{model}:explain",
+    "/predictions/{model}",
+    "/predictions/{model}/{version}",
+    "/explanations/{model}",
+    "/explanations/{model}/{version}",
     "/v2/models/{model}/infer",
     "/v2/models/{model}/versions/{version}/infer",
 )
@@ -55,7 +59,7 @@ class LoadShedding:
 
 def _image_route(scope: Scope) -> str | None:
     """The route of a request, where it is one for images."""
-    if scope["type"] != "http" or scope["method"] != "POST":
+    if scope["type"] != "http" or scope["method"] not in ("POST", "PUT"):
         return None
     path = path_of(scope)
     if path in PATHS:

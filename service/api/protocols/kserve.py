@@ -41,8 +41,7 @@ from service.api.routes.explain import EXPLAIN
 from service.api.routes.health import readiness
 from service.api.routes.predict import PREDICT
 from service.api.state import AppState
-from service.errors import NotFound, NotReady, OptionError, ServiceError, join_names
-from service.text import shorten
+from service.errors import NotReady, OptionError, ServiceError
 from service.worker_state import State
 
 _MAX_ERRORS = 5  # that the error of a request repeats
@@ -69,7 +68,7 @@ def make_router(app_state: AppState) -> APIRouter:
     )
     async def v1_model(model: str) -> dict[str, Any]:
         """Return 200 if the model takes requests, and 503 while it is loaded."""
-        check_model(app_state, model)
+        app_state.check_model(model)
         state = readiness(app_state)
         if state is not State.READY:
             raise NotReady(
@@ -111,19 +110,6 @@ def _make_image_router(app_state: AppState) -> APIRouter:
     return router
 
 
-def check_model(app_state: AppState, name: str) -> None:
-    """Refuse the name of a model that is not served.
-
-    Raises
-    ------
-    NotFound
-        Says which there are.
-    """
-    if name not in app_state.cards:
-        names = join_names(app_state.cards)
-        raise NotFound(f"there is no model '{shorten(name)}'; there are: {names}")
-
-
 @dataclass(frozen=True)
 class _Result:
     """JSON of an instance; without an explanation where it is only predicted."""
@@ -151,7 +137,7 @@ class _Instances(Generic[Options, Resolved]):
         """Answer a request."""
         await check_rate(request, self._app_state.rate_limit)
         model: str = request.path_params["model"]
-        check_model(self._app_state, model)
+        self._app_state.check_model(model)
         caller = Caller.of(request)
         with self._app_state.body_budget.hold() as body:
             settings = self._app_state.settings

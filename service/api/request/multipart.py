@@ -6,6 +6,7 @@ Several fields `image`, or any number of fields `images`, are a list of images.
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Collection, Sequence
+from functools import partial
 
 from starlette.datastructures import Headers, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
@@ -41,6 +42,7 @@ class _FormParser(MultiPartParser):
     """
 
     max_images: int
+    image_fields: Sequence[str] = _IMAGE_FIELDS
 
     spool_max_size = 0  # files stay in memory: the number of bytes of a body is bounded
     is_complete = False
@@ -56,12 +58,12 @@ class _FormParser(MultiPartParser):
 
     def on_part_end(self) -> None:
         part = self._current_part
-        if part.field_name in _IMAGE_FIELDS:
+        if part.field_name in self.image_fields:
             self._count_image()
         if part.file is not None:
             super().on_part_end()
             return
-        if part.field_name in _IMAGE_FIELDS:
+        if part.field_name in self.image_fields:
             self.images_as_text.append(bytes(part.data))
             text = ""
         else:
@@ -91,7 +93,11 @@ def _decode_field(name: str, content: bytes, headers: Sequence[tuple[bytes, byte
 
 
 async def read_multipart(
-    headers: Headers, stream: AsyncGenerator[bytes, None], max_body_bytes: int, max_images: int
+    headers: Headers,
+    stream: AsyncGenerator[bytes, None],
+    max_body_bytes: int,
+    max_images: int,
+    image_fields: Sequence[str] = _IMAGE_FIELDS,
 ) -> Upload:
     """Receive and parse a form; fields that are empty count as left out, as browsers send them.
 
@@ -105,6 +111,8 @@ async def read_multipart(
         That bound.
     max_images : int
         Bound on the number of images.
+    image_fields : sequence of str
+        Names of the fields that have images, the usual one first.
 
     Raises
     ------
@@ -125,7 +133,7 @@ async def read_multipart(
         max_fields=_MAX_FIELDS + max_images,
         max_part_size=max_body_bytes,
     )
-    parser.max_images = max_images
+    parser.max_images, parser.image_fields = max_images, image_fields
     parser.spool_max_size = max_body_bytes  # never a file on a disk, which may be full
     try:
         form = await parser.parse()
@@ -133,7 +141,7 @@ async def read_multipart(
         raise BrokenRequest(_describe(error.message, headers, parser)) from error
     try:
         _check_end(parser)
-        return await _read(form.multi_items(), parser.images_as_text)
+        return await _read(form.multi_items(), parser)
     finally:
         await form.close()
 
@@ -154,7 +162,7 @@ def _check_end(parser: _FormParser) -> None:
         return
     if not parser.n_parts:
         raise BrokenRequest(
-            f"the multipart body is empty; send a file in the field `{IMAGE_FIELD}`"
+            f"the multipart body is empty; send a file in the field `{parser.image_fields[0]}`"
         )
     raise BrokenRequest(
         "the multipart body ends before its last boundary (--BOUNDARY--): it is cut off; send all "
@@ -162,12 +170,13 @@ def _check_end(parser: _FormParser) -> None:
     )
 
 
-async def _read(items: _Items, images_as_text: Sequence[bytes]) -> Upload:
-    images = [(name, value) for name, value in items if name in _IMAGE_FIELDS]
-    others = [(name, value) for name, value in items if name not in _IMAGE_FIELDS and value != ""]
+async def _read(items: _Items, parser: _FormParser) -> Upload:
+    usual, names = parser.image_fields[0], parser.image_fields
+    images = [(name, value) for name, value in items if name in names]
+    others = [(name, value) for name, value in items if name not in names and value != ""]
     fields = {name for name, _ in images}
-    _check_files(fields, [name for name, value in others if isinstance(value, UploadFile)])
-    texts = iter(read_each(_binary, images_as_text))
+    _check_files(usual, fields, [name for name, value in others if isinstance(value, UploadFile)])
+    texts = iter(read_each(partial(_binary, usual), parser.images_as_text))
     contents: list[Content] = [
         await value.read() if isinstance(value, UploadFile) else next(texts) for _, value in images
     ]
@@ -178,24 +187,24 @@ async def _read(items: _Items, images_as_text: Sequence[bytes]) -> Upload:
     return Upload(contents, options, is_list)
 
 
-def _check_files(fields: Collection[str], others: Sequence[str]) -> None:
+def _check_files(usual: str, fields: Collection[str], others: Sequence[str]) -> None:
     """Check the names of the fields that have images, and of other fields that have files."""
     if not fields and others:
         raise BrokenRequest(
-            f"the file is in the field `{shorten(others[0])}`; send it in the field `{IMAGE_FIELD}`"
+            f"the file is in the field `{shorten(others[0])}`; send it in the field `{usual}`"
         )
     if not fields:
-        raise BrokenRequest(f"there are no images; send a file in the field `{IMAGE_FIELD}`")
+        raise BrokenRequest(f"there are no images; send a file in the field `{usual}`")
     if others:
         raise BrokenRequest(
             f"there is a second file, in the field `{shorten(others[0])}`; send images in the "
-            f"field `{IMAGE_FIELD}`"
+            f"field `{usual}`"
         )
     if len(fields) > 1:
-        raise BrokenRequest(f"there are `{IMAGE_FIELD}` and `{IMAGES_FIELD}`; send one of them")
+        raise BrokenRequest(f"there are {' and '.join(f'`{n}`' for n in fields)}; send one of them")
 
 
-def _binary(content: bytes) -> bytes:
+def _binary(field: str, content: bytes) -> bytes:
     """The image that is sent without a file name; no image is UTF-8 without a zero byte."""
     try:
         text = content.decode()
@@ -203,6 +212,4 @@ def _binary(content: bytes) -> bytes:
         return content
     if "\0" in text:
         return content
-    raise BrokenRequest(
-        f"the field `{IMAGE_FIELD}` is text; send a file: curl -F {IMAGE_FIELD}=@cat.jpg"
-    )
+    raise BrokenRequest(f"the field `{field}` is text; send a file: curl -F {field}=@cat.jpg")

@@ -6,10 +6,19 @@ import json
 
 from starlette.responses import Response
 
-from service.errors import ServiceError
+from service.errors import ModelNotFound, ModelVersionNotFound, ServiceError
 
 # exactly so: clients compare the whole value
 _MEDIA_TYPE = "application/json"
+_TORCHSERVE_TYPES = {  # of its frontend, by status
+    401: "InvalidKeyException",
+    404: "ResourceNotFoundException",
+    405: "MethodNotAllowedException",
+    408: "RequestTimeoutException",
+    429: "ServiceUnavailableException",
+    503: "ServiceUnavailableException",
+    504: "RequestTimeoutException",
+}
 
 
 def kserve_error(error: ServiceError) -> Response:
@@ -18,9 +27,17 @@ def kserve_error(error: ServiceError) -> Response:
 
 
 def torchserve_error(error: ServiceError) -> Response:
-    """The error body of TorchServe."""
-    fields = {"code": error.status, "type": type(error).__name__, "message": error.detail}
+    """The error body of TorchServe, with its name of the error."""
+    fields = {"code": error.status, "type": _torchserve_type(error), "message": error.detail}
     return _response(error, fields)
+
+
+def _torchserve_type(error: ServiceError) -> str:
+    if isinstance(error, ModelNotFound | ModelVersionNotFound):
+        return f"{type(error).__name__}Exception"
+    if error.status in _TORCHSERVE_TYPES:
+        return _TORCHSERVE_TYPES[error.status]
+    return "BadRequestException" if error.status < 500 else "InternalServerException"
 
 
 def _response(error: ServiceError, fields: dict[str, object]) -> Response:

@@ -58,9 +58,9 @@ def json_response(fields: dict[str, Any]) -> Response:
     return Response(json_bytes(fields), media_type=JSON, headers=VARY)
 
 
-def json_bytes(fields: dict[str, Any]) -> bytes:
+def json_bytes(value: Any) -> bytes:
     """Encode as JSON; arrays become nested lists."""
-    return orjson.dumps(fields, option=orjson.OPT_SERIALIZE_NUMPY)
+    return orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY)
 
 
 def predict_fields(

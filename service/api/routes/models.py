@@ -12,11 +12,9 @@ from fastapi import APIRouter
 from service.api.response.problems import PROBLEM_RESPONSES, PROBLEM_RESPONSES_OF_CHANGES
 from service.api.response.schemas import Limits, ModelChange, ModelInfo, ModelList
 from service.api.state import AppState
-from service.errors import NotFound, join_names
 from service.imaging.colormaps import COLOR_BLIND_SAFE, COLORMAPS, strip_png
 from service.methods import ATTRIBUTORS, COMPOSITES, RULES, TYPES, Composite, Start
 from service.runtime.jobs import LayerInfo
-from service.text import shorten
 from service.worker_state import State
 
 _PROBLEM = PROBLEM_RESPONSES[400]
@@ -45,9 +43,7 @@ def make_router(app_state: AppState) -> APIRouter:
     )
     async def model(name: str) -> dict[str, Any]:
         """Describe a model: labels, input size, normalization, accuracy, provenance, methods."""
-        if name not in app_state.cards:
-            names = join_names(app_state.cards)
-            raise NotFound(f"there is no model '{shorten(name)}'; there are: {names}")
+        app_state.check_model(name)
         return describe_model(app_state, name)
 
     @router.post(
