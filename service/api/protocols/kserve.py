@@ -175,7 +175,7 @@ class _Instances(Generic[Options, Resolved]):
                 if "model" in instance.options:
                     raise OptionError.of("model", "is named by the path; leave it out")
                 given = {**instance.options, "model": model}
-                return self._inference.resolve(given)
+                return self._inference.resolve(given, n_images=len(instances))
             except ServiceError as error:
                 return error
 

@@ -71,35 +71,43 @@ def _make_image_router(app_state: AppState) -> APIRouter:
     predictions = _Images(app_state, PREDICT, _write_probabilities, {})
     explanations = _Images(app_state, EXPLAIN, _write_relevance, _AS_ARRAY)
 
-    @router.api_route(
+    @router.post(
         "/predictions/{model}",
-        methods=_METHODS,
         responses=PREDICTION_RESPONSES,
         openapi_extra=request_schema(PredictOptions),
         summary="Probabilities of the best classes",
     )
-    @router.api_route("/predictions/{model}/{version}", methods=_METHODS, include_in_schema=False)
     async def torchserve_predictions(request: Request) -> Response:
-        """Return the probabilities of the best `top_k` classes, by label."""
+        """Return the probabilities of the best `top_k` classes, by label.
+
+        PUT does the same, and `/predictions/{model}/{version}`, where the version is `1.0`.
+        """
         return await predictions.run(request)
 
-    @router.api_route(
+    @router.post(
         "/explanations/{model}",
-        methods=_METHODS,
         responses=EXPLANATION_RESPONSES,
         openapi_extra=request_schema(ExplainOptions),
         summary="Relevance as nested lists",
     )
-    @router.api_route("/explanations/{model}/{version}", methods=_METHODS, include_in_schema=False)
     async def torchserve_explanations(request: Request) -> Response:
         """Return the relevance of each pixel as nested lists of shape (C, H, W).
 
         With `Accept: image/png` or `application/x-npy`, or with `output`, the response is that of
-        `/explain`.
+        `/explain`. PUT does the same, and `/explanations/{model}/{version}`, where the version is
+        `1.0`.
         """
         return await explanations.run(request)
 
-    return router
+    # before those above, which are in the document: FastAPI has one id for all methods of a route
+    undocumented = APIRouter(route_class=DirectRoute, include_in_schema=False)
+    for path in ("", "/{version}"):
+        for name, images in (("predictions", predictions), ("explanations", explanations)):
+            undocumented.add_api_route(f"/{name}/{{model}}{path}", images.run, methods=_METHODS)
+    images_router = APIRouter()
+    images_router.include_router(undocumented)
+    images_router.include_router(router)
+    return images_router
 
 
 class _Images:

@@ -26,6 +26,7 @@ RAW = {"Content-Type": "image/jpeg"}
 OPEN = (
     *("/", "/healthz", "/healthz/", "/readyz", "/docs", "/openapi.json"),
     *("/swagger/swagger-ui.css", "/web/js/main.js", "/v2/health/live", "/v2/health/ready"),
+    "/ping",
 )
 CLOSED = ("/models", "/models/minivgg-cifar10", "/metrics", "/nothing", "/models/", "/swagger")
 
