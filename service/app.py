@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from fastapi import FastAPI
 from starlette.exceptions import HTTPException
@@ -22,6 +23,7 @@ from service.api.middleware.errors import handle_http_exception, handle_service_
 from service.api.middleware.load_shedding import LoadShedding
 from service.api.middleware.paths import HeadAsGet, Paths
 from service.api.middleware.request_context import Failsafe, RequestContext
+from service.api.model_watch import ModelWatch
 from service.api.models import Models
 from service.api.openapi import complete_document
 from service.api.protocols import kserve, torchserve
@@ -32,7 +34,7 @@ from service.api.routes import explain, health, models, predict
 from service.api.routes.docs import add_docs
 from service.api.routes.playground import add_page
 from service.api.state import AppState
-from service.errors import ServiceError
+from service.errors import BundleError, ServiceError
 from service.imaging.warm_up import warm_up_imaging
 from service.metrics import Metrics
 from service.models.card import read_card
@@ -114,7 +116,7 @@ def _make_state(settings: Settings, slot: WorkerSlot, on_loaded: Callable[[], No
     )
     return AppState(
         settings,
-        Models(settings, served, default, queue, partial(_load_model, settings), slot),
+        Models(settings, served, default, queue, partial(_load_model, settings), slot, metrics),
         queue,
         metrics,
         slot,
@@ -175,6 +177,8 @@ def _load_model(
         like = {name: present.engines[index]} if present else {}
         loaded = _load_engines({name: bundle.folder}, settings, device, like)
         engines.append(loaded[name])
+    if read_card(bundle.folder, name) != bundle.card:
+        raise BundleError(f"the bundle {bundle.folder} was changed while it was loaded; try again")
     return LoadedModel(bundle.card.digest, engines)
 
 
@@ -198,6 +202,14 @@ def _load_engines(
     return engines
 
 
+def _background(app_state: AppState) -> Iterator[Coroutine[Any, Any, None]]:
+    """What runs beside requests."""
+    yield app_state.models.keep_following()
+    settings = app_state.settings
+    if settings.watch_s and app_state.slot.worker == 0:  # the other workers follow
+        yield ModelWatch(app_state.models, settings.models, settings.watch_s).run()
+
+
 def _make_lifespan(
     app_state: AppState, has_loaded: threading.Event, span_export: SpanExport | None
 ) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
@@ -207,9 +219,10 @@ def _make_lifespan(
         if app_state.slot.is_replacement:  # it accepts connections after this
             await asyncio.to_thread(has_loaded.wait)
             await app_state.models.follow()
-        following = asyncio.create_task(app_state.models.keep_following())
+        tasks = [asyncio.create_task(work) for work in _background(app_state)]
         yield
-        following.cancel()
+        for task in tasks:
+            task.cancel()
         await asyncio.to_thread(app_state.queue.close)  # the event loop beats meanwhile
         await app_state.decoder.close()
         if app_state.rate_limit:

@@ -37,6 +37,9 @@ class Metrics:
         Images in a batch; jobs in the queue; workers that are ready; bytes in use on a device.
     cache_lookups
         By `hit` and `miss`.
+    model_loads, model_workers
+        Models that were loaded while the service runs, by `done` and `failed`; worker processes
+        that serve a model, by the hash of its weights.
     """
 
     def __init__(self) -> None:
@@ -95,11 +98,33 @@ class Metrics:
             ("result",),
             registry=registry,
         )
+        self.model_loads = Counter(
+            "lrpserve_model_loads",
+            "Models that a worker has loaded while it serves, by outcome: done, failed",
+            ("outcome",),
+            registry=registry,
+        )
+        self.model_workers = Gauge(
+            "lrpserve_model_workers",
+            "Worker processes that serve a model, by the SHA-256 of its weights",
+            ("model", "sha256"),
+            multiprocess_mode="livesum",
+            registry=registry,
+        )
+        self._served: set[tuple[str, str]] = set()
+        for outcome in ("done", "failed"):
+            self.model_loads.labels(outcome)
         for outcome in ("done", "failed", "rejected", "expired", "cancelled"):
             self.jobs.labels(outcome)  # exported from the start: a rate needs a zero to begin with
         for result in ("hit", "miss"):
             self.cache_lookups.labels(result)
         ProcessCollector(registry=registry)
+
+    def show_models(self, hashes: Mapping[str, str]) -> None:
+        """Show what this process serves: the hashes of the weights, by model."""
+        before, self._served = self._served, set(hashes.items())
+        for labels in before | self._served:
+            self.model_workers.labels(*labels).set(labels in self._served)
 
     @contextmanager
     def outcome_of_job(self) -> Iterator[None]:

@@ -63,6 +63,13 @@ class Settings(BaseSettings):
         description="Who may load, reload and unload models: `keys` (with an API key; without "
         "LRPSERVE_API_KEYS nobody), `open` (everybody who reaches the port) or `off` (nobody)",
     )
+    watch_s: float = Field(
+        0.0,
+        ge=0,
+        allow_inf_nan=False,
+        description="Seconds between two looks for bundles that were replaced or added, which are "
+        "then loaded; 0 turns it off",
+    )
     architectures: Annotated[tuple[str, ...], NoDecode] = Field(
         (),
         description="Modules of your own with architectures that bundles may use, comma-separated",

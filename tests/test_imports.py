@@ -142,6 +142,7 @@ ALLOWED: dict[str, set[str]] = {
         "service.metrics",
         "service.models.card",
         "service.models.lookup",
+        "service.models.registry",
         "service.methods",
         "service.api_keys",
         "service.runtime.cores",

@@ -1,4 +1,4 @@
-"""Thousands of requests of all kinds leave the memory of a real process as it was."""
+"""Thousands of requests, and a hundred models, leave the memory of a real process as it was."""
 
 from __future__ import annotations
 
@@ -19,9 +19,11 @@ from PIL import Image
 
 from service.methods import COMPOSITES
 from service.settings import PREFIX
+from tests.helpers.bundles import replace_bundle, write_variant
 from tests.helpers.connections import head, plain
+from tests.helpers.processes import anonymous_bytes
 from tests.helpers.requests import wait_for_empty_queue
-from tests.helpers.servers import RunningServer, running_server
+from tests.helpers.servers import running_server
 
 N_CLIENTS = 8
 GROWTH = 1.03
@@ -173,13 +175,6 @@ async def send(url: str, n: int, numbers: itertools.count[int]) -> Counter[int]:
     return statuses
 
 
-def resident_kib(server: RunningServer) -> int:
-    """What is in memory of this process, without the files that others may have there too."""
-    rollup = Path(f"/proc/{server.process.pid}/smaps_rollup").read_text()
-    (line,) = [line for line in rollup.splitlines() if line.startswith("Anonymous:")]
-    return int(line.split()[1])
-
-
 @pytest.mark.slow
 @pytest.mark.soak
 @pytest.mark.timeout(3600)
@@ -191,5 +186,25 @@ def test_twenty_thousand_requests_leave_the_memory_as_it_was(tmp_path: Path) -> 
             statuses = asyncio.run(send(server.url, 2000, numbers))
             assert set(statuses) == {0, 200, 400, 404, 406, 413, 415, 422}
             assert statuses[200] > 1000
-            found.append(resident_kib(server))
+            found.append(anonymous_bytes(server.process.pid) // 1024)
     assert found[-1] < GROWTH * found[0], f"KiB after each 2,000: {found}"
+
+
+@pytest.mark.slow
+@pytest.mark.soak
+@pytest.mark.timeout(1800)
+def test_a_hundred_reloads_leave_the_memory_as_it_was(tmp_path: Path) -> None:
+    card, found = write_variant(tmp_path / "variant-0", 0), []
+    write_variant(tmp_path / "variant-1", 1)
+    replace_bundle(tmp_path / "default", tmp_path / "variant-0")
+    model = {f"{PREFIX}MODEL": str(tmp_path / "default"), f"{PREFIX}MODEL_CONTROL": "open"}
+    with running_server(tmp_path, model) as server:
+        for n in range(1, 101):
+            replace_bundle(tmp_path / "default", tmp_path / f"variant-{n % 2}")
+            reloaded = httpx.post(f"{server.url}/models/{card.name}/reload", timeout=60)
+            assert reloaded.json()["is_changed"]
+            explained = httpx.post(f"{server.url}/explain", files={"image": PICTURES[0]})
+            assert explained.json()["model_sha256"] == reloaded.json()["sha256"]
+            if n % 10 == 0:
+                found.append(anonymous_bytes(server.process.pid) // 1024)
+    assert found[-1] < GROWTH * found[0], f"KiB after each 10: {found}"

@@ -1,8 +1,11 @@
-"""What requests to load and unload models have done, and the models that there are."""
+"""Requests to load and unload models: who may send them, and what they have done."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+
+from service.errors import Forbidden
+from service.settings import PREFIX, Settings
 
 
 @dataclass(frozen=True)
@@ -46,3 +49,21 @@ class ModelStatus:
     state: str
     reason: str
     sha256: str | None
+
+
+def check_allowed(settings: Settings) -> None:
+    """Check that requests may load and unload models; those without a valid key never come here.
+
+    Raises
+    ------
+    Forbidden
+        The settings do not allow it.
+    """
+    control = settings.model_control
+    if control == "open" or (control == "keys" and settings.api_keys):
+        return
+    needed = "=keys or =open" if control == "off" else f"=open, or {PREFIX}API_KEYS"
+    raise Forbidden(
+        "models cannot be loaded and unloaded by requests here; the operator can set "
+        f"{PREFIX}MODEL_CONTROL{needed}"
+    )

@@ -21,22 +21,22 @@ from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
-from service.api.model_changes import Change, ModelStatus
+from service.api.model_changes import Change, ModelStatus, check_allowed
 from service.api.model_workers import ModelWorkers
 from service.errors import (
     Conflict,
-    Forbidden,
     LoadError,
     NotFound,
     NotReady,
     ServiceError,
     join_names,
 )
+from service.metrics import Metrics
 from service.models.card import ModelCard
 from service.models.lookup import FoundBundle, find_again, find_new, read_all
 from service.runtime.loaded_models import LoadedModel
 from service.runtime.queue import DeviceQueue
-from service.settings import PREFIX, Settings
+from service.settings import Settings
 from service.shared_models import SharedModel
 from service.text import shorten
 from service.worker_state import State, WorkerSlot
@@ -68,6 +68,8 @@ class Models:
         Makes the engines of a model; called on a thread.
     slot : WorkerSlot
         This process among the worker processes.
+    metrics : Metrics
+        Counts models that are loaded, and shows what is served.
 
     Attributes
     ----------
@@ -83,8 +85,9 @@ class Models:
         queue: DeviceQueue,
         load: Load,
         slot: WorkerSlot,
+        metrics: Metrics,
     ) -> None:
-        self.default, self._settings = default, settings
+        self.default, self._settings, self._metrics = default, settings, metrics
         self._queue, self._load_engines = queue, load
         self._workers = ModelWorkers(slot)
         self._served = dict(served)
@@ -110,6 +113,12 @@ class Models:
         LoadIncomplete
             Other workers have not followed.
         """
+        check_allowed(self._settings)
+        return await self.refresh(name)
+
+    async def refresh(self, name: str) -> Change:
+        """Load a model as `load` does, for the service itself."""
+        self._check_ready()
         return await self._run(self._load(name))
 
     async def unload(self, name: str) -> Change:
@@ -122,6 +131,8 @@ class Models:
         NotFound
             It is not loaded.
         """
+        check_allowed(self._settings)
+        self._check_ready()
         return await self._run(self._unload(name))
 
     async def index(self) -> list[ModelStatus]:
@@ -138,6 +149,11 @@ class Models:
             model.keep_for(self._served[name].card)
         if models:
             self._workers.begin(self._served)
+            self._metrics.show_models({name: card.sha256 for name, card in self.cards.items()})
+
+    def folders(self) -> dict[str, Path]:
+        """The folders of the served models' bundles, by name."""
+        return {name: bundle.folder for name, bundle in self._served.items()}
 
     async def follow(self) -> None:
         """Serve what the list of the workers says."""
@@ -157,9 +173,11 @@ class Models:
         async with self._workers.operation():
             async with self._swapping:
                 await self._follow()
-                change = await self._replace(name)
+                try:
+                    change = await self._replace(name)
+                finally:  # the modules of the old network, or of a broken one, are in cycles
+                    await asyncio.to_thread(gc.collect)
                 self._workers.publish(self._served)
-            await asyncio.to_thread(gc.collect)  # the modules of the old one are in cycles
             n_workers = await self._workers.wait_for_others()
         return Change(*change, n_workers)
 
@@ -168,12 +186,15 @@ class Models:
         previous = (before.digest, before.sha256) if before else (None, None)
         del before  # a replaced model is freed with its last request
         bundle = await self._attempt(name, self._find, name)
-        if bundle.card.digest == previous[0]:
+        is_changed = bundle.card.digest != previous[0]
+        if is_changed:
+            present = self._queue.models.get(name)
+            model = await self._attempt(name, self._load_engines, bundle, present)
+            self._swap({**self._served, name: bundle}, {**self._queue.models, name: model})
+        else:
             await self._attempt(name, bundle.check_weights)
-            return name, bundle.card.sha256, previous[1], False
-        model = await self._attempt(name, self._load_engines, bundle, self._queue.models.get(name))
-        self._swap({**self._served, name: bundle}, {**self._queue.models, name: model})
-        return name, bundle.card.sha256, previous[1], True
+        self._failures.pop(name, None)
+        return name, bundle.card.sha256, previous[1], is_changed
 
     async def _unload(self, name: str) -> Change:
         if name == self.default:
@@ -191,7 +212,7 @@ class Models:
             return Change(name, None, sha256, True, await self._workers.wait_for_others())
 
     async def _follow(self) -> None:
-        if self._workers.is_current or self._queue.state not in _SERVING:
+        if self._workers.is_current or not self.is_ready:
             return
         listed = self._workers.read()
         served, models, failures = {}, {}, {}
@@ -205,6 +226,7 @@ class Models:
                 bundle = await self._attempt(name, self._find_listed, name, wanted)
                 model = await self._attempt(name, self._load_engines, bundle, models.get(name))
                 served[name], models[name] = bundle, model
+                self._failures.pop(name, None)
             except LoadError as error:
                 failures[name] = error.detail
         self._swap(served, models)
@@ -215,8 +237,10 @@ class Models:
         for name, model in models.items():
             if self._queue.models.get(name) is not model:
                 model.keep_for(served[name].card)
+                self._metrics.model_loads.labels("done").inc()
         self._queue.serve(models)
         self._served, self.cards = dict(served), {name: one.card for name, one in served.items()}
+        self._metrics.show_models({name: card.sha256 for name, card in self.cards.items()})
 
     def _find(self, name: str) -> FoundBundle:
         present = self._served.get(name)
@@ -239,40 +263,34 @@ class Models:
         """Call a function on a thread; its exceptions are the reason why a model is not loaded."""
         self._loading = name
         try:
-            result = await asyncio.to_thread(function, *args, **kwargs)
+            return await asyncio.to_thread(function, *args, **kwargs)
         except NotFound:
             raise
         except Exception as error:
             is_known = isinstance(error, ServiceError)
             reason = str(error) if is_known else f"{type(error).__name__}: {error}"
             logger.error("%s cannot be loaded: %s", name, reason, exc_info=not is_known)
-            self._failures[name] = reason
-            raise LoadError(f"{reason}; everything is served as before") from error
         finally:
             self._loading = None
-        self._failures.pop(name, None)
-        return result
+        # not `from` the error: its traceback would keep what was loaded in memory
+        self._failures[name] = reason
+        self._metrics.model_loads.labels("failed").inc()
+        raise LoadError(f"{reason}; everything is served as before")
 
     async def _run(self, operation: Coroutine[Any, Any, T]) -> T:
         """Run an operation to its end, also where the client leaves."""
-        try:
-            self._check_allowed()
-        except ServiceError:
-            operation.close()
-            raise
         task = asyncio.create_task(operation)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return await asyncio.shield(task)
 
-    def _check_allowed(self) -> None:
-        control, has_keys = self._settings.model_control, bool(self._settings.api_keys)
-        if control == "off" or (control == "keys" and not has_keys):
-            raise Forbidden(
-                f"models cannot be loaded and unloaded here: the operator has to set "
-                f"{PREFIX}API_KEYS, or {PREFIX}MODEL_CONTROL=open where everybody may"
-            )
-        if self._queue.state not in _SERVING:
+    @property
+    def is_ready(self) -> bool:
+        """Whether models can be loaded beside those that are served."""
+        return self._queue.state in _SERVING
+
+    def _check_ready(self) -> None:
+        if not self.is_ready:
             raise NotReady(
                 "the models are being loaded; try again in a second", {"Retry-After": "1"}
             )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, TypeVar
 
 import httpx
@@ -148,8 +149,11 @@ class Connection:
 def connect(settings: Settings, engine: FakeEngine) -> Iterator[Connection]:
     """Start an application with an engine, wait until it is ready, and end it."""
     with pytest.MonkeyPatch.context() as patch:
-        engines = dict.fromkeys(engine.models, engine)
-        patch.setattr(service.app, "_load_engines", lambda *arguments: engines)
+
+        def load(folders: Mapping[str, Path], *others: object) -> dict[str, FakeEngine]:
+            return {name: engine for name in engine.models if name in folders}
+
+        patch.setattr(service.app, "_load_engines", load)
         loaded: list[AppState] = []
         app = create_app(settings, loaded.append)
         with asyncio.Runner() as runner:

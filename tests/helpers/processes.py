@@ -24,6 +24,13 @@ def descendants(pid: int) -> list[int]:
     return children + [each for child in children for each in descendants(child)]
 
 
+def anonymous_bytes(pid: int) -> int:
+    """Memory of a process without files, which others may have in memory too."""
+    rollup = (_PROC / str(pid) / "smaps_rollup").read_text()
+    (line,) = [line for line in rollup.splitlines() if line.startswith("Anonymous:")]
+    return 1024 * int(line.split()[1])
+
+
 def worker_pids(pid: int) -> list[int]:
     """The worker processes of a server."""
     found = []

@@ -18,7 +18,7 @@ from service.models.card import ModelCard
 from service.settings import PREFIX
 from tests.helpers.bundles import replace_bundle, write_variant
 from tests.helpers.conditions import wait_until
-from tests.helpers.processes import worker_pids
+from tests.helpers.processes import anonymous_bytes, worker_pids
 from tests.helpers.requests import (
     LIMIT_S,
     Exchange,
@@ -222,3 +222,15 @@ def is_served(served: Served, card: ModelCard) -> bool:
         return served.hashes(8) == {card.sha256}
     except httpx.TransportError:  # a connection of the worker that was killed
         return False
+
+
+def test_replaced_models_leave_nothing_in_memory(served: Served) -> None:
+    def replace(n: int) -> int:
+        for number in range(n):
+            served.reload(number % 2)
+        return sum(anonymous_bytes(pid) for pid in worker_pids(served.server.process.pid))
+
+    before = replace(4)
+    n_bytes = (served.folder / "variant-0" / "model.safetensors").stat().st_size
+    after = replace(8)
+    assert after - before < 5 * n_bytes, "two workers have loaded eight models each"
