@@ -27,7 +27,7 @@ package = @command -v $(1) >/dev/null || { echo "installing $(2) ..."; { apt-get
 SUITE = $(BIN)/pytest -n 2 --dist loadfile -m 'not alone and not soak and not ecosystem'; beside=$$?; \
 	$(BIN)/pytest -m 'alone and not soak and not ecosystem' && exit $$beside
 
-.PHONY: help install serve test bench engine networks serving red gpu gpu-bundle ecosystem lint scripts reference docs drawing browser node wrk redis graphviz versions pins clean
+.PHONY: help install serve test bench engine networks serving red gpu gpu-bundle ecosystem lint scripts reference docs drawing browser node wrk redis graphviz versions release audit pins clean
 
 help:  ## this list (the default)
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12
@@ -104,6 +104,12 @@ redis:  ## a Redis for the tests of rate limits, where apt-get may install it
 
 graphviz:  ## dot, which draws the architecture, where apt-get may install it
 	$(call package,dot,graphviz,the test that needs it is skipped)
+
+release: $(DEV)  ## build a release into dist/: packages, chart, SBOMs, checksums, and the image
+	$(BIN)/python -m tools.release $(ARGS)
+
+audit: $(DEV)  ## look for known vulnerabilities of the pinned packages; needs pypi.org
+	$(BIN)/pip-audit --strict --progress-spinner off --disable-pip --no-deps -r constraints.txt
 
 pins: $(DEV)  ## make constraints.txt anew with the newest versions
 	$(BIN)/uv pip compile --quiet --upgrade --python-version 3.11 --extra dev --extra bench --no-annotate \

@@ -9,8 +9,8 @@ from typing import Any
 from service.settings import Settings
 
 SCHEMA = Path("deploy", "helm", "lrpserve", "values.schema.json")
-# these have values of their own in the chart, or may hold a password and belong into a Secret
-ELSEWHERE = frozenset({"model", "model_name", "models", "api_keys", "rate_limit_storage"})
+# these have values of their own in the chart
+_ELSEWHERE = frozenset({"model", "model_name", "models", "api_keys"})
 _KEPT = frozenset(
     {"type", "enum", "items", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"}
 )
@@ -22,9 +22,14 @@ def values_schema(text: str) -> str:
     schema["properties"]["settings"]["properties"] = {
         name: _setting(field)
         for name, field in Settings.model_json_schema()["properties"].items()
-        if name not in ELSEWHERE
+        if name not in _ELSEWHERE and not _is_secret(field)
     }
     return json.dumps(schema, indent=2) + "\n"
+
+
+def _is_secret(field: dict[str, Any]) -> bool:
+    """Whether a setting may hold a password, and belongs into a Secret."""
+    return any(kind.get("writeOnly", False) for kind in field.get("anyOf", [field]))
 
 
 def _setting(field: dict[str, Any]) -> dict[str, Any]:
