@@ -13,12 +13,20 @@ import pytest
 
 from service.settings import PREFIX
 from tests.helpers.conditions import wait_until
-from tests.helpers.requests import LIMIT_S, Exchange, ReferenceResponses, send_until, wait_for_jobs
+from tests.helpers.requests import (
+    LIMIT_S,
+    Exchange,
+    ReferenceResponses,
+    metric,
+    send_until,
+    wait_for_jobs,
+)
 from tests.helpers.servers import RunningServer, running_server
 
 pytestmark = pytest.mark.alone
 
 N_CLIENTS = 16
+READY = "lrpserve_ready_workers"
 
 
 @pytest.mark.slow
@@ -28,7 +36,7 @@ def test_a_worker_that_is_killed_under_load_is_replaced_and_only_its_requests_fa
     with running_server(tmp_path, {f"{PREFIX}WORKERS": "2"}) as server:
         reference = ReferenceResponses(server.url)
         before = workers(server)
-        assert len(before) == 2
+        assert len(before) == metric(server.url, READY) == 2
         found, killed, killed_at = asyncio.run(kill_under_load(server))
         failed = [one for one in found if one.status is None]
         for one in found:
@@ -42,6 +50,7 @@ def test_a_worker_that_is_killed_under_load_is_replaced_and_only_its_requests_fa
         wait_until(lambda: len(workers(server)) == 2)
         assert killed not in workers(server)
         wait_until(lambda: httpx.get(f"{server.url}/readyz").status_code == 200)
+        wait_until(lambda: metric(server.url, READY) == 2)
         reference.assert_served(server.url)
         assert server.stop() == 0
         wait_until(lambda: not processes_of(server))  # some end just after it
