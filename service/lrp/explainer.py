@@ -8,13 +8,15 @@ from collections import OrderedDict
 from collections.abc import Hashable, Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 
 from service.errors import OptionError, join_names
 from service.lrp.attribution.gradient import (
     AttributionResult,
     GradientOptions,
     TwinGradient,
+    keep_all,
+    sum_channels,
 )
 from service.lrp.attribution.output_relevance import OutputRelevance
 from service.lrp.attribution.sampling import (
@@ -223,7 +225,7 @@ class Explainer:
             self._prepared.popitem(last=False)
 
     def _prepare(self, method: Method) -> PreparedMethod:
-        recorded_layers = self.network.recorded_layers(method.layer)
+        recorded_layers = self._recorded_layers(method)
         graph = self.network.graph
         if graph is None:
             self._check_untraced(method)
@@ -234,7 +236,7 @@ class Explainer:
         except NoTwinError:
             return self._prepare_zennit(method, rules)
         return PreparedMethod(
-            TwinGradient(with_recorded_layers(twin, recorded_layers), _options(method)),
+            TwinGradient(with_recorded_layers(twin, recorded_layers), self._options(method)),
             "twin",
             default_start(graph, rules),
             names_of(recorded_layers),
@@ -264,18 +266,29 @@ class Explainer:
             self._make_oracle(method, rules),
             "zennit",
             self.default_start(method),
-            names_of(self.network.recorded_layers(method.layer)),
+            names_of(self._recorded_layers(method)),
             (UNTRACED,) if graph is None else layers_without_rule(graph, rules or {}, method),
             is_batch_first=False,
             weights={},
         )
 
     def _make_oracle(self, method: Method, rules: Rules | None) -> ZennitGradient:
-        recorded_layers = self.network.recorded_layers(method.layer)
+        recorded_layers, options = self._recorded_layers(method), self._options(method)
         return make_zennit_gradient(
-            self.network.module, recorded_layers, method, rules, self._box, _options(method)
+            self.network.module, recorded_layers, method, rules, self._box, options
         )
 
+    def _recorded_layers(self, method: Method) -> list[fx.Node]:
+        """The layers whose relevance is kept; without any, those whose relevance is summed."""
+        if method.layers:
+            return self.network.nodes_of(method.layers)
+        return self.network.recorded_layers(method.layer)
 
-def _options(method: Method) -> GradientOptions:
-    return GradientOptions(is_at_layer=method.layer != INPUT, sums_layers=method.conserves)
+    def _options(self, method: Method) -> GradientOptions:
+        reductions = tuple(
+            sum_channels if method.sums_channels and self.network.has_channels(node) else keep_all
+            for node in (self._recorded_layers(method) if method.layers else ())
+        )
+        return GradientOptions(
+            is_at_layer=method.layer != INPUT, sums_layers=method.conserves, reductions=reductions
+        )

@@ -56,6 +56,10 @@ class Method:
         The composite's rules with every value set.
     layer : str
         `input`, or the layer at whose output the relevance is computed.
+    layers : tuple of str
+        Layers whose relevance is kept beside that of the input, from the same pass.
+    sums_channels : bool
+        Whether the relevance of these layers is summed over their channels.
     """
 
     composite: str = DEFAULT_COMPOSITE
@@ -63,6 +67,8 @@ class Method:
     parameters: Values = _DEFAULTS
     rules: Rules = field(default=_resolve(DEFAULT_COMPOSITE, _DEFAULTS))
     layer: str = INPUT
+    layers: tuple[str, ...] = ()
+    sums_channels: bool = True
 
     @property
     def is_named(self) -> bool:
@@ -95,7 +101,8 @@ class Method:
     def prepared_key(self) -> Hashable:
         """Methods with the same key share a twin."""
         rules = tuple(replace(e, values=_without_stabilizers(e.values)) for e in self.rules)
-        return self.composite, rules, self.layer, self.conserves
+        places = (self.layer, self.layers, self.sums_channels)
+        return self.composite, rules, places, self.conserves
 
     def n_passes(self, n_targets: int, input_size: tuple[int, int]) -> int:
         """Passes of one image: samples times targets; windows, which serve all targets."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 from typing import TypeVar
 
 import numpy as np
@@ -66,9 +67,13 @@ def _index(target: int | None) -> int:
 
 
 def flatten_result(result: AttributionResult) -> tuple[Tensor, ...]:
-    """Logits, then targets, totals, layer sums and relevance of each start; the batch is first."""
+    """Logits, then targets, totals, layer sums and relevance of each start; the batch is first.
+
+    Then the relevance of each layer that is kept, of each start.
+    """
     targets = [start.targets for start in result.starts]
-    return (result.logits, *targets, *result.totals, *result.layer_sums, *result.relevances)
+    columns = (result.logits, *targets, *result.totals, *result.layer_sums, *result.relevances)
+    return (*columns, *chain.from_iterable(zip(*result.by_layer, strict=True)))
 
 
 def split_result(
@@ -76,7 +81,7 @@ def split_result(
 ) -> list[Explanation | ServiceError]:
     """Make an explanation, or an error, of each job, with one copy from the device."""
     logits, *host = to_host(*columns)
-    n_starts = len(host) // 4
+    n_starts = len(host) // (4 + (len(prepared.recorded_layers) if jobs[0].method.layers else 0))
     of_round = [host[index::n_starts] for index in range(n_starts)]
 
     def make_one(row: int, job: ExplainJob) -> Explanation | ServiceError:
@@ -128,10 +133,10 @@ def _check_logits(logits: Floats) -> None:
 def _attribution(
     job: ExplainJob, recorded_layers: Sequence[str], values: Sequence[Floats]
 ) -> Attribution:
-    target, total, sums, relevance = values
+    target, total, sums, relevance, *kept = values
     if job.contrast == int(target):
         raise OptionError.of("contrast", "is the class that is explained; give another class")
-    if not all(np.isfinite(value).all() for value in (relevance, total, sums)):
+    if not all(np.isfinite(value).all() for value in (relevance, total, sums, *kept)):
         raise RelevanceError(
             "the relevance is not finite with these parameters; "
             "raise epsilon or stabilizer, or leave them out"
@@ -140,4 +145,5 @@ def _attribution(
     if job.method.conserves and len(sums):
         pairs = zip(recorded_layers, sums.tolist(), strict=True)
         by_layer = tuple(LayerRelevance(layer, arrived) for layer, arrived in pairs)
-    return Attribution(int(target), relevance, float(total), by_layer)
+    layers = dict(zip(recorded_layers, kept, strict=True)) if kept else {}
+    return Attribution(int(target), relevance, float(total), by_layer, layers)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
-from dataclasses import dataclass
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -82,7 +82,8 @@ class ExplainJob:
     @property
     def memory_class(self) -> Hashable:
         """Jobs of the same class need about the same memory."""
-        return self.model, "explain", self.method.composite, self.method.attributor
+        method = self.method
+        return self.model, "explain", method.composite, method.attributor, bool(method.layers)
 
     @property
     def n_passes(self) -> int:
@@ -121,12 +122,16 @@ class Attribution:
     by_layer : tuple of LayerRelevance or None
         From the output to the requested layer: that one, and those that every path crosses;
         None where the method does not conserve.
+    layers : mapping of str to NDArray[float32]
+        Relevance at each of `Method.layers`, of the shape of one output or, summed over its
+        channels, (H, W).
     """
 
     target: int
     relevance: Floats
     total: float
     by_layer: tuple[LayerRelevance, ...] | None
+    layers: Mapping[str, Floats] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)

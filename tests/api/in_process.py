@@ -24,6 +24,7 @@ from service.runtime.jobs import (
     Attribution,
     ExplainJob,
     Explanation,
+    Floats,
     Job,
     LayerInfo,
     LayerRelevance,
@@ -77,6 +78,13 @@ class FakeEngine:
         """Note that it is not used any more."""
         self.is_closed = True
 
+    def relevance_at(self, layer: str, job: ExplainJob) -> Floats:
+        """Relevance of a layer, summed over its channels or not."""
+        info = next(one for one in self.layers if one.name == layer)
+        is_summed = job.method.sums_channels and info.has_space
+        shape = info.shape[1:] if is_summed else info.shape
+        return np.random.default_rng(len(layer)).normal(size=shape).astype(np.float32)
+
     def answer(self, job: Job) -> Result:
         """Answer a job."""
         self.jobs.append(job)
@@ -92,6 +100,7 @@ class FakeEngine:
                 random.normal(size=shape).astype(np.float32),
                 total=1.0,
                 by_layer=(LayerRelevance("classifier", 0.75),) if job.method.conserves else None,
+                layers={name: self.relevance_at(name, job) for name in job.method.layers},
             )
             for target in job.targets
         )

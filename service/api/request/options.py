@@ -16,6 +16,7 @@ from pydantic import (
     create_model,
 )
 
+from service.api.request.layer_names import ALL_LAYERS, LayerNames
 from service.api.request.parameters import (
     EXAMPLE_RULES,
     CompositeOrRules,
@@ -152,6 +153,13 @@ class _ExplainOptions(PredictOptions):
         INPUT,
         description="The layer at whose output relevance is returned, out of those that `/models` "
         "lists; `input` is the image",
+    )
+    layers: LayerNames | None = Field(
+        None,
+        description=f"Several layers from one pass, in place of `layer`: `{ALL_LAYERS}`, or names, "
+        "comma-separated or as a list in JSON; the response, which is JSON, has `layers`. Only "
+        "with the attributor `gradient`",
+        examples=[ALL_LAYERS],
     )
     output: Outputs = Field(
         ("heatmap",),

@@ -197,7 +197,9 @@ class _Method(BaseModel):
     )
     start: Start
     contrast: str | None = Field(description="Label of the class that it was explained against")
-    layer: str = Field(description=f"The layer of the relevance; `{INPUT}` is the image")
+    layer: str | None = Field(
+        description=f"The layer of the relevance; `{INPUT}` is the image, null several `layers`"
+    )
     engine: str = Field(
         description="The implementation that ran: `twin`, or `zennit` if there is no twin"
     )

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from service.api.request.accept import JSON, NPY, PNG
+from service.api.request.layer_names import select_layers
 from service.api.request.options import (
     NEEDS_RELEVANCE_MAP,
     PICTURES,
@@ -15,13 +16,19 @@ from service.api.request.options import (
     PredictOptions,
 )
 from service.errors import OptionError, OptionProblem, join_names
-from service.methods import ATTRIBUTORS, INPUT, SAMPLES_OF, Method, all_parameters
+from service.methods import (
+    ATTRIBUTORS,
+    INPUT,
+    SAMPLES_OF,
+    Method,
+    all_parameters,
+)
 from service.models.card import ModelCard
 from service.runtime.jobs import ExplainJob, Job, LayerInfo, Pixels, PredictJob
 
 _FORCED_LABEL = "label:"
 # options that `ResolvedExplain` has resolved: the canonical text has the results instead
-_METHOD_OPTIONS = {"composite", "attributor", "layer", *all_parameters()}
+_METHOD_OPTIONS = {"composite", "attributor", "layer", "layers", *all_parameters()}
 _TARGET_OPTIONS = {"target", "contrast", "targets"}
 
 
@@ -106,6 +113,8 @@ class ResolvedExplain(ResolvedRequest):
         Index of the class to explain each target against.
     has_picture : bool
         Whether the relevance has rows and columns.
+    layers : tuple of LayerInfo
+        The layers that the response lists; empty where it has the relevance of one.
     """
 
     options: ExplainOptions
@@ -113,6 +122,7 @@ class ResolvedExplain(ResolvedRequest):
     targets: tuple[int | None, ...]
     contrast: int | None
     has_picture: bool
+    layers: tuple[LayerInfo, ...] = ()
 
     @property
     def has_list(self) -> bool:
@@ -204,6 +214,11 @@ def resolve_explain(
         or the format cannot hold what `output` and `targets` ask for.
     """
     method = options.method(card)
+    listed: tuple[LayerInfo, ...] = ()
+    if options.layers is not None:
+        listed = select_layers(options.layers, options.layer, options.attributor, layers)
+        names = tuple(info.name for info in listed) or (INPUT,)
+        method = replace(method, layers=names, sums_channels=options.channels == "sum")
     _check_start(options)
     has_picture = _has_picture(options.layer, layers)
     contrast = class_index("contrast", options.contrast, card)
@@ -211,7 +226,9 @@ def resolve_explain(
     if contrast is not None and contrast in targets:
         raise OptionError.of("contrast", "is the class that is explained; give another class")
     _check_output(options, media_type, has_picture=has_picture)
-    return ResolvedExplain(card, options, media_type, method, targets, contrast, has_picture)
+    return ResolvedExplain(
+        card, options, media_type, method, targets, contrast, has_picture, listed
+    )
 
 
 def class_index(option: str, name: str | None, card: ModelCard) -> int | None:
@@ -279,8 +296,9 @@ def _has_picture(layer: str, layers: Sequence[LayerInfo]) -> bool:
 
 def _check_output(options: ExplainOptions, media_type: str, *, has_picture: bool) -> None:
     """Refuse what a format cannot hold: several classes, two pictures, a picture without space."""
-    if media_type != JSON and options.targets is not None:
-        raise OptionError.of("targets", f"fit into JSON only: accept {JSON}")
+    for name in ("targets", "layers"):
+        if media_type != JSON and getattr(options, name) is not None:
+            raise OptionError.of(name, f"fit into JSON only: accept {JSON}")
     needs_map = not NEEDS_RELEVANCE_MAP.isdisjoint(options.output)
     if media_type != NPY and needs_map and not has_picture:
         raise OptionError.of(

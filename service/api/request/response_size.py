@@ -10,7 +10,7 @@ import math
 from collections.abc import Sequence
 
 from service.api.request.accept import JSON, NPY
-from service.api.request.options import NEEDS_IMAGE, NEEDS_RELEVANCE_MAP, ExplainOptions
+from service.api.request.options import NEEDS_IMAGE, NEEDS_RELEVANCE_MAP
 from service.api.request.resolved import ResolvedExplain, ResolvedRequest
 from service.errors import OptionError
 from service.imaging.render_options import scaled_size
@@ -71,7 +71,8 @@ def _n_pictures(resolved: ResolvedExplain) -> int:
     if resolved.media_type == NPY:
         return 0
     output = set(resolved.options.output)
-    of_each_target = len(output & NEEDS_RELEVANCE_MAP) * len(resolved.targets)
+    n_maps = sum(info.has_space for info in resolved.layers) if resolved.layers else 1
+    of_each_target = len(output & NEEDS_RELEVANCE_MAP) * len(resolved.targets) * n_maps
     return of_each_target + len(output & (NEEDS_IMAGE - NEEDS_RELEVANCE_MAP))
 
 
@@ -83,14 +84,15 @@ def _check_values(resolved: ResolvedExplain, layers: Sequence[LayerInfo], n_imag
     options = resolved.options
     if resolved.media_type == JSON and "relevance" not in options.output:
         return
-    shape = relevance_shape(resolved, layers)
-    n_values = n_images * len(resolved.targets) * math.prod(shape)
+    shapes = _shapes(resolved, layers)
+    n_values = n_images * len(resolved.targets) * sum(map(math.prod, shapes))
     is_list = resolved.media_type == JSON and options.relevance_format == "list"
     allowed = MAX_VALUES // _LIST_FACTOR if is_list else MAX_VALUES
     if n_values <= allowed:
         return
-    hints = [f"fewer {_many(n_images)}targets", "another layer"]
-    hints += ["channels=sum"] if options.channels == "all" and len(shape) > 1 else []
+    layer = "fewer layers" if resolved.layers else "another layer"
+    hints = [f"fewer {_many(n_images)}targets", layer]
+    hints += ["channels=sum"] if options.channels == "all" and max(map(len, shapes)) > 1 else []
     hints += ["relevance_format=base64"] if is_list else []
     raise OptionError.of(
         "output",
@@ -98,9 +100,17 @@ def _check_values(resolved: ResolvedExplain, layers: Sequence[LayerInfo], n_imag
     )
 
 
+def _shapes(resolved: ResolvedExplain, layers: Sequence[LayerInfo]) -> list[tuple[int, ...]]:
+    """Shapes of all relevance of a target, as far as they are known."""
+    if not resolved.layers:
+        return [relevance_shape(resolved, layers)]
+    sums = resolved.options.channels == "sum"
+    return [info.shape[1:] if sums and info.has_space else info.shape for info in resolved.layers]
+
+
 def relevance_shape(resolved: ResolvedExplain, layers: Sequence[LayerInfo]) -> tuple[int, ...]:
     """Shape of the relevance of a target, as far as it is known."""
-    options: ExplainOptions = resolved.options
+    options = resolved.options
     shape: tuple[int, ...] = (_RGB, *resolved.card.input_size)
     if options.layer != INPUT:
         shape = next((info.shape for info in layers if info.name == options.layer), ())

@@ -58,7 +58,11 @@ class ExplanationRenderer:
         options = self.resolved.options
         n_pixels = options.size**2 if "heatmap" in options.output else 0
         n_values = self.explanation.attributions[0].relevance.size
-        is_one = len(self.targets) == 1 and NEEDS_IMAGE.isdisjoint(options.output)
+        is_one = (
+            len(self.targets) == 1
+            and not self.resolved.layers
+            and NEEDS_IMAGE.isdisjoint(options.output)
+        )
         is_plain = options.enlarge != "smooth" and not options.color_bar
         return is_one and is_plain and is_small(n_pixels, n_values)
 
@@ -69,7 +73,12 @@ class ExplanationRenderer:
         maps = [name for name in self.resolved.options.output if name in NEEDS_RELEVANCE_MAP]
         images = self._image_names(pictures)
         return [
-            *(partial(target.draw, name, pictures) for target in self.targets for name in maps),
+            *(
+                partial(one.draw, name, pictures)
+                for target in self.targets
+                for one in target.maps
+                for name in maps
+            ),
             *(partial(self._draw_image, name, pictures) for name in images),
         ]
 
@@ -93,7 +102,7 @@ class ExplanationRenderer:
 
     def fields(self, pictures: Pictures | None) -> dict[str, Any]:
         """The fields of the JSON response."""
-        explanations = [target.fields() | target.payload(pictures) for target in self.targets]
+        explanations = [target.json_fields(pictures) for target in self.targets]
         fields = self._common_fields()
         pngs = self._image_pngs(pictures)
         fields["image"] |= {name: pybase64.b64encode_as_string(png) for name, png in pngs.items()}
@@ -123,7 +132,7 @@ class ExplanationRenderer:
             **resolved.method.describe(),
             "start": self.explanation.start,
             "contrast": None if index is None else resolved.card.labels[index],
-            "layer": resolved.method.layer,
+            "layer": None if resolved.layers else resolved.method.layer,
             "engine": self.explanation.engine,
         }
 

@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from service.api.response.layer_schemas import LayersOfTargetsResponse, LayersResponse
 from service.api.response.schemas import (
     ExplainResponse,
     PredictResponse,
@@ -34,6 +35,18 @@ class TargetsResult(TargetsResponse):
     status: Literal[200]
 
 
+class LayersResult(LayersResponse):
+    """The response of `/explain` with `layers` for one of several images."""
+
+    status: Literal[200]
+
+
+class LayersOfTargetsResult(LayersOfTargetsResponse):
+    """The response of `/explain` with `layers` and `targets` for one of several images."""
+
+    status: Literal[200]
+
+
 class PredictResults(BaseModel):
     """The response of `/predict` to several images."""
 
@@ -47,4 +60,6 @@ class ExplainResults(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    results: list[ExplainResult | TargetsResult | Problem] = Field(description=_ORDER)
+    results: list[
+        ExplainResult | TargetsResult | LayersResult | LayersOfTargetsResult | Problem
+    ] = Field(description=_ORDER)

@@ -65,7 +65,7 @@ class LayerConservation(_Schema):
     arrived: float
 
 
-class Conservation(_Schema):
+class Account(_Schema):
     """The account of the relevance: `positive + negative + absorbed = start`."""
 
     start: float = Field(
@@ -89,6 +89,11 @@ class Conservation(_Schema):
         description="What biases and stabilizers kept: `start - arrived`; null where the method "
         "does not conserve"
     )
+
+
+class Conservation(Account):
+    """The account of the relevance, with its sums at layers."""
+
     by_layer: list[LayerConservation] | None = Field(
         description="Sums at the layers that every path through the network crosses, from its "
         "output on; null where the method does not conserve"
@@ -116,7 +121,9 @@ class ExplainedTarget(_Schema):
     relevance: RelevanceArray | None = None
 
 
-class _Explained(PredictResponse):
+class Explained(PredictResponse):
+    """What all responses of `/explain` have."""
+
     image: ExplainedImageInfo
     method: Method = Field(description="The method, with every parameter that was in effect")
     layers_without_rule: list[str] = Field(
@@ -124,11 +131,11 @@ class _Explained(PredictResponse):
     )
 
 
-class ExplainResponse(ExplainedTarget, _Explained):
+class ExplainResponse(ExplainedTarget, Explained):
     """The response of `/explain` with one target."""
 
 
-class TargetsResponse(_Explained):
+class TargetsResponse(Explained):
     """The response of `/explain` with `targets`."""
 
     explanations: list[ExplainedTarget] = Field(

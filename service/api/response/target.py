@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import pybase64
 
+from service.api.request.options import NEEDS_RELEVANCE_MAP
 from service.api.request.resolved import ResolvedExplain
 from service.api.response.scores import class_scores
 from service.imaging.pictures import Pictures
 from service.imaging.render import heatmap_pixels, heatmap_png, overlay_png, own_bound
 from service.imaging.render_options import RenderOptions
-from service.runtime.jobs import Attribution, Floats, Pixels
+from service.methods import INPUT
+from service.runtime.jobs import Attribution, Floats, LayerInfo, Pixels
 
 
 class TargetExplanation:
@@ -40,6 +44,26 @@ class TargetExplanation:
         self.bound = self.options.bound or own_bound(self.map)
         self._drawn: dict[str, bytes] = {}
 
+    @cached_property
+    def layers(self) -> Mapping[str, TargetExplanation]:
+        """The relevance for the target at each layer that the response lists, by its name."""
+        return {info.name: self._at_layer(info) for info in self.resolved.layers}
+
+    @property
+    def maps(self) -> list[TargetExplanation]:
+        """The explanations of which the response has pictures."""
+        listed = list(self.layers.values()) if self.resolved.layers else [self]
+        return [one for one in listed if one.resolved.has_picture]
+
+    def _at_layer(self, info: LayerInfo) -> TargetExplanation:
+        attribution = self.attribution
+        relevance = attribution.relevance if info.name == INPUT else attribution.layers[info.name]
+        return TargetExplanation(
+            replace(self.resolved, layers=(), has_picture=info.has_space),
+            self.logits,
+            replace(attribution, relevance=relevance, by_layer=None, layers={}),
+        )
+
     @property
     def label(self) -> str:
         """Label of the target."""
@@ -54,6 +78,18 @@ class TargetExplanation:
             "conservation": self.conservation(),
         }
 
+    def json_fields(self, pictures: Pictures | None) -> dict[str, Any]:
+        """The JSON fields: those of the relevance, or of that of each layer."""
+        if not self.resolved.layers:
+            return self.fields() | self.payload(pictures)
+        layers = [
+            {"layer": name, **one.fields(), **one.payload(pictures)}
+            for name, one in self.layers.items()
+        ]
+        for layer in layers:
+            del layer["target"], layer["conservation"]["by_layer"]
+        return {"target": self.fields()["target"], "layers": layers}
+
     def payload(self, pictures: Pictures | None) -> dict[str, Any]:
         """The pictures and arrays that `output` names, as JSON fields."""
         makers = {
@@ -61,16 +97,28 @@ class TargetExplanation:
             "overlay": lambda: _base64(self.draw("overlay", pictures)),
             "relevance": self._relevance,
         }
-        return {name: makers[name]() for name in self.options.output if name in makers}
+        return {name: makers[name]() for name in self._outputs if name in makers}
+
+    @property
+    def _outputs(self) -> list[str]:
+        """The names in `output`, but for maps of what has no rows and columns."""
+        has_map = self.resolved.has_picture
+        return [name for name in self.options.output if has_map or name not in NEEDS_RELEVANCE_MAP]
 
     def files(self, pictures: Pictures | None) -> dict[str, bytes]:
         """The pictures and arrays that `output` names, as files by suffix."""
+        if self.resolved.layers:
+            return {
+                f".{name}{suffix}": content
+                for name, one in self.layers.items()
+                for suffix, content in one.files(pictures).items()
+            }
         makers: dict[str, tuple[str, Callable[[], bytes]]] = {
             "heatmap": (".heatmap.png", lambda: self.draw("heatmap", pictures)),
             "overlay": (".overlay.png", lambda: self.draw("overlay", pictures)),
             "relevance": (".npy", self.npy),
         }
-        chosen = (makers[name] for name in self.options.output if name in makers)
+        chosen = (makers[name] for name in self._outputs if name in makers)
         return {suffix: make() for suffix, make in chosen}
 
     def draw(self, name: str, pictures: Pictures | None) -> bytes:

@@ -12,6 +12,7 @@ from service.api.request.accept import JSON, NPY, PNG
 from service.api.request.options import ExplainOptions
 from service.api.request.resolved import resolve_explain
 from service.api.response.explanation import EXPLANATION_HEADER, MAX_HEADER, ExplanationRenderer
+from service.api.response.layer_schemas import LayersOfTargetsResponse, LayersResponse
 from service.api.response.problems import PROBLEM_RESPONSES
 from service.api.response.result_schemas import ExplainResults
 from service.api.response.schemas import ExplainResponse, TargetsResponse
@@ -39,7 +40,11 @@ def make_router(app_state: AppState) -> APIRouter:
 
     @router.post(
         "/explain",
-        response_model=ExplainResponse | TargetsResponse | ExplainResults,
+        response_model=ExplainResponse
+        | TargetsResponse
+        | LayersResponse
+        | LayersOfTargetsResponse
+        | ExplainResults,
         responses=_OK | PROBLEM_RESPONSES,
         openapi_extra=request_schema(ExplainOptions, {"output": "heatmap,relevance"}),
         summary="Which pixels made it say so",

@@ -140,6 +140,23 @@ class Network:
         after = [later for later in counted if order.index(later) > order.index(node)]
         return [*after, node]
 
+    def nodes_of(self, layers: Sequence[str]) -> list[fx.Node]:
+        """The nodes of layers, in their order; the input has none.
+
+        Raises
+        ------
+        OptionError
+            There is no such layer.
+        """
+        unknown = [name for name in layers if name != INPUT and name not in self.layers]
+        if unknown:
+            raise OptionError.of("layers", f"must be among: {self._names()}")
+        return [self.layers[name] for name in layers if name != INPUT]
+
+    def has_channels(self, node: fx.Node) -> bool:
+        """Whether the second dimension of a layer's output is that of its channels."""
+        return self.graph is not None and not isinstance(module_of(self.graph, node), nn.Linear)
+
     @cached_property
     def _counted(self) -> list[fx.Node]:
         if self.graph is None:
