@@ -9,7 +9,7 @@ from lrpserve_client.errors import (
     ServiceUnreachable,
     UnreadableResponse,
 )
-from lrpserve_client.results import Explanation, ImageBox, Model, Prediction, Score
+from lrpserve_client.results import Explanation, ImageBox, Model, ModelChange, Prediction, Score
 
 __version__ = version("lrpserve-client")
 
@@ -20,6 +20,7 @@ __all__ = [
     "Explanation",
     "ImageBox",
     "Model",
+    "ModelChange",
     "Prediction",
     "RequestRefused",
     "Score",

@@ -13,7 +13,7 @@ import httpx
 from lrpserve_client import exchange
 from lrpserve_client.exchange import Exchange, Result
 from lrpserve_client.images import ImageSource
-from lrpserve_client.results import Explanation, Model, Prediction
+from lrpserve_client.results import Explanation, Model, ModelChange, Prediction
 from lrpserve_client.retries import Outcome, Retries
 
 
@@ -79,6 +79,10 @@ class Client:
     def model(self, name: str) -> Model:
         """Describe a model."""
         return self._run(exchange.model(name))
+
+    def reload(self, name: str) -> ModelChange:
+        """Load the bundle of a model again, or a new one; needs an API key."""
+        return self._run(exchange.reload(name))
 
     def close(self) -> None:
         """Close the connections."""
@@ -159,6 +163,10 @@ class AsyncClient:
     async def model(self, name: str) -> Model:
         """Describe a model."""
         return await self._run(exchange.model(name))
+
+    async def reload(self, name: str) -> ModelChange:
+        """Load the bundle of a model again, or a new one; needs an API key."""
+        return await self._run(exchange.reload(name))
 
     async def close(self) -> None:
         """Close the connections."""

@@ -16,7 +16,9 @@ from lrpserve_client.images import ImageSource, image_bytes
 from lrpserve_client.results import (
     Explanation,
     Model,
+    ModelChange,
     Prediction,
+    read_change,
     read_explanations,
     read_model,
     read_prediction,
@@ -70,6 +72,12 @@ def model(name: str) -> Exchange[Model]:
     return Exchange(
         "GET", f"/models/{quote(name, safe='')}", lambda content, _: read_model(content)
     )
+
+
+def reload(name: str) -> Exchange[ModelChange]:
+    """`POST /models/{name}/reload`."""
+    path = f"/models/{quote(name, safe='')}/reload"
+    return Exchange("POST", path, lambda content, _: read_change(content))
 
 
 def timing_ms(header: str) -> dict[str, float]:

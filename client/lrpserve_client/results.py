@@ -49,6 +49,20 @@ class Model:
     card: Mapping[str, Any] = field(repr=False)
 
 
+@dataclass(frozen=True)
+class ModelChange:
+    """A model that was loaded again: the hashes of its weights, now and before (None: not loaded).
+
+    `is_changed` is False where the same bundle was served already; `workers` have followed.
+    """
+
+    name: str
+    sha256: str
+    previous_sha256: str | None
+    is_changed: bool
+    workers: int
+
+
 @dataclass(frozen=True, repr=False)
 class Prediction:
     """The best classes of an image, the best one first."""
@@ -124,6 +138,11 @@ def read_model(content: Mapping[str, Any]) -> Model:
         attributors=tuple(attributor["name"] for attributor in content["attributors"]),
         card=content,
     )
+
+
+def read_change(content: Mapping[str, Any]) -> ModelChange:
+    """Parse what a reload has done."""
+    return ModelChange(**{name: content[name] for name in ModelChange.__dataclass_fields__})
 
 
 def read_prediction(content: Mapping[str, Any], timing_ms: Mapping[str, float]) -> Prediction:

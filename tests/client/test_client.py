@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -175,3 +176,26 @@ def test_the_json_of_another_program_is_an_unreadable_response() -> None:
 def test_other_types_and_shapes_are_not_sent(image: Any) -> None:
     with Client("http://127.0.0.1:1") as lrpserve, pytest.raises((TypeError, ValueError)):
         lrpserve.predict(image)
+
+
+def test_a_model_is_reloaded_by_its_name() -> None:
+    change = {"name": "a b", "sha256": "1", "previous_sha256": None, "is_changed": True}
+    sent: list[httpx.Request] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        sent.append(request)
+        return httpx.Response(200, json={**change, "workers": 2, "later": "field"})
+
+    with Client(transport=httpx.MockTransport(answer)) as lrpserve:
+        reloaded = lrpserve.reload("a b")
+    assert (sent[0].method, sent[0].url.raw_path) == ("POST", b"/models/a%20b/reload")
+    assert asdict(reloaded) == {**change, "workers": 2}
+
+
+def test_a_reload_that_is_not_allowed_says_what_the_operator_can_set(server: RunningServer) -> None:
+    async def reload() -> None:
+        async with AsyncClient(server.url) as lrpserve:
+            with pytest.raises(RequestRefused, match="LRPSERVE_MODEL_CONTROL"):
+                await lrpserve.reload("minivgg-cifar10")
+
+    asyncio.run(reload())

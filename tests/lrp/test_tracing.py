@@ -9,7 +9,6 @@ from concurrent.futures import ThreadPoolExecutor
 import torch
 from torch import nn
 
-from service.lrp.network import canonize as canonizing
 from service.lrp.network.canonize import canonize
 from service.lrp.tracing import TRACING, TracingGate
 from tests.helpers.conditions import wait_until
@@ -66,7 +65,6 @@ def test_a_trace_waits_for_computations_and_goes_before_later_ones() -> None:
 
 def test_a_network_is_traced_behind_the_gate() -> None:
     network = nn.Sequential(nn.Linear(2, 2), nn.ReLU())
-    assert canonizing.TRACING is TRACING
     thread, leave = hold(TRACING.computing)
     with ThreadPoolExecutor(1) as pool:
         traced = pool.submit(canonize, network)

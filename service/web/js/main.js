@@ -1,13 +1,14 @@
 // The page: which view is shown, and when it is drawn anew.
 import { isByClass } from "./method/columns.js";
 import { drawControls } from "./method/controls.js";
-import { hasModels, loadModels } from "./method/models.js";
+import { hasModels, isAsListed, loadModels } from "./method/models.js";
 import { makeQuestion } from "./method/question.js";
 import { find, make, replaceContent } from "./page/dom.js";
 import { currentImage, onImage, startImages } from "./page/image.js";
 import * as state from "./page/state.js";
 import { clear, isCancelled, showProblem, withStatus } from "./page/status.js";
-import { fetchFile } from "./service/requests.js";
+import { forgetResults } from "./service/answers.js";
+import { fetchFile, onExplanation } from "./service/requests.js";
 import * as compare from "./views/compare.js";
 import * as explain from "./views/explain.js";
 import * as layers from "./views/layers.js";
@@ -98,6 +99,23 @@ for (const link of viewLinks()) {
   });
 }
 
+/** Hashes of models that were replaced while the page is open. */
+const replacedBy = new Set();
+
+/**
+ * List the models again where one was replaced, and draw its answers; once for each hash, as
+ * servers behind one address may have different ones.
+ *
+ * @param {{ model: string, model_sha256: string }} answer
+ */
+async function refreshModels(answer) {
+  if (isAsListed(answer) || replacedBy.has(answer.model_sha256)) return;
+  replacedBy.add(answer.model_sha256);
+  forgetResults();
+  await loadModels();
+  draw();
+}
+
 async function start() {
   const limits = withStatus(loadModels, () => location.reload(), { kind: "models" });
   drawSource();
@@ -110,6 +128,7 @@ async function start() {
   });
   await firstImage;
   onImage(() => draw());
+  onExplanation(refreshModels);
   draw();
 }
 

@@ -19,6 +19,14 @@ export async function loadModels() {
   return list.limits;
 }
 
+/**
+ * Whether an answer is of a model as it was listed.
+ *
+ * @param {{ model: string, model_sha256: string }} answer
+ */
+export const isAsListed = ({ model: name, model_sha256: sha256 }) =>
+  models.some((entry) => entry.name === name && entry.sha256 === sha256);
+
 export const hasModels = () => models.length > 0;
 export const modelNames = () => models.map(({ name }) => name);
 

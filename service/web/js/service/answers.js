@@ -59,6 +59,11 @@ export class ImageCache {
     this.requests = new Map();
   }
 
+  clear() {
+    this.image = null;
+    this.requests = new Map();
+  }
+
   /**
    * The result of a key, fetched where it is neither cached nor on its way. What fails is not kept.
    *
@@ -88,6 +93,12 @@ export class ImageCache {
 const explanations = new ImageCache();
 /** @type {ImageCache<string[]>} */
 const topLabels = new ImageCache();
+
+/** Forget all results: they are of a model that was replaced. */
+export function forgetResults() {
+  explanations.clear();
+  topLabels.clear();
+}
 
 /**
  * An explanation with its relevance.

@@ -202,6 +202,14 @@ export async function fetchExplanationFile(image, options, accept) {
   return readBody(() => response.blob());
 }
 
+/** @type {(response: ExplainResponse) => void} */
+let notice = () => {};
+
+/** @param {typeof notice} callback - called with each explanation that the service sends */
+export const onExplanation = (callback) => {
+  notice = callback;
+};
+
 /**
  * An explanation with its relevance.
  *
@@ -214,6 +222,7 @@ export async function fetchExplanation(image, options, signal) {
   const response = await explain(image, { ...others, output }, { signal });
   /** @type {ExplainResponse} */
   const body = await readBody(() => response.json());
+  notice(body);
   return explanationOf(body, response.headers.get("Server-Timing"));
 }
 

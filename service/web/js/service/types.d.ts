@@ -35,6 +35,7 @@ export type Start = "logit" | "one_hot";
 /** The response of `/explain` with `output=relevance`. */
 export interface ExplainResponse {
   model: string;
+  model_sha256: string;
   predictions: ClassScore[];
   target: ClassScore;
   method: { attributor: string; composite: string; contrast: string | null; start: Start };
