@@ -39,6 +39,22 @@ def test_there_is_a_map_for_each_layer(opened: Page, service: Service) -> None:
         assert float(text.rpartition(" ")[2]) == pytest.approx(largest, rel=5e-3)
 
 
+def test_one_request_has_all_layers(server: RunningServer, page: Page) -> None:
+    urls: list[str] = []
+    page.on("request", lambda request: urls.append(request.url))
+    page.goto(f"{server.url}/?view=layers&sample=horse")
+    expect(page.locator("#layers .column canvas")).to_have_count(16)
+    assert ["layers=all" in url for url in urls if "/explain?" in url] == [False, True]
+
+
+def test_smooth_grad_has_a_request_for_each_layer(server: RunningServer, page: Page) -> None:
+    urls: list[str] = []
+    page.on("request", lambda request: urls.append(request.url))
+    page.goto(f"{server.url}/?view=layers&sample=horse&attributor=smooth_grad&n_samples=2")
+    expect(page.locator("#layers .column canvas")).to_have_count(16)
+    assert sum("layer=features.6&" in url for url in urls) == 1
+
+
 def test_an_attributor_without_layers_says_so(server: RunningServer, page: Page) -> None:
     page.goto(f"{server.url}/?view=layers&attributor=occlusion")
     expect(page.locator("#view")).to_contain_text("no relevance at its layers")
@@ -54,9 +70,8 @@ def test_a_failing_layer_leaves_the_others_and_can_be_retried(
 ) -> None:
     page = lenient_page
     broken = {"title": "Failed", "detail": "something broke", "status": 500}
-    page.route(
-        "**/explain?*layer=features.6&*", lambda route: route.fulfill(status=500, json=broken)
-    )
+    for failing in ("layers=all", "layer=features.6"):  # without the first, each has its own
+        page.route(f"**/explain?*{failing}&*", lambda route: route.fulfill(status=500, json=broken))
     page.goto(f"{server.url}/?view=layers")
     expect(page.locator("#layers [aria-busy]")).to_have_count(0)
     expect(page.locator("#flow")).to_be_visible()

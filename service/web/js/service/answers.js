@@ -1,8 +1,8 @@
 // Responses about the current image, kept: a request that was made before is not sent again.
-import { fetchExplanation, fetchTopLabels } from "./requests.js";
+import { fetchExplanation, fetchLayers, fetchTopLabels } from "./requests.js";
 
 /** @import { Sendable } from "./requests.js" */
-/** @import { Explanation, Options } from "./types.d.ts" */
+/** @import { Explanation, Grid, Options } from "./types.d.ts" */
 
 const MAX_CACHED = 64;
 const MAX_CONCURRENT = 4; // a page shall not fill the service's queue
@@ -91,6 +91,8 @@ export class ImageCache {
 
 /** @type {ImageCache<Explanation>} */
 const explanations = new ImageCache();
+/** @type {ImageCache<Map<string, Grid>>} */
+const layers = new ImageCache();
 /** @type {ImageCache<string[]>} */
 const topLabels = new ImageCache();
 
@@ -112,6 +114,21 @@ export const getExplanation = (image, options, signal) =>
     image,
     JSON.stringify(options),
     (shared) => fetchExplanation(image, options, shared),
+    signal,
+  );
+
+/**
+ * The relevance at all layers, by their names.
+ *
+ * @param {Sendable} image
+ * @param {Options} options
+ * @param {AbortSignal} signal
+ */
+export const getLayers = (image, options, signal) =>
+  layers.get(
+    image,
+    JSON.stringify(options),
+    (shared) => fetchLayers(image, options, shared),
     signal,
   );
 

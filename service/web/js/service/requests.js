@@ -1,11 +1,11 @@
 // Requests to the service, repeated where it is busy; what it refuses is thrown as a Problem.
 import { askForKey, clear, isCancelled, showWaiting } from "../page/status.js";
-import { explanationOf } from "./relevance.js";
+import { explanationOf, gridOf } from "./relevance.js";
 import { pauseMs } from "./retry.js";
 
 /**
- * @import { ExplainResponse, ModelList, Options, PredictResponse, ProblemDetails }
- *   from "./types.d.ts"
+ * @import { ExplainResponse, Grid, LayersResponse, ModelList, Options, PredictResponse,
+ *   ProblemDetails } from "./types.d.ts"
  */
 /** @typedef {RequestInit & { headers?: Record<string, string> }} Request */
 /** @typedef {{ blob: Blob }} Sendable */
@@ -224,6 +224,22 @@ export async function fetchExplanation(image, options, signal) {
   const body = await readBody(() => response.json());
   notice(body);
   return explanationOf(body, response.headers.get("Server-Timing"));
+}
+
+/**
+ * The relevance at all layers, by their names.
+ *
+ * @param {Sendable} image
+ * @param {Options} options
+ * @param {AbortSignal} signal
+ * @returns {Promise<Map<string, Grid>>}
+ */
+export async function fetchLayers(image, options, signal) {
+  const all = { ...options, layer: undefined, layers: "all", output: "relevance" };
+  const response = await explain(image, all, { signal });
+  /** @type {LayersResponse} */
+  const { layers } = await readBody(() => response.json());
+  return new Map(layers.map(({ layer, relevance }) => [layer, gridOf(relevance)]));
 }
 
 /**

@@ -50,6 +50,11 @@ export interface ExplainResponse {
   relevance: RelevanceArray;
 }
 
+/** The response of `/explain` with `output=relevance` and `layers`. */
+export interface LayersResponse {
+  layers: { layer: string; relevance: RelevanceArray }[];
+}
+
 export interface PredictResponse {
   predictions: ClassScore[];
 }

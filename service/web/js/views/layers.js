@@ -10,15 +10,18 @@ import { find, make, replaceContent } from "../page/dom.js";
 import { requireImage } from "../page/image.js";
 import { cssPercent, formatNumber, words } from "../page/numbers.js";
 import { isCancelled, problemOf } from "../page/status.js";
-import { forEachConcurrently, getExplanation } from "../service/answers.js";
+import { forEachConcurrently, getExplanation, getLayers } from "../service/answers.js";
 import { sumsByLayer } from "./account.js";
 
 /** @import { Color } from "../map/colors.js" */
 /** @import { RequestError, Retry } from "../page/status.js" */
-/** @import { Conservation, Explanation } from "../service/types.d.ts" */
+/** @import { Conservation, Explanation, Grid } from "../service/types.d.ts" */
 
 /**
- * Show the layers, from the image to the network's output, each as its explanation arrives.
+ * Show the layers, from the image to the network's output.
+ *
+ * One request has all of them where the attributor allows it; else each has its own, and is drawn
+ * as it arrives. So it is where that request fails: the layers that can be shown are.
  *
  * @param {AbortSignal} signal
  */
@@ -35,6 +38,15 @@ export async function show(signal) {
   const names = [...new Set(model().layers.map(({ name }) => name))].reverse();
   const columns = names.map(makeColumn);
   draw(columns, input);
+  const all = await loadAll(signal);
+  if (signal.aborted) return;
+  if (all) {
+    names.forEach((name, i) => {
+      const grid = all.get(name);
+      if (grid) drawLayer(columns[i], name, grid, table);
+    });
+    return;
+  }
   /** @type {(name: string, i: number) => Promise<void>} */
   const load = async (name, i) => {
     try {
@@ -47,6 +59,21 @@ export async function show(signal) {
     }
   };
   await forEachConcurrently(names, load);
+}
+
+/**
+ * The relevance at all layers; null where one request cannot give it.
+ *
+ * @param {AbortSignal} signal
+ */
+async function loadAll(signal) {
+  if (attributor().name !== "gradient") return null;
+  try {
+    return await getLayers(requireImage(), explainOptions(), signal);
+  } catch (error) {
+    if (isCancelled(error)) throw error;
+    return null;
+  }
 }
 
 function drawWithoutLayers() {
@@ -151,16 +178,16 @@ function flow(conservation) {
 /**
  * @param {HTMLElement} column
  * @param {string} name
- * @param {Explanation} explanation
+ * @param {Grid} grid
  * @param {Color[]} table
  */
-function drawLayer(column, name, explanation, table) {
+function drawLayer(column, name, grid, table) {
   const readout = make("p", { class: "readout quiet" });
   const layer = model().layers.find((entry) => entry.name === name);
-  const bound = boundOf(explanation);
+  const bound = boundOf(grid);
   const map = makeMap({
-    grid: explanation,
-    pixels: drawHeatmap(explanation, { table, bound, isSmooth: isSmooth() }),
+    grid,
+    pixels: drawHeatmap(grid, { table, bound, isSmooth: isSmooth() }),
     label: `Relevance at ${name}`,
     readout,
   });
