@@ -34,6 +34,7 @@ EVERYTHING: Manifest = {
     "envFrom": [{"configMapRef": {"name": "more"}}],
     "models": {"from": "storage", "name": "horses", "storage": {"uri": "s3://bucket/horses"}},
     "apiKeys": {"secret": "keys"},
+    "tls": {"secret": "certificate"},
     "service": {"annotations": {"a.example/b": "c"}},
     "ingress": {
         "enabled": True,
@@ -49,8 +50,8 @@ EVERYTHING: Manifest = {
         "egress": [{"ports": [{"protocol": "UDP", "port": 53}]}],
     },
     "serviceAccount": {"annotations": {"eks.amazonaws.com/role-arn": "arn:aws:iam::1:role/a"}},
-    "volumes": [{"name": "certificate", "secret": {"secretName": "certificate"}}],
-    "volumeMounts": [{"name": "certificate", "mountPath": "/tls", "readOnly": True}],
+    "volumes": [{"name": "code", "configMap": {"name": "code"}}],
+    "volumeMounts": [{"name": "code", "mountPath": "/code", "readOnly": True}],
     "podAnnotations": {"a": "b"},
     "podLabels": {"team": "a"},
     "nodeSelector": {"kubernetes.io/arch": "amd64"},

@@ -98,11 +98,25 @@ def test_probes_ask_what_the_service_has() -> None:
     assert set(asked.values()) <= set(paths)
 
 
-def test_probes_follow_the_scheme() -> None:
-    container = container_of(deployment(service={"scheme": "HTTPS"}))
+def test_a_certificate_turns_on_tls_for_the_service_and_its_probes() -> None:
+    values = {"tls": {"secret": "certificate"}, "serviceMonitor": {"enabled": True}}
+    rendered = deployment(**values)
+    container = container_of(rendered)
     assert {container[probe]["httpGet"]["scheme"] for probe in PROBES} == {"HTTPS"}
-    (port,) = render_kind("Service", {"service": {"scheme": "HTTPS"}})["spec"]["ports"]
-    assert port["name"] == "https"
+    assert mounts_of(container) == {"/tmp": False, "/tls": True}
+    secret = {"name": "tls", "secret": {"secretName": "certificate"}}
+    assert secret in pod_of(rendered)["volumes"]
+    settings = settings_of(container)
+    assert settings.tls_cert == Path("/tls/tls.crt")
+    assert settings.tls_key == Path("/tls/tls.key")
+    (port,) = render_kind("Service", values)["spec"]["ports"]
+    (endpoint,) = render_kind("ServiceMonitor", values)["spec"]["endpoints"]
+    assert port["name"] == endpoint["port"] == endpoint["scheme"] == "https"
+
+
+def test_without_a_certificate_all_is_http() -> None:
+    container = container_of(deployment())
+    assert {container[probe]["httpGet"]["scheme"] for probe in PROBES} == {"HTTP"}
 
 
 @pytest.mark.parametrize(

@@ -126,7 +126,7 @@ def test_values_that_do_not_go_together_are_refused_with_what_to_do(
 
 def test_every_setting_can_be_given_and_arrives_as_it_is() -> None:
     schema = SCHEMA["properties"]["settings"]["properties"]
-    own_values = {"model", "model_name", "models", "api_keys"}
+    own_values = {"model", "model_name", "models", "api_keys", "tls_cert", "tls_key"}
     secrets = {
         name for name, field in Settings.model_fields.items() if "Secret" in str(field.annotation)
     }

@@ -21,7 +21,7 @@ VALUES: dict[str, list[Manifest]] = {
         {"serviceMonitor": {"enabled": True}},
         {
             "apiKeys": {"secret": "keys"},
-            "service": {"scheme": "HTTPS"},
+            "tls": {"secret": "certificate"},
             "serviceMonitor": {
                 "enabled": True,
                 "labels": {"release": "prometheus"},

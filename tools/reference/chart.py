@@ -10,7 +10,7 @@ from service.settings import Settings
 
 SCHEMA = Path("deploy", "helm", "lrpserve", "values.schema.json")
 # these have values of their own in the chart
-_ELSEWHERE = frozenset({"model", "model_name", "models", "api_keys"})
+_ELSEWHERE = frozenset({"model", "model_name", "models", "api_keys", "tls_cert", "tls_key"})
 _KEPT = frozenset(
     {"type", "enum", "items", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"}
 )

@@ -36,6 +36,10 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 {{ .Values.image.repository }}:{{ default .Chart.AppVersion .Values.image.tag }}
 {{- end -}}
 
+{{- define "lrpserve.scheme" -}}
+{{- ternary "https" "http" (not (empty .Values.tls.secret)) -}}
+{{- end -}}
+
 {{- /* A setting as text. Numbers are floats here, and 10000000 would become 1e+07. */ -}}
 {{- define "lrpserve.text" -}}
 {{- if kindIs "slice" . -}}
