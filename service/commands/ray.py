@@ -109,7 +109,10 @@ def _start_ray(address: str, *, has_dashboard: bool) -> None:
     import ray
 
     try:
-        ray.init(address, include_dashboard=has_dashboard if address == LOCAL else None)
+        if address == LOCAL:
+            ray.init(address, include_dashboard=has_dashboard, _node_ip_address="127.0.0.1")
+        else:
+            ray.init(address)
     except Exception as error:  # Ray raises this class itself
         raise RayError(f"Ray cannot be started or reached: {error}") from error
 
@@ -122,11 +125,14 @@ def _end_ray() -> None:
 
 
 def _serve(application: Application, settings: Settings, host: str, port: int, url: str) -> None:
+    import ray
     from ray import serve
 
     serve.start(http_options=_http_options(settings, host, port))
+    cluster = ray.get_runtime_context().gcs_address
     print_line(
-        f"lrpserve {__version__} on Ray listens on {url}; loading the model ...", is_error=True
+        f"lrpserve {__version__} on Ray at {cluster} listens on {url}; loading the model ...",
+        is_error=True,
     )
     with _deployed(application, settings.root_path or "/"):
         print_line(f"ready: docs at {url}{settings.root_path}/docs", is_error=True)

@@ -102,13 +102,18 @@ class RayArguments(BaseModel):
         """
         given = {"model": self.model, "models": self.models}
         settings = load_settings(**{name: text for name, text in given.items() if text is not None})
-        device = settings.device
-        if device == "auto":  # exactly what Ray has reserved
-            device = ",".join(f"cuda:{n}" for n in range(math.ceil(self.num_gpus))) or "cpu"
-        return settings.model_copy(update={"device": device, "workers": 1})
+        return reserved_device(settings, self.num_gpus)
 
 
 _AUTOSCALING = ("min_replicas", "target_ongoing_requests", "upscale_delay_s", "downscale_delay_s")
+
+
+def reserved_device(settings: Settings, num_gpus: float) -> Settings:
+    """Settings of one process on Ray: `auto` becomes the GPUs that Ray reserves, or the CPU."""
+    device = settings.device
+    if device == "auto":
+        device = ",".join(f"cuda:{n}" for n in range(math.ceil(num_gpus))) or "cpu"
+    return settings.model_copy(update={"device": device, "workers": 1})
 
 
 def read_arguments(given: Mapping[str, Any]) -> RayArguments:

@@ -1,0 +1,101 @@
+"""Ray Data on a real Ray: images of a folder and of paths become rows of plain Parquet."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from service.batch.explainer import BatchExplainer
+from service.batch.images import ImageKey, SourceImage
+from service.batch.rows import explain_rows
+from service.runtime.engine import Engine
+from tests.ecosystem.ray.conftest import RayServer
+
+pytestmark = [pytest.mark.ecosystem, pytest.mark.timeout(300)]
+
+MAX_PIXELS = 40_000_000
+CODE = """
+import sys
+import ray
+from service.ray.data import explain_images
+folder, paths, out = sys.argv[1:]
+ray.init(log_to_driver=False)
+files = ray.data.read_binary_files(folder, include_paths=True)
+explain_images(files, {"target": "cat"}, num_cpus=0.2).write_parquet(f"{out}/files")
+listed = ray.data.read_parquet(paths)
+explain_images(listed, {"channels": "all"}, num_cpus=0.2).write_parquet(f"{out}/listed")
+"""
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory: pytest.TempPathFactory, samples: list[Path]) -> Path:
+    """A folder with twelve images, and a file that is no image."""
+    folder = tmp_path_factory.mktemp("images")
+    for path in samples[::17]:
+        shutil.copy(path, folder / f"{path.parent.name}-{path.name}")
+    (folder / "broken.jpg").write_bytes(b"no image")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def written(ray_server: RayServer, images: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of what a program with Ray Data has written."""
+    out = tmp_path_factory.mktemp("out")
+    paths = sorted(images.iterdir())
+    table = pa.table({"path": [str(path) for path in paths], "index": list(range(len(paths)))})
+    pq.write_table(table, out / "paths.parquet")
+    subprocess.run(
+        [sys.executable, "-c", CODE, images, out / "paths.parquet", out],
+        env={**os.environ, **ray_server.environment, "RAY_ADDRESS": ray_server.ray_address},
+        check=True,
+        timeout=200,
+    )
+    return out
+
+
+def expected(engine: Engine, images: Path, **options: str) -> pd.DataFrame:
+    """The rows of the same images in this process."""
+    explainer = BatchExplainer.of_options(engine, {"output": "relevance"} | options, MAX_PIXELS)
+    sources = [
+        SourceImage(ImageKey(index, str(path)), path)
+        for index, path in enumerate(sorted(images.iterdir()))
+    ]
+    return explain_rows(explainer, sources).to_pandas()
+
+
+@pytest.mark.parametrize(
+    ("name", "options"), [("files", {"target": "cat"}), ("listed", {"channels": "all"})]
+)
+def test_rows_are_those_of_a_plain_process(
+    written: Path, images: Path, engine: Engine, name: str, options: dict[str, str]
+) -> None:
+    rows = pq.read_table(written / name).to_pandas().sort_values("path").reset_index(drop=True)
+    reference = expected(engine, images, **options)
+    for column in ("path", "target", "target_label", "model_sha256", "error_type", "error"):
+        pd.testing.assert_series_equal(rows[column], reference[column])
+    for row, alone in zip(rows.relevance, reference.relevance, strict=True):
+        if alone is not None:
+            np.testing.assert_allclose(row, alone, rtol=0, atol=2e-5 * np.abs(alone).max())
+    assert rows.error_type.notna().sum() == 1
+    if name == "listed":
+        assert list(rows["index"]) == list(range(len(rows)))
+
+
+def test_the_files_are_read_without_ray(written: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    schema = pq.read_schema(next((written / "files").glob("*.parquet")))
+    assert schema.field("relevance").type == pa.list_(pa.float32(), 32 * 32)
+    assert not any(isinstance(field.type, pa.BaseExtensionType) for field in schema)
+    assert not any(b"ARROW:extension:name" in (field.metadata or {}) for field in schema)
+    frame = pd.read_parquet(written / "files")
+    explained = frame[frame.error.isna()]
+    assert {tuple(shape) for shape in explained["shape"]} == {(32, 32)}

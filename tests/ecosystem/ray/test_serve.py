@@ -1,0 +1,140 @@
+"""`lrpserve ray` on a real Ray: the same answers, a killed replica, scaling, our own refusals."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.ecosystem.ray.conftest import RayServer
+from tests.helpers.conditions import wait_until
+from tests.helpers.requests import (
+    PATHS,
+    Exchange,
+    ImageRequest,
+    ReferenceResponses,
+    image_requests,
+    metric,
+    send_all,
+    send_until,
+)
+from tests.helpers.servers import RunningServer, copy_bundle
+
+pytestmark = [pytest.mark.ecosystem, pytest.mark.timeout(300)]
+
+
+def send_in_turn(url: str, n: int) -> list[Exchange]:
+    """Send requests one after another."""
+    return [asyncio.run(send_all(url, [request]))[0] for request in image_requests(n)]
+
+
+def statuses(exchanges: list[Exchange]) -> set[int | None]:
+    return {each.status for each in exchanges}
+
+
+def test_replicas_answer_as_a_plain_process(ray_server: RayServer, server: RunningServer) -> None:
+    reference = ReferenceResponses(server.url)
+    exchanges = send_in_turn(ray_server.url, 64)
+    for exchange in exchanges:
+        reference.assert_correct(exchange)
+    answered = {ray_server.replica_of(exchange.request.id) for exchange in exchanges}
+    assert answered == ray_server.replicas()
+    assert len(answered) == 2
+
+
+def test_a_response_has_one_request_id(ray_server: RayServer, cat: Path) -> None:
+    def post(path: str, **headers: str) -> httpx.Response:
+        headers["Content-Type"] = "image/jpeg"
+        url = ray_server.url + path
+        return httpx.post(url, content=cat.read_bytes(), headers=headers, timeout=60)
+
+    sent = post("/predict", **{"X-Request-ID": "from-the-client"})
+    assert sent.headers.get_list("x-request-id") == ["from-the-client"]
+    refused = post("/predict?top_k=0")
+    assert refused.status_code == 422
+    assert refused.headers.get_list("x-request-id") == [refused.json()["request_id"]]
+
+
+def test_a_client_that_leaves_cancels_its_job(ray_server: RayServer, cat: Path) -> None:
+    query = "attributor=smooth_grad&n_samples=1000"
+    with pytest.raises(httpx.ReadTimeout):
+        httpx.post(
+            f"{ray_server.url}/explain?{query}",
+            content=cat.read_bytes(),
+            headers={"Content-Type": "image/jpeg"},
+            timeout=httpx.Timeout(60, read=0.5),
+        )
+    name = 'lrpserve_jobs_total{outcome="cancelled"}'
+    wait_until(lambda: metric(ray_server.url, name) == 1)  # of any replica
+
+
+def test_a_replica_is_added_under_load_and_no_request_fails(ray_server: RayServer) -> None:
+    before = ray_server.replicas()
+
+    def third_has_answered() -> bool:
+        added = ray_server.replicas() - before
+        log = ray_server.server.read_output()
+        return any(f"pid={pid}) " in log and f"{pid}" in _answered(log) for pid in added)
+
+    exchanges = asyncio.run(send_until(ray_server.url, 16, third_has_answered))
+    assert statuses(exchanges) == {200}
+
+
+def _answered(log: str) -> set[str]:
+    """Process ids of the replicas that have logged requests."""
+    return {
+        line.partition("pid=")[2].partition(")")[0]
+        for line in log.splitlines()
+        if "ServeReplica:lrpserve" in line and " request_id=" in line
+    }
+
+
+def test_a_full_queue_answers_429_with_retry_after(ray_server: RayServer) -> None:
+    requests = [ImageRequest(PATHS[1], n % 32) for n in range(250)]
+    exchanges = asyncio.run(send_all(ray_server.url, requests))
+    assert statuses(exchanges) == {200, 429}
+    for exchange in exchanges:
+        assert isinstance(exchange.response, httpx.Response)
+        assert exchange.response.headers.get_list("x-request-id") == [exchange.request.id]
+        if exchange.status == 429:
+            assert int(exchange.response.headers["retry-after"]) >= 1
+            assert exchange.response.headers["content-type"] == "application/problem+json"
+
+
+def test_a_killed_replica_loses_no_later_request(ray_server: RayServer) -> None:
+    before = ray_server.replicas()
+    killed = min(before)
+    os.kill(killed, signal.SIGKILL)
+    wait_until(lambda: killed not in ray_server.replicas())
+    assert statuses(send_in_turn(ray_server.url, 40)) == {200}
+    wait_until(lambda: len(ray_server.replicas()) == len(before))
+    assert statuses(send_in_turn(ray_server.url, 10)) == {200}
+
+
+def test_a_broken_bundle_fails_the_deployment_with_the_reason(
+    ray_server: RayServer, tmp_path: Path
+) -> None:
+    bundle = copy_bundle(tmp_path / "broken")
+    weights = bundle / "model.safetensors"
+    content = weights.read_bytes()
+    weights.unlink()  # it may be a link to the shipped file
+    weights.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    serve = Path(sys.executable).with_name("serve")
+    names = ["--address", ray_server.ray_address, "--name", "broken", "--route-prefix", "/broken"]
+    done = subprocess.run(
+        [serve, "run", *names, "service.ray:build", f"model={bundle}", "num_cpus=0.1"],
+        env={**os.environ, **ray_server.environment},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode != 0
+    assert "is not the file that model.json describes" in done.stdout + done.stderr
+    assert statuses(send_in_turn(ray_server.url, 4)) == {200}
