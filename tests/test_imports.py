@@ -244,6 +244,8 @@ ALLOWED: dict[str, set[str]] = {
         "service.terminal",
     },
     "service.ray": {
+        "service.batch",
+        "service.runtime.cores",
         "service.api.state",
         "service.app",
         "service.errors",

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from service import __version__
-from service.batch.decoding import decode_ahead
+from service.batch.compute import Compute, LocalCompute
 from service.batch.errors import InputError, OutputError
 from service.batch.explainer import BatchExplainer
 from service.batch.images import ImageResult, SourceImage
@@ -27,7 +27,6 @@ from service.batch.journal import Failure, Journal, Part
 from service.batch.outputs import FORMATS, Output, OutputContext
 from service.batch.sources import Source
 from service.errors import ServiceError
-from service.runtime.cores import usable_cores
 
 
 class Progress(Protocol):
@@ -64,6 +63,8 @@ class BatchJob:
         A key of `FORMATS`.
     part_size : int or None
         Images in a part; None for the format's own.
+    compute : Compute or None
+        Where images are explained; None for this process.
     """
 
     explainer: BatchExplainer
@@ -71,6 +72,7 @@ class BatchJob:
     open_source: Callable[[Path], Source]
     format_name: str
     part_size: int | None = None
+    compute: Compute | None = None
 
     def run(self, progress: Progress) -> Summary:
         """Run the job, or what is left of it.
@@ -142,11 +144,11 @@ class BatchJob:
     ) -> Iterator[list[ImageResult]]:
         """The results of each part that is not written yet."""
         images = source.images(self.journal.n_images)
-        batches = _batches(images, part_size, self.explainer.batch_size)
+        compute = self.compute or LocalCompute(self.explainer)
+        batches = _batches(images, part_size, compute.batch_size)
         part: list[ImageResult] = []
         n_left = source.n_images - self.journal.n_images
-        for batch, loaded in decode_ahead(batches, self.explainer, usable_cores()):
-            results = list(self.explainer.results(batch, loaded))
+        for results in compute.explain(batches):
             part += results
             n_left -= len(results)
             progress.advance(results)

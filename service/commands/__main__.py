@@ -21,6 +21,8 @@ from service.commands.arguments import (
     OptionalImages,
     Out,
     PartSize,
+    RayActors,
+    RayGpus,
     TopK,
     check_explain_arguments,
     option,
@@ -172,6 +174,8 @@ def explain(
     format_: Format = None,
     column: Column = None,
     part_size: PartSize = None,
+    ray_actors: RayActors = None,
+    ray_gpus: RayGpus = 0.0,
     model: Model = None,
     device: Device = None,
     target: Annotated[str | None, option("Class to explain (the predicted class)")] = None,
@@ -233,16 +237,20 @@ def explain(
     if input_ is not None:
         from service.commands.batch import BatchArguments, explain_batch
 
-        arguments = BatchArguments(input_, out, images or [], format_, column, part_size)
+        arguments = BatchArguments(
+            *(input_, out, images or [], format_, column, part_size, ray_actors, ray_gpus)
+        )
         raise typer.Exit(explain_batch(settings, arguments, options))
-    paths, folder = check_explain_arguments(images, out, format_ or column or part_size)
+    paths, folder = check_explain_arguments(
+        images, out, format_ or column or part_size or ray_actors
+    )
     from service.commands.local import Offline, explain_files
 
     _exit(explain_files(Offline(settings, len(paths)), paths, options, folder))
 
 
 _NOT_WIRE_OPTIONS = (
-    *("images", "out", "input_", "format_", "column", "part_size"),
+    *("images", "out", "input_", "format_", "column", "part_size", "ray_actors", "ray_gpus"),
     *("model", "device", "parameters"),
 )
 

@@ -53,6 +53,19 @@ Format = Annotated[
 Column = Annotated[
     str | None, option("Column of a Parquet input with the images (`image`, `bytes` or `path`)")
 ]
+RayActors = Annotated[
+    int | None,
+    typer.Option(
+        "--ray",
+        help="Number of actors on a Ray cluster that explain a batch job (RAY_ADDRESS, or a Ray "
+        "on this machine)",
+        min=1,
+        show_default=False,
+    ),
+]
+RayGpus = Annotated[
+    float, typer.Option(help="GPUs of each actor: 0.5 shares a GPU between two", min=0)
+]
 PartSize = Annotated[
     int | None,
     typer.Option(
@@ -74,7 +87,7 @@ def check_explain_arguments(
         Says what to give.
     """
     if batch_option:
-        raise typer.BadParameter("--format, --column and --part-size need --input")
+        raise typer.BadParameter("--format, --column, --part-size and --ray need --input")
     if not images:
         raise typer.BadParameter("give image files, or --input for very many")
     if out is None:

@@ -12,6 +12,7 @@ from types import FrameType
 from typing import Any
 
 from service.api.request.options import OUTPUTS
+from service.batch.compute import Compute
 from service.batch.explainer import BatchExplainer, load_engine
 from service.batch.job import BatchJob, Summary
 from service.batch.journal import Journal
@@ -46,6 +47,10 @@ class BatchArguments:
         Column of a Parquet file that has the images.
     part_size : int or None
         Images in a part.
+    ray_actors : int or None
+        Actors on Ray that explain; None for this process.
+    ray_gpus : float
+        GPUs of each.
     """
 
     source: str
@@ -54,6 +59,8 @@ class BatchArguments:
     format_name: str | None = None
     column: str | None = None
     part_size: int | None = None
+    ray_actors: int | None = None
+    ray_gpus: float = 0.0
 
     def resolve(self, given: Mapping[str, Any]) -> tuple[Path, str, dict[str, Any]]:
         """The output, its format, and the options of the explanations.
@@ -106,7 +113,8 @@ def explain_batch(settings: Settings, arguments: BatchArguments, given: Mapping[
         engine = load_engine(settings, _MANY)
         explainer = BatchExplainer.of_options(engine, options, settings.max_pixels)
         source = partial(_open_source, arguments.source, arguments.column, output, explainer)
-        job = BatchJob(explainer, journal, source, format_name, arguments.part_size)
+        compute = _ray_compute(settings, arguments, options)
+        job = BatchJob(explainer, journal, source, format_name, arguments.part_size, compute)
         with _interrupted_by_sigterm(), progress:
             summary = job.run(progress)
     except KeyboardInterrupt:
@@ -116,6 +124,18 @@ def explain_batch(settings: Settings, arguments: BatchArguments, given: Mapping[
     finally:
         journal.close()
     return _report(summary, output)
+
+
+def _ray_compute(
+    settings: Settings, arguments: BatchArguments, options: Mapping[str, Any]
+) -> Compute | None:
+    if arguments.ray_actors is None:
+        return None
+    from service.ray.cluster import require_ray
+    from service.ray.compute import RayCompute
+
+    require_ray()
+    return RayCompute(settings, options, arguments.ray_actors, arguments.ray_gpus)
 
 
 def _report(summary: Summary, output: Path) -> int:

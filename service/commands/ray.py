@@ -11,10 +11,17 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 from service import __version__
-from service.errors import ServiceError
 from service.models.registry import served_models
-from service.ray.application import NAME, deployment_of, require_ray
+from service.ray.application import NAME, deployment_of
 from service.ray.arguments import RayArguments
+from service.ray.cluster import (
+    LOCAL,
+    RayError,
+    cluster_address,
+    end_ray,
+    require_ray,
+    start_ray,
+)
 from service.server.listen import UNIX, listen, url_of
 from service.settings import Settings
 from service.terminal import print_line
@@ -22,15 +29,7 @@ from service.terminal import print_line
 if TYPE_CHECKING:
     from ray.serve import Application
 
-LOCAL = "local"  # Ray's name for a new cluster on this machine
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
-
-class RayError(ServiceError):
-    """Ray cannot start, or refuses the application."""
-
-    type = "ray-error"
-    title = "Ray cannot serve"
 
 
 def serve_on_ray(
@@ -63,7 +62,7 @@ def serve_on_ray(
     """
     require_ray()
     settings = arguments.settings()
-    address = address or os.environ.get("RAY_ADDRESS") or LOCAL
+    address = cluster_address(address)
     if host.startswith(UNIX):
         raise RayError("Ray does not listen on unix sockets; choose an address for --host")
     if address == LOCAL:  # fail early; a cluster may have other files
@@ -73,13 +72,12 @@ def serve_on_ray(
     signals = _StopSignals()
     try:
         signals.handle()
-        _start_ray(address, has_dashboard=has_dashboard)
-        signals.handle()  # Ray has set its own handlers
+        start_ray(address, has_dashboard=has_dashboard)
         _serve(deployment_of(arguments), settings, host, port, url)
     except _Stopped:
         return
     finally:
-        _end_ray()
+        end_ray()
 
 
 class _Stopped(BaseException):
@@ -103,25 +101,6 @@ class _StopSignals:
             os._exit(128 + number)
         self._has_stopped = True
         raise _Stopped
-
-
-def _start_ray(address: str, *, has_dashboard: bool) -> None:
-    import ray
-
-    try:
-        if address == LOCAL:
-            ray.init(address, include_dashboard=has_dashboard, _node_ip_address="127.0.0.1")
-        else:
-            ray.init(address)
-    except Exception as error:  # Ray raises this class itself
-        raise RayError(f"Ray cannot be started or reached: {error}") from error
-
-
-def _end_ray() -> None:
-    """Disconnect from a cluster; end Ray where it was started here."""
-    import ray
-
-    ray.shutdown()
 
 
 def _serve(application: Application, settings: Settings, host: str, port: int, url: str) -> None:

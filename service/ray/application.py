@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-from service.errors import ServiceError
 from service.ray.arguments import RayArguments, read_arguments
+from service.ray.cluster import require_ray
 from service.settings import Settings
 
 if TYPE_CHECKING:
@@ -16,13 +15,6 @@ if TYPE_CHECKING:
 
 NAME = "lrpserve"
 _SPARE_REQUESTS = 256  # in progress beside those in the queue: received, computed, sent
-
-
-class RayMissing(ServiceError):
-    """Ray is not installed."""
-
-    type = "ray-missing"
-    title = "Ray is not installed"
 
 
 def build(arguments: Mapping[str, Any]) -> Application:
@@ -78,18 +70,6 @@ def deployment_of(arguments: RayArguments) -> Application:
     deployment: Any = serve.deployment(serve.ingress(make_app)(Replica), name=NAME, **options)
     application: Application = deployment.bind()
     return application
-
-
-def require_ray() -> None:
-    """Check that Ray is installed.
-
-    Raises
-    ------
-    RayMissing
-        It is not.
-    """
-    if find_spec("ray") is None:
-        raise RayMissing("Ray is not installed: pip install 'lrpserve[ray]'")
 
 
 def deployment_options(settings: Settings) -> dict[str, Any]:

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from service.ray.actors import ExplainActor
-from service.ray.application import require_ray
 from service.ray.arguments import reserved_device
+from service.ray.cluster import require_ray
 from service.settings import Settings, load_settings
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ def no_ray(monkeypatch: pytest.MonkeyPatch) -> None:
     def start(address: str, *, has_dashboard: bool) -> None:
         raise AssertionError(address)
 
-    monkeypatch.setattr("service.commands.ray._start_ray", start)
+    monkeypatch.setattr("service.commands.ray.start_ray", start)
 
 
 @pytest.mark.parametrize(
@@ -40,6 +40,6 @@ def test_wrong_arguments_are_one_sentence(
 def test_without_the_extra_it_is_named(lrpserve: Lrpserve, monkeypatch: pytest.MonkeyPatch) -> None:
     find_spec = importlib.util.find_spec
     monkeypatch.setattr(
-        "service.ray.application.find_spec", lambda name: None if name == "ray" else find_spec(name)
+        "service.ray.cluster.find_spec", lambda name: None if name == "ray" else find_spec(name)
     )
     assert_one_sentence(lrpserve("ray"), "pip install 'lrpserve[ray]'")

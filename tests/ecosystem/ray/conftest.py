@@ -28,6 +28,7 @@ RAY_SETTINGS = {
     "RAY_AUTH_MODE": "disabled",
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_DEDUP_LOGS": "0",  # each request has its line in the log
+    "PYTHONDONTWRITEBYTECODE": "",  # with it each process of Ray compiles its modules: too slowly
     "RAY_SERVE_MAX_PER_REPLICA_RETRY_COUNT": "1",
 }
 _PROC = Path("/proc")
@@ -59,6 +60,11 @@ class RayServer:
             for pid in descendants(self.server.process.pid)
             if "ray::ServeReplica:lrpserve:lrpserve" in command_line(pid)
         }
+
+    def answering_replicas(self) -> set[int]:
+        """The process ids of the replicas that have answered a request, from their log."""
+        pattern = r"ServeReplica:lrpserve:lrpserve pid=(\d+)\).* request_id="
+        return {int(pid) for pid in re.findall(pattern, self.server.read_output())}
 
     def replica_of(self, request_id: str) -> int:
         """The process id of the replica that answered a request, from its log."""

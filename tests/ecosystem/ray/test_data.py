@@ -22,6 +22,7 @@ from tests.ecosystem.ray.conftest import RayServer
 
 pytestmark = [pytest.mark.ecosystem, pytest.mark.timeout(300)]
 
+LRPSERVE = (sys.executable, "-c", "from service.commands.__main__ import run; run()")
 MAX_PIXELS = 40_000_000
 CODE = """
 import sys
@@ -79,15 +80,37 @@ def test_rows_are_those_of_a_plain_process(
     written: Path, images: Path, engine: Engine, name: str, options: dict[str, str]
 ) -> None:
     rows = pq.read_table(written / name).to_pandas().sort_values("path").reset_index(drop=True)
-    reference = expected(engine, images, **options)
-    for column in ("path", "target", "target_label", "model_sha256", "error_type", "error"):
+    assert_equal_rows(rows, expected(engine, images, **options))
+    if name == "listed":
+        assert list(rows["index"]) == list(range(len(rows)))
+
+
+def assert_equal_rows(rows: pd.DataFrame, reference: pd.DataFrame) -> None:
+    """Compare rows of Ray with those of this process; paths may be relative to the input."""
+    assert [Path(path).name for path in rows.path] == [Path(path).name for path in reference.path]
+    for column in ("target", "target_label", "model_sha256", "error_type", "error"):
         pd.testing.assert_series_equal(rows[column], reference[column])
     for row, alone in zip(rows.relevance, reference.relevance, strict=True):
         if alone is not None:
             np.testing.assert_allclose(row, alone, rtol=0, atol=2e-5 * np.abs(alone).max())
     assert rows.error_type.notna().sum() == 1
-    if name == "listed":
-        assert list(rows["index"]) == list(range(len(rows)))
+
+
+def test_a_batch_job_on_ray_writes_the_rows_of_a_plain_one(
+    ray_server: RayServer, images: Path, engine: Engine, tmp_path: Path
+) -> None:
+    out = tmp_path / "out.parquet"
+    done = subprocess.run(
+        [*LRPSERVE, "explain", "--input", images, "--output", out, "--ray", "2"],
+        env={**os.environ, **ray_server.environment, "RAY_ADDRESS": ray_server.ray_address},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=200,
+    )
+    assert done.returncode == 2, done.stderr  # one of the files is no image
+    rows = pq.read_table(out).to_pandas()
+    assert_equal_rows(rows, expected(engine, images))
 
 
 def test_the_files_are_read_without_ray(written: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
@@ -77,22 +78,14 @@ def test_a_client_that_leaves_cancels_its_job(ray_server: RayServer, cat: Path) 
 def test_a_replica_is_added_under_load_and_no_request_fails(ray_server: RayServer) -> None:
     before = ray_server.replicas()
 
-    def third_has_answered() -> bool:
-        added = ray_server.replicas() - before
-        log = ray_server.server.read_output()
-        return any(f"pid={pid}) " in log and f"{pid}" in _answered(log) for pid in added)
+    def watch() -> None:
+        wait_until(lambda: ray_server.answering_replicas() - before, limit_s=120)
 
-    exchanges = asyncio.run(send_until(ray_server.url, 16, third_has_answered))
+    with ThreadPoolExecutor(1) as pool:
+        watching = pool.submit(watch)
+        exchanges = asyncio.run(send_until(ray_server.url, 16, watching.done))
+        watching.result()
     assert statuses(exchanges) == {200}
-
-
-def _answered(log: str) -> set[str]:
-    """Process ids of the replicas that have logged requests."""
-    return {
-        line.partition("pid=")[2].partition(")")[0]
-        for line in log.splitlines()
-        if "ServeReplica:lrpserve" in line and " request_id=" in line
-    }
 
 
 def test_a_full_queue_answers_429_with_retry_after(ray_server: RayServer) -> None:
