@@ -106,7 +106,7 @@ def test_a_killed_replica_loses_no_later_request(ray_server: RayServer) -> None:
     os.kill(killed, signal.SIGKILL)
     wait_until(lambda: killed not in ray_server.replicas())
     assert statuses(send_in_turn(ray_server.url, 40)) == {200}
-    wait_until(lambda: len(ray_server.replicas()) == len(before))
+    wait_until(lambda: len(ray_server.replicas()) == len(before), limit_s=120)
     assert statuses(send_in_turn(ray_server.url, 10)) == {200}
 
 
