@@ -11,6 +11,7 @@ from typing import Any, Self, overload
 import httpx
 
 from lrpserve_client import exchange
+from lrpserve_client.errors import RequestRefused
 from lrpserve_client.exchange import Exchange, Result
 from lrpserve_client.images import ImageSource
 from lrpserve_client.results import Explanation, Model, ModelChange, Prediction
@@ -71,6 +72,23 @@ class Client:
         if targets is not None:
             return self._run(exchange.explain(image, {**options, "targets": list(targets)}))
         return self._run(exchange.explain(image, options))[0]
+
+    def predict_all(
+        self, images: Sequence[ImageSource], **options: Any
+    ) -> list[Prediction | RequestRefused]:
+        """Predict several images in one request; see `explain_all`."""
+        return self._run(exchange.predict_all(images, options))
+
+    def explain_all(
+        self, images: Sequence[ImageSource], **options: Any
+    ) -> list[Explanation | RequestRefused]:
+        """Explain several images in one request, with the same options for all.
+
+        Returns the results in the order of the images; that of an image which the service refused
+        is the error, which a loop may raise. `limits.max_images` of `/models` bounds their number.
+        `targets` and `layers` are for `explain`.
+        """
+        return self._run(exchange.explain_all(images, options))
 
     def models(self) -> tuple[Model, ...]:
         """List the models that are served."""
@@ -155,6 +173,23 @@ class AsyncClient:
             several = exchange.explain(image, {**options, "targets": list(targets)})
             return await self._run(several)
         return (await self._run(exchange.explain(image, options)))[0]
+
+    async def predict_all(
+        self, images: Sequence[ImageSource], **options: Any
+    ) -> list[Prediction | RequestRefused]:
+        """Predict several images in one request; see `explain_all`."""
+        return await self._run(exchange.predict_all(images, options))
+
+    async def explain_all(
+        self, images: Sequence[ImageSource], **options: Any
+    ) -> list[Explanation | RequestRefused]:
+        """Explain several images in one request, with the same options for all.
+
+        Returns the results in the order of the images; that of an image which the service refused
+        is the error, which a loop may raise. `limits.max_images` of `/models` bounds their number.
+        `targets` and `layers` are for `explain`.
+        """
+        return await self._run(exchange.explain_all(images, options))
 
     async def models(self) -> tuple[Model, ...]:
         """List the models that are served."""

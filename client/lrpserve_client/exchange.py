@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Generic, TypeVar
 from urllib.parse import quote
 
@@ -62,6 +63,38 @@ def explain(image: ImageSource, options: Mapping[str, Any]) -> Exchange[tuple[Ex
     return Exchange("POST", "/explain", read_explanations, _body(image, options))
 
 
+def predict_all(
+    images: Sequence[ImageSource], options: Mapping[str, Any]
+) -> Exchange[list[Prediction | RequestRefused]]:
+    """`POST /predict` with several images."""
+    body = _list_body(images, options)
+    return Exchange("POST", "/predict", partial(_read_results, read_prediction), body)
+
+
+def explain_all(
+    images: Sequence[ImageSource], options: Mapping[str, Any]
+) -> Exchange[list[Explanation | RequestRefused]]:
+    """`POST /explain` with several images; see `explain`."""
+    body = _list_body(images, {"output": "heatmap,relevance", **options})
+    return Exchange("POST", "/explain", partial(_read_results, _read_explanation), body)
+
+
+def _read_explanation(content: Mapping[str, Any], timing: Mapping[str, float]) -> Explanation:
+    return read_explanations(content, timing)[0]
+
+
+def _read_results(
+    read: Callable[[Any, Mapping[str, float]], Result], content: Any, timing: Mapping[str, float]
+) -> list[Result | RequestRefused]:
+    """Parse the results of several images; that of an image which failed is its error."""
+    return [
+        read(result, timing)
+        if result["status"] == httpx.codes.OK
+        else RequestRefused(result, result["status"])
+        for result in content["results"]
+    ]
+
+
 def models() -> Exchange[tuple[Model, ...]]:
     """`GET /models`."""
     return Exchange("GET", "/models", lambda content, _: tuple(map(read_model, content["models"])))
@@ -94,7 +127,16 @@ def timing_ms(header: str) -> dict[str, float]:
 
 def _body(image: ImageSource, options: Mapping[str, Any]) -> dict[str, Any]:
     plain = {name: _plain(value) for name, value in options.items()}
-    return {**plain, "image": base64.b64encode(image_bytes(image)).decode("ascii")}
+    return {**plain, "image": _base64(image)}
+
+
+def _list_body(images: Sequence[ImageSource], options: Mapping[str, Any]) -> dict[str, Any]:
+    plain = {name: _plain(value) for name, value in options.items()}
+    return {**plain, "images": [_base64(image) for image in images]}
+
+
+def _base64(image: ImageSource) -> str:
+    return base64.b64encode(image_bytes(image)).decode("ascii")
 
 
 def _plain(value: Any) -> Any:
