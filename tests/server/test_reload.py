@@ -28,6 +28,8 @@ from tests.helpers.requests import (
 )
 from tests.helpers.servers import RunningServer, copy_bundle, running_server
 
+pytestmark = pytest.mark.alone
+
 N_CLIENTS = 8
 N_RELOADS = 4
 OTHER = "other"
@@ -91,7 +93,6 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         yield Served(server, folder, (variants[0], variants[1]))
 
 
-@pytest.mark.alone
 def test_under_load_no_request_fails_and_each_answer_is_of_one_version(served: Served) -> None:
     references = {}
     for variant in (1, 0):
