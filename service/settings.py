@@ -158,6 +158,12 @@ class Settings(BaseSettings):
         "info",
         description="Lowest level that is logged; with `warning` there is no line for each request",
     )
+    grpc_port: int | None = Field(
+        None,
+        ge=1,
+        le=65_535,
+        description="Port of the Open Inference Protocol over gRPC, on the addresses of HTTP",
+    )
     root_path: str = Field(
         "",
         description="Path under which a proxy serves the service, such as `/lrp`, whether it "
@@ -213,12 +219,26 @@ class Settings(BaseSettings):
         return tuple(part.strip() for part in self.device.split(",") if part.strip()) or ("auto",)
 
     @field_validator(
-        *("model_name", "models", "max_batch_size", "rate_limit", "rate_limit_storage"),
+        *(
+            "model_name",
+            "models",
+            "max_batch_size",
+            "grpc_port",
+            "rate_limit",
+            "rate_limit_storage",
+        ),
         mode="before",
     )
     @classmethod
     def _leave_out(cls, value: object) -> object:
         return value or None  # an empty path would be the current folder
+
+    @field_validator("grpc_port")
+    @classmethod
+    def _check_grpc(cls, value: int | None) -> int | None:
+        if value is not None and find_spec("grpc") is None:
+            raise ValueError("needs gRPC: pip install 'lrpserve[grpc]'")
+        return value
 
     @field_validator("api_keys")
     @classmethod

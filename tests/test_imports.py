@@ -171,6 +171,7 @@ ALLOWED: dict[str, set[str]] = {
         "service",  # its version
         "service.api",
         "service.errors",
+        "service.logs",
         "service.methods",
         "service.imaging",
         "service.models.card",
@@ -397,7 +398,10 @@ for module in modules:
             "torch,fastapi,PIL,numpy",
         ),
         (in_package("lrpserve_client"), "service,torch,fastapi,starlette"),
-        (["service.app", "service.commands.serve", "service.commands.openapi"], "torch"),
+        (
+            ["service.app", "service.commands.serve", "service.commands.openapi"],
+            "torch,grpc,google.protobuf",
+        ),
         (["service.commands.__main__"], "torch,fastapi,PIL,numpy"),
     ],
     ids=["api", "lrp", "cards", "import", "queue", "leaves", "client", "app", "cli"],

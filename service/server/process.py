@@ -19,9 +19,11 @@ from types import FrameType
 
 import uvicorn
 
+from service.api.protocols.open_inference_grpc.server import GRPCServer
 from service.api.state import AppState
 from service.app import create_app
 from service.logs import flush_log
+from service.server.grpc_port import start_grpc
 from service.server.listen import UNIX, url_of
 from service.server.memory import MemoryTrimmer
 from service.server.protocol import make_protocol
@@ -39,7 +41,7 @@ WORKER_SIGNALS = (signal.SIGTERM, signal.SIGHUP)  # Ctrl-C reaches all: only the
 _BEAT_S = 0.1
 check_uvicorn(
     uvicorn.Server,
-    ("startup", "handle_exit", "on_tick", "capture_signals"),
+    ("startup", "shutdown", "handle_exit", "on_tick", "capture_signals"),
     ("should_exit", "started", "server_state"),
 )
 check_uvicorn(uvicorn.Config, ("load",), ("http", "backlog"))
@@ -72,6 +74,7 @@ class Server(uvicorn.Server):
     ) -> None:
         super().__init__(config)
         self._certificate = certificate
+        self._grpc: GRPCServer | None = None
         self._app_state, self._signals, self._on_tick = app_state, signals, on_tick
         self._grace_ends_at = math.inf
         self._trimmer = MemoryTrimmer()
@@ -83,12 +86,20 @@ class Server(uvicorn.Server):
         self._heart = asyncio.create_task(self._beat())
         if self._certificate is None:
             await super().startup(sockets)
-            return
-        await super().startup([])
-        self.servers += [
-            await self._serve_tls(listener, self._certificate) for listener in sockets or ()
-        ]
-        self._certificate.watch()
+        else:
+            await super().startup([])
+            self.servers += [
+                await self._serve_tls(listener, self._certificate) for listener in sockets or ()
+            ]
+            self._certificate.watch()
+        self._grpc = await start_grpc(
+            self._app_state, sockets or (), certificate_files(self._app_state.settings)
+        )
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Finish what was accepted, over HTTP and gRPC."""
+        stops = [self._grpc.stop()] if self._grpc else []
+        await asyncio.gather(super().shutdown(sockets), *stops)
 
     async def _serve_tls(
         self, listener: socket.socket, certificate: Certificate

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from hmac import compare_digest
 
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -25,6 +25,40 @@ _OPEN_FOLDERS = ("/swagger/", "/web/")
 _HEADER, _SCHEME = HEADER.lower().encode(), b"bearer"
 
 
+Headers = Iterable[tuple[bytes, bytes]]
+
+
+class KeyRing:
+    """The valid API keys.
+
+    Parameters
+    ----------
+    keys : sequence of str
+        Their hashes.
+    """
+
+    def __init__(self, keys: Sequence[str]) -> None:
+        self._valid = [(digest_of(key), name_of(key)) for key in keys]
+
+    def authenticate(self, headers: Headers) -> str:
+        """Return the name of the valid key among headers, whose names are in lower case.
+
+        Raises
+        ------
+        Unauthorized
+            There is none.
+        """
+        sent, authenticated = list(_sent_keys(headers)), None
+        for key in sent:
+            digest = hashlib.sha256(key).digest()
+            for valid, name in self._valid:  # all of them, in constant time
+                if compare_digest(digest, valid):
+                    authenticated = name
+        if authenticated is None:
+            raise _refusal(is_wrong=bool(sent))
+        return authenticated
+
+
 class APIKeyAuth:
     """Responds with a 401 to a request without a valid API key, before its body is read.
 
@@ -39,32 +73,20 @@ class APIKeyAuth:
     """
 
     def __init__(self, app: ASGIApp, keys: Sequence[str]) -> None:
-        self._app = app
-        self._valid = [(digest_of(key), name_of(key)) for key in keys]
+        self._app, self._key_ring = app, KeyRing(keys)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve or refuse a request."""
         if scope["type"] != "http" or _is_open(scope):
             await self._app(scope, receive, send)
             return
-        state, sent = scope.setdefault("state", {}), list(_sent_keys(scope))
-        name = self._authenticate(sent)
-        if name is None:
-            response = error_response(_refusal(is_wrong=bool(sent)), scope)
-            await response(scope, receive, send)
+        try:
+            name = self._key_ring.authenticate(scope["headers"])
+        except Unauthorized as error:
+            await error_response(error, scope)(scope, receive, send)
             return
-        state["key"] = name
+        scope.setdefault("state", {})["key"] = name
         await self._app(scope, receive, send)
-
-    def _authenticate(self, sent: Sequence[bytes]) -> str | None:
-        """Return the name of the valid key among those that were sent."""
-        authenticated = None
-        for key in sent:
-            digest = hashlib.sha256(key).digest()
-            for valid, name in self._valid:  # all of them, in constant time
-                if compare_digest(digest, valid):
-                    authenticated = name
-        return authenticated
 
 
 def _is_open(scope: Scope) -> bool:
@@ -72,8 +94,8 @@ def _is_open(scope: Scope) -> bool:
     return path in OPEN_PATHS or path.startswith(_OPEN_FOLDERS)
 
 
-def _sent_keys(scope: Scope) -> Iterator[bytes]:
-    for name, value in scope["headers"]:
+def _sent_keys(headers: Headers) -> Iterator[bytes]:
+    for name, value in headers:
         if name == _HEADER:
             yield value.strip()
         elif name == b"authorization":

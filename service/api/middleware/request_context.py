@@ -61,7 +61,8 @@ class RequestContext:
             await self._app(scope, receive, send)
             return
         headers, trace = Headers(scope=scope), start_trace(self._tracer, scope)
-        request_id, timings = _request_id(headers), trace.timings if trace else Timings()
+        request_id = make_request_id(headers.get("x-request-id", ""))
+        timings = trace.timings if trace else Timings()
         state = scope.setdefault("state", {})
         state["request_id"], state["timings"], state["log_fields"] = request_id, timings, {}
         state["trace_ids"] = trace.ids if trace else _trace_ids(headers)
@@ -192,6 +193,6 @@ def _end_trace(trace: RequestTrace, scope: Scope, status: int) -> None:
     trace.end(_route(scope), sent, state.get("error"), fields)
 
 
-def _request_id(headers: Headers) -> str:
-    sent = headers.get("x-request-id", "")
+def make_request_id(sent: str) -> str:
+    """The id that a client has sent, or a new one where that cannot be logged."""
     return sent if _SANE_ID.fullmatch(sent) else f"{random.getrandbits(128):032x}"

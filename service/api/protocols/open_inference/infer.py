@@ -130,9 +130,10 @@ async def all_of(calls: Sequence[Coroutine[Any, Any, Computed]]) -> list[Compute
     """
     if len(calls) == 1:
         return [await calls[0]]
+    tasks: list[asyncio.Task[Computed]] = []
     try:
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(call) for call in calls]
+            tasks += [group.create_task(call) for call in calls]
     except BaseExceptionGroup:
         for number, task in enumerate(tasks):
             error = None if task.cancelled() else task.exception()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from fastapi import APIRouter, Request, Response
 
 from service.api.executor import is_small
@@ -63,10 +65,8 @@ class InferRoute:
         add_log_fields(request, **plan.log_fields)
         result = await self._open_inference.run(plan, caller)
         with caller.timings.measure("render"):
-            return await executor.run(
-                *(is_small(size_of(result.outputs)), caller.deadline, infer_response),
-                *(result.request, result.outputs, result.parameters),
-            )
+            write = partial(infer_response, result.request, result.outputs, result.parameters)
+            return await executor.run(is_small(size_of(result.outputs)), caller.deadline, write)
 
     def _parse(self, content: bytes, header: str | None, model: str) -> tuple[InferRequest, Images]:
         request = parse_infer(content, header, model)

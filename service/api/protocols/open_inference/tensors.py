@@ -88,7 +88,7 @@ def _split(raw: memoryview) -> Iterator[bytes]:
 
 def _pixels(tensor: InputTensor) -> list[Pixels]:
     shape = tensor.shape
-    if len(shape) != 4 or shape[3] != 3 or 0 in shape:
+    if len(shape) != 4 or shape[3] != 3 or min(shape) < 1:
         raise _wrong_shape(tensor)
     raw = tensor.raw if tensor.raw is not None else _pack(_flatten(tensor.data, shape))
     if len(raw) != math.prod(shape):
