@@ -56,12 +56,14 @@ def send(
     tail: bytes | None = None,
     *,
     path: str = INFER,
-    **headers: str,
+    headers: Mapping[str, str] | None = None,
 ) -> httpx.Response:
     """Send the fields of a request, and bytes behind them."""
     head = json.dumps(fields).encode()
     own = {} if tail is None else {LENGTH_HEADER: str(len(head))}
-    return connection.request("POST", path, content=head + (tail or b""), headers=own | headers)
+    return connection.request(
+        "POST", path, content=head + (tail or b""), headers={**own, **(headers or {})}
+    )
 
 
 def elements(*contents: bytes) -> bytes:

@@ -8,6 +8,7 @@ import io
 import json
 import zlib
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pytest
@@ -112,7 +113,7 @@ def test_pixels_are_images(connection: Connection, engine: FakeEngine, is_flat: 
 
 def test_binary_tensors_both_ways(connection: Connection, photo: bytes) -> None:
     raw = elements(photo, png(NOISE[0]))
-    tensor = {"name": "image", "datatype": "BYTES", "shape": [2]}
+    tensor: dict[str, Any] = {"name": "image", "datatype": "BYTES", "shape": [2]}
     tensor["parameters"] = {"binary_data_size": len(raw)}
     in_json = tensors(infer(connection, files(photo, png(NOISE[0])), OUTPUTS))
     answer = send(connection, request_of(tensor, OUTPUTS, binary_data_output=True), raw)
@@ -127,14 +128,14 @@ def test_binary_tensors_both_ways(connection: Connection, photo: bytes) -> None:
 
 def test_binary_pixels(connection: Connection, engine: FakeEngine) -> None:
     engine.jobs.clear()
-    tensor = {"name": "image", "datatype": "UINT8", "shape": [2, 32, 32, 3]}
+    tensor: dict[str, Any] = {"name": "image", "datatype": "UINT8", "shape": [2, 32, 32, 3]}
     tensor["parameters"] = {"binary_data_size": NOISE.size}
     tensors(send(connection, request_of(tensor, ["scores"]), NOISE.tobytes()))
     np.testing.assert_array_equal([job.pixels for job in engine.jobs], NOISE)
 
 
 def test_each_output_may_be_binary_or_not(connection: Connection, photo: bytes) -> None:
-    outputs = [
+    outputs: list[Any] = [
         {"name": "scores", "parameters": {"binary_data": False}},
         {"name": "logits"},
         {"name": "relevance", "parameters": {"binary_data": True}},
@@ -158,7 +159,7 @@ def test_the_length_counts_bytes_without_the_coding(
     connection: Connection, photo: bytes, coding: str, compress: type
 ) -> None:
     raw = elements(photo)
-    tensor = {"name": "image", "datatype": "BYTES", "shape": [1]}
+    tensor: dict[str, Any] = {"name": "image", "datatype": "BYTES", "shape": [1]}
     tensor["parameters"] = {"binary_data_size": len(raw)}
     head = json.dumps(request_of(tensor, ["scores"])).encode()
     headers = {LENGTH_HEADER: str(len(head)), "Content-Encoding": coding}
@@ -179,7 +180,7 @@ def test_the_response_has_the_id_and_the_names(connection: Connection, photo: by
 
 
 def test_reserved_parameters_and_unknown_fields_pass(connection: Connection, photo: bytes) -> None:
-    reserved = {
+    reserved: dict[str, Any] = {
         "sequence_id": 3,
         "sequence_start": True,
         "sequence_end": False,
@@ -190,7 +191,7 @@ def test_reserved_parameters_and_unknown_fields_pass(connection: Connection, pho
         "content_type": "np",
     }
     tensor = files(photo) | {"parameters": {"content_type": "base64"}, "own": [1]}
-    outputs = [{"name": "scores", "own": 1, "parameters": {"own": "x"}}]
+    outputs: list[Any] = [{"name": "scores", "own": 1, "parameters": {"own": "x"}}]
     assert set(tensors(infer(connection, tensor, outputs, **reserved))) == {"scores"}
 
 
@@ -217,7 +218,10 @@ def test_lists_are_json_text(connection: Connection, engine: FakeEngine, photo: 
 
 def test_classification_names_the_best_classes(connection: Connection, photo: bytes) -> None:
     labels = connection.app_state.card().labels
-    outputs = [{"name": "scores", "parameters": {"classification": 3}}, {"name": "logits"}]
+    outputs: list[Any] = [
+        {"name": "scores", "parameters": {"classification": 3}},
+        {"name": "logits"},
+    ]
     found = tensors(infer(connection, files(photo, photo), outputs))
     best = np.argsort(-found["logits"][0])[:3]
     assert [text.split(":")[1:] for text in found["scores"][:3]] == [

@@ -104,7 +104,7 @@ def test_wrong_lengths(connection: Connection, value: str) -> None:
     ],
 )
 def test_wrong_binary_tensors(connection: Connection, size: Any, tail: bytes, words: str) -> None:
-    tensor = {"name": "image", "datatype": "BYTES", "shape": [1]}
+    tensor: dict[str, Any] = {"name": "image", "datatype": "BYTES", "shape": [1]}
     tensor |= {"parameters": {"binary_data_size": size}}
     error_of(send(connection, request_of(tensor), tail), 400, words)
 

@@ -123,9 +123,9 @@ def test_infer_needs_a_key_and_counts_against_its_limit(guarded: Connection, pho
     error_of(infer(guarded, files(photo), ["scores"]), 401, "Authorization: Bearer KEY")
     key = {"Authorization": f"Bearer {KEY}"}
     fields = {"inputs": [files(photo)], "outputs": [{"name": "scores"}]}
-    assert set(tensors(send(guarded, fields, **key))) == {"scores"}
-    assert set(tensors(send(guarded, fields, **key))) == {"scores"}
-    answer = send(guarded, fields, **key)
+    assert set(tensors(send(guarded, fields, headers=key))) == {"scores"}
+    assert set(tensors(send(guarded, fields, headers=key))) == {"scores"}
+    answer = send(guarded, fields, headers=key)
     error_of(answer, 429, "2 requests per minute")
     assert int(answer.headers["retry-after"]) > 0
 
