@@ -99,7 +99,7 @@ def measure_rates(
         lambda turn: engine_rate(explainer, images),
         lambda turn: job_rate(explainer, folder, work / f"output-{turn}", format_name),
     )
-    engine_rate(explainer, images[: 4 * explainer.batch_size])
+    job_rate(explainer, folder, work / "warm-up", format_name)  # loads libraries
     for turn in range(n_turns):
         for kind in (0, 1) if turn % 2 else (1, 0):
             rates[kind].append(turns[kind](turn))
@@ -127,7 +127,7 @@ def peak_memory_mb(n_images: int, work: Path) -> float:
 
 
 def main(
-    thumbnails: Annotated[int, typer.Option(help="Images of 32 x 32 in a turn")] = 1024,
+    thumbnails: Annotated[int, typer.Option(help="Images of 32 x 32 in a turn")] = 2048,
     photos: Annotated[int, typer.Option(help="Photos of 500 x 375 in a turn")] = 64,
     turns: Annotated[int, typer.Option(help="Turns of each")] = 5,
     formats: Annotated[str, typer.Option(help="Of the output, comma-separated")] = "parquet",

@@ -6,6 +6,7 @@ The contract: each image has a result or an error of its own, and no error of an
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -106,7 +107,7 @@ class BatchExplainer:
         """The best number of images to explain together."""
         return self.engine.batch_size(self.resolved.method)
 
-    @property
+    @cached_property
     def relevance_shape(self) -> tuple[int, ...]:
         """Shape of an image's relevance, as `channels` says: (H, W), (C, H, W), (C,) or another."""
         layer = self.resolved.method.layer

@@ -75,7 +75,7 @@ class ParquetSource(Source):
         """The images, from that with the index `first`."""
         start = 0
         for path, n_rows in zip(self._files, self._n_rows, strict=True):
-            if first < start + n_rows:
+            if n_rows and first < start + n_rows:
                 yield from self._images_of(path, start, max(first, start))
             start += n_rows
 
