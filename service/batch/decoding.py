@@ -1,7 +1,9 @@
 """Decoding of images on several threads, ahead of the engine.
 
 Threads, as decoders release Python's lock: for photos two threads are nearly twice as fast as one.
-Thumbnails do not gain, but one thread decodes several thousand of them in a second.
+Thumbnails do not gain, but one thread decodes several thousand of them in a second. Where the
+engine computes on the same cores, decoders have few of them: two that wait for Python's lock slow
+each other and the engine down.
 """
 
 from __future__ import annotations
@@ -14,20 +16,24 @@ from service.batch.explainer import BatchExplainer
 from service.batch.images import SourceImage
 from service.errors import ServiceError
 from service.imaging.pictures import Loaded
+from service.runtime.cores import usable_cores
 
+_CORES_PER_THREAD = 4  # where the engine is on the CPU
 _AHEAD = 2  # batches beyond those that are being decoded
 
 DecodedBatch = tuple[Sequence[SourceImage], list[Loaded | ServiceError]]
 
 
 def decode_ahead(
-    batches: Iterable[Sequence[SourceImage]], explainer: BatchExplainer, n_threads: int
+    batches: Iterable[Sequence[SourceImage]], explainer: BatchExplainer
 ) -> Iterator[DecodedBatch]:
     """Yield batches with their decoded images, in their order; few are held at a time."""
 
     def decode(batch: Sequence[SourceImage]) -> DecodedBatch:
         return batch, [explainer.load(image.content) for image in batch]
 
+    is_cpu = explainer.engine.device.type == "cpu"
+    n_threads = max(1, usable_cores() // (_CORES_PER_THREAD if is_cpu else 1))
     pool = ThreadPoolExecutor(n_threads, thread_name_prefix="decode")
     waiting: deque[Future[DecodedBatch]] = deque()
     try:

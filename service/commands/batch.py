@@ -115,7 +115,7 @@ def explain_batch(settings: Settings, arguments: BatchArguments, given: Mapping[
         source = partial(_open_source, arguments.source, arguments.column, output, explainer)
         compute = _ray_compute(settings, arguments, options)
         job = BatchJob(explainer, journal, source, format_name, arguments.part_size, compute)
-        with _interrupted_by_sigterm(), progress:
+        with interrupted_by_sigterm(), progress:
             summary = job.run(progress)
     except KeyboardInterrupt:
         done = f"{journal.n_images:,} images are written"
@@ -158,7 +158,7 @@ def _open_source(
 
 
 @contextmanager
-def _interrupted_by_sigterm() -> Iterator[None]:
+def interrupted_by_sigterm() -> Iterator[None]:
     """Let SIGTERM end a block as Ctrl-C does."""
 
     def interrupt(number: int, frame: FrameType | None) -> None:
