@@ -42,7 +42,7 @@ def explain_rows(explainer: BatchExplainer, images: Sequence[SourceImage]) -> pa
     Raises
     ------
     OptionError
-        The options have several `targets`.
+        The options have several `targets` or `layers`.
     """
     check_single_target(explainer)
     rows: list[Row] = []
@@ -54,7 +54,7 @@ def explain_rows(explainer: BatchExplainer, images: Sequence[SourceImage]) -> pa
 
 
 def check_single_target(explainer: BatchExplainer) -> None:
-    """Refuse several `targets`: a row has one relevance.
+    """Refuse several `targets` or `layers`: a row has one relevance.
 
     Raises
     ------
@@ -64,6 +64,9 @@ def check_single_target(explainer: BatchExplainer) -> None:
     if explainer.resolved.has_list:
         detail = "do not fit into a row: write files, or run a job for each `target`"
         raise OptionError.of("targets", detail)
+    if explainer.resolved.layers:
+        detail = "do not fit into a row: write files, or run a job for each `layer`"
+        raise OptionError.of("layers", detail)
 
 
 def make_row(explainer: BatchExplainer, result: ImageResult) -> Row:

@@ -89,9 +89,12 @@ def test_no_image_is_a_table_without_rows(make_explainer: MakeExplainer) -> None
     assert pa.types.is_fixed_size_list(table.schema.field("relevance").type)
 
 
-def test_several_targets_do_not_fit_into_a_row(make_explainer: MakeExplainer, cat: Path) -> None:
+@pytest.mark.parametrize("options", [{"targets": ["cat", "dog"]}, {"layers": "all"}])
+def test_several_explanations_do_not_fit_into_a_row(
+    make_explainer: MakeExplainer, cat: Path, options: dict[str, object]
+) -> None:
     with pytest.raises(OptionError, match="a job for each"):
-        explain_rows(make_explainer(targets=["cat", "dog"]), source_images([cat]))
+        explain_rows(make_explainer(output="relevance", **options), source_images([cat]))
 
 
 def test_a_size_of_image_that_is_too_large_for_the_settings_is_an_error(
