@@ -8,7 +8,6 @@ from typing import Protocol
 from service.batch.decoding import decode_ahead
 from service.batch.explainer import BatchExplainer
 from service.batch.images import ImageResult, SourceImage
-from service.runtime.cores import usable_cores
 
 
 class Compute(Protocol):
@@ -41,5 +40,5 @@ class LocalCompute:
 
     def explain(self, batches: Iterable[Sequence[SourceImage]]) -> Iterator[list[ImageResult]]:
         """Yield the results of each batch, in their order."""
-        for batch, loaded in decode_ahead(batches, self._explainer, usable_cores()):
+        for batch, loaded in decode_ahead(batches, self._explainer):
             yield list(self._explainer.results(batch, loaded))

@@ -25,7 +25,9 @@ DecodedBatch = tuple[Sequence[SourceImage], list[Loaded | ServiceError]]
 
 
 def decode_ahead(
-    batches: Iterable[Sequence[SourceImage]], explainer: BatchExplainer
+    batches: Iterable[Sequence[SourceImage]],
+    explainer: BatchExplainer,
+    n_threads: int | None = None,
 ) -> Iterator[DecodedBatch]:
     """Yield batches with their decoded images, in their order; few are held at a time."""
 
@@ -33,7 +35,7 @@ def decode_ahead(
         return batch, [explainer.load(image.content) for image in batch]
 
     is_cpu = explainer.engine.device.type == "cpu"
-    n_threads = max(1, usable_cores() // (_CORES_PER_THREAD if is_cpu else 1))
+    n_threads = n_threads or max(1, usable_cores() // (_CORES_PER_THREAD if is_cpu else 1))
     pool = ThreadPoolExecutor(n_threads, thread_name_prefix="decode")
     waiting: deque[Future[DecodedBatch]] = deque()
     try:
