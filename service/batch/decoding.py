@@ -2,8 +2,8 @@
 
 Threads, as decoders release Python's lock: for photos two threads are nearly twice as fast as one.
 Thumbnails do not gain, but one thread decodes several thousand of them in a second. Where the
-engine computes on the same cores, decoders have few of them: two that wait for Python's lock slow
-each other and the engine down.
+engine computes on the same cores there are few threads: for thumbnails two are slower than one, as
+they wait for Python's lock.
 """
 
 from __future__ import annotations
