@@ -13,15 +13,12 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from service.api_keys import read_key
 from service.errors import ServiceError
 from service.origins import read_origin
+from service.rate_limit_settings import check_limits, read_storage
 
 DEFAULT_MODEL = "minivgg-cifar10"
 PREFIX = "LRPSERVE_"
 
 RateLimitFail = Literal["open", "closed"]
-_HOST = r"([\w.-]+|\[[0-9A-Fa-f:.]+\])"
-_STORAGE_URI = re.compile(
-    rf"memory://|rediss?://([^@/\s]*@)?{_HOST}:\d{{1,5}}(/\d*)?(\?\S*)?|redis\+unix:///\S+"
-)
 _ROOT_PATH = re.compile(r"(/[\w.~-]+)+", re.ASCII)
 
 
@@ -263,7 +260,7 @@ class Settings(BaseSettings):
     def _check_rate_limit(cls, value: str | None, info: ValidationInfo) -> str | None:
         if value is None:
             return value
-        _check_limits(value)
+        check_limits(value)
         if not info.data.get("api_keys", True):
             raise ValueError(f"rate limits are per API key: set {PREFIX}API_KEYS too")
         return value
@@ -278,31 +275,7 @@ class Settings(BaseSettings):
     @field_validator("rate_limit_storage")
     @classmethod
     def _check_storage(cls, value: SecretStr | None) -> SecretStr | None:
-        return None if value is None else SecretStr(_read_storage(value.get_secret_value()))
-
-
-def _read_storage(uri: str) -> str:
-    uri = uri.strip().removeprefix("async+")
-    if not _STORAGE_URI.fullmatch(uri):  # the message shows none of it: it may hold a password
-        raise ValueError(
-            "must be memory:// or redis://HOST:PORT/0, with a password "
-            "redis://:PASSWORD@HOST:PORT/0 (reserved characters as %XX), with TLS rediss://..., "
-            "on a socket redis+unix:///PATH"
-        )
-    if uri.startswith("redis") and find_spec("redis") is None:
-        raise ValueError("needs the client for Redis: pip install 'lrpserve[redis]'")
-    return uri
-
-
-def _check_limits(text: str) -> None:
-    from limits import parse_many  # takes a while
-
-    try:
-        limits = parse_many(text)
-    except ValueError:
-        limits = []
-    if not limits or min(limit.amount for limit in limits) < 1:
-        raise ValueError("must be a limit like 100/minute, or several: 10/second;1000/hour")
+        return None if value is None else SecretStr(read_storage(value.get_secret_value()))
 
 
 def load_settings(**overrides: str) -> Settings:

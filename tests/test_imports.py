@@ -29,7 +29,13 @@ ALLOWED: dict[str, set[str]] = {
     "service.shared_models": {"service.shared_memory"},
     "service.worker_state": {"service.shared_memory", "service.shared_models"},
     "service.shared_metrics": {"service.shared_memory"},
-    "service.settings": {"service.errors", "service.api_keys", "service.origins"},
+    "service.rate_limit_settings": set(),
+    "service.settings": {
+        "service.errors",
+        "service.api_keys",
+        "service.origins",
+        "service.rate_limit_settings",
+    },
     "service.healthcheck": set(),
     "service.build_info": {"service"},  # its version
     "service.tracing": {"service", "service.settings"},

@@ -103,7 +103,6 @@ WRONG = [
     ("root_path", "lrp"),
     ("root_path", "http://host/lrp"),
     ("root_path", "/a b"),
-    ("tls_key", "/tls/tls.key"),
     ("max_body_bytes", "0"),
     ("max_body_bytes", "10MB"),
     ("max_bodies_bytes", "0"),
@@ -193,6 +192,7 @@ def test_a_wrong_value_is_refused_by_the_name_of_its_variable(
         ({"cors_origins": "page.example"}, "like https://page.example or http://localhost:3000"),
         ({"rate_limit": "often", "api_keys": KEY}, "must be a limit like 100/minute"),
         ({"rate_limit": "100/minute"}, "set LRPSERVE_API_KEYS too"),
+        ({"tls_key": "/tls/tls.key"}, "set LRPSERVE_TLS_CERT too"),
         ({"rate_limit_storage": "redis://:secret@host"}, "memory:// or redis://HOST:PORT/0"),
     ],
 )

@@ -14,7 +14,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
 from types import FrameType
 
 import uvicorn
@@ -106,12 +105,16 @@ class Server(uvicorn.Server):
     ) -> asyncio.base_events.Server:
         """Serve a socket, with limits on handshakes that uvicorn does not pass on."""
         receive_s = self._app_state.settings.receive_s
-        make_protocol = partial(
-            *(self.config.http_protocol_class, self.config, self.server_state),
-            app_state=self.lifespan.state,
-        )
+
+        def create_protocol() -> asyncio.Protocol:
+            return self.config.http_protocol_class(  # type: ignore[call-arg]  # as uvicorn does
+                config=self.config,
+                server_state=self.server_state,
+                app_state=self.lifespan.state,
+            )
+
         return await asyncio.get_running_loop().create_server(
-            make_protocol,
+            create_protocol,
             sock=listener,
             backlog=self.config.backlog,
             ssl=certificate.context,

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from opentelemetry.trace import Span, Tracer
 
 _UNTRACED = frozenset({"/healthz", "/readyz", "/metrics", "/ping"})  # probes and scrapers
-_UNTRACED_FOLDERS = ("/v2/health/",)
+_READINESS = ("/ready", "/live")  # the ends of the probes of other protocols
 _METHODS = frozenset({"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"})
 _MAX_TEXT = 500  # characters of an attribute that the client chose
 _PREFIX = "lrpserve."  # of attributes for which there is no convention
@@ -42,7 +42,7 @@ def start_trace(tracer: Tracer | None, scope: Scope) -> RequestTrace | None:
     if tracer is None:
         return None
     path = path_of(scope)
-    if path in _UNTRACED or path.startswith(_UNTRACED_FOLDERS):
+    if path in _UNTRACED or path.endswith(_READINESS):
         return None
     return RequestTrace(tracer, scope)
 
