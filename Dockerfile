@@ -21,7 +21,7 @@ RUN python3 -m venv /opt/uv \
     && /opt/uv/bin/pip install --no-cache-dir -c constraints.txt uv \
     && /opt/uv/bin/uv venv --python /usr/bin/python3 /opt/venv \
     && /opt/uv/bin/uv pip install --python /opt/venv/bin/python -c constraints.txt \
-        -r pyproject.toml --extra redis --extra otel
+        -r pyproject.toml --extra redis --extra otel --extra grpc
 
 # 2. our own code and the weights
 FROM dependencies AS project

@@ -119,6 +119,17 @@ def test_without_a_certificate_all_is_http() -> None:
     assert {container[probe]["httpGet"]["scheme"] for probe in PROBES} == {"HTTP"}
 
 
+def test_the_port_of_grpc_is_opened_where_it_is_set() -> None:
+    values = {"settings": {"grpc_port": 9000}, "networkPolicy": {"enabled": True}}
+    ports = container_of(deployment(**values))["ports"]
+    assert {one["name"]: one["containerPort"] for one in ports} == {"http": 8000, "grpc": 9000}
+    served = {one["name"]: one["port"] for one in render_kind("Service", values)["spec"]["ports"]}
+    assert served == {"http": 80, "grpc": 9000}
+    (rule,) = render_kind("NetworkPolicy", values)["spec"]["ingress"]
+    assert [one["port"] for one in rule["ports"]] == ["http", "grpc"]
+    assert "grpc" not in str(deployment())
+
+
 @pytest.mark.parametrize(
     "settings", [{}, {"grace_s": 0}, {"grace_s": 20.5, "deadline_s": 120}], ids=str
 )
