@@ -81,7 +81,7 @@ def request_schema(kind: type[PredictOptions], example: dict[str, Any]) -> dict[
                 "multipart/form-data": {"schema": _object(as_file)},
                 "application/json": {
                     "schema": {"$ref": REFERENCE.format(model=_REQUESTS[kind])},
-                    "example": {IMAGE_FIELD: _EXAMPLE_IMAGE, **example},
+                    "example": {IMAGE_FIELD: EXAMPLE_IMAGE, **example},
                 },
                 "image/*": raw,
                 "application/octet-stream": raw,
@@ -203,7 +203,7 @@ def _query_parameter(name: str, schema: dict[str, Any]) -> dict[str, Any]:
 
 
 # a PNG of 8 x 8 grey pixels
-_EXAMPLE_IMAGE = (
+EXAMPLE_IMAGE = (
     "iVBORw0KGgoAAAANSUhEUgAAAAgAAAAICAIAAABLbSncAAAAFElEQVR4nGNsaGhgwAaYsIoOWgkAMBcBkGHHl6YA"
     "AAAASUVORK5CYII="
 )

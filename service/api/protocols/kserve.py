@@ -11,7 +11,7 @@ The contract:
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic
 
@@ -168,18 +168,21 @@ class _Instances(Generic[Options, Resolved]):
     def _resolve(
         self, instances: Sequence[Instance | ServiceError], model: str
     ) -> list[Resolved | ServiceError]:
-        def resolve(instance: Instance | ServiceError) -> Resolved | ServiceError:
-            if isinstance(instance, ServiceError):
-                return instance
+        def resolve(options: Mapping[str, Any]) -> Resolved | ServiceError:
             try:
-                if "model" in instance.options:
+                if "model" in options:
                     raise OptionError.of("model", "is named by the path; leave it out")
-                given = {**instance.options, "model": model}
+                given = {**options, "model": model}
                 return self._inference.resolve(given, n_images=len(instances))
             except ServiceError as error:
                 return error
 
-        return [resolve(instance) for instance in instances]
+        read = [each for each in instances if isinstance(each, Instance)]
+        options = {id(each.options): each.options for each in read}  # most share those of all
+        resolved = {key: resolve(each) for key, each in options.items()}
+        return [
+            resolved[id(each.options)] if isinstance(each, Instance) else each for each in instances
+        ]
 
     async def _answer(
         self, instance: Instance | ServiceError, resolved: Resolved | ServiceError, caller: Caller

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from service.api.openapi import option_properties
+from service.api.openapi import EXAMPLE_IMAGE, option_properties
 from service.api.protocols.instances import IMAGE_NAMES, LISTS, PARAMETERS
 from service.api.request.accept import JSON
 from service.api.request.options import ExplainOptions, PredictOptions
@@ -121,7 +121,7 @@ def request_schema(kind: type[PredictOptions]) -> dict[str, Any]:
         },
     }
     schema = {"type": "object", "required": [LISTS[0]], "properties": properties}
-    example = {"instances": [{"b64": "<base64>"}], "parameters": _EXAMPLES[kind]}
+    example = {"instances": [{"b64": EXAMPLE_IMAGE}], "parameters": _EXAMPLES[kind]}
     content = {
         JSON: {"schema": schema, "example": example},
         "image/*": {"schema": {"type": "string", "format": "binary"}},
