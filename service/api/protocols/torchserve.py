@@ -48,6 +48,7 @@ from service.worker_state import State
 VERSIONS = ("1.0", "1")  # a model has one version; the first is TorchServe's name of it
 _METHODS = ["POST", "PUT"]  # `curl -T` sends the second
 DATA_FIELD = "data"  # of a form or of JSON
+_OWN_WIRE = frozenset({"output", "layers"})  # options whose response is that of `/explain`
 _AS_ARRAY = {"output": "relevance", "channels": "all", "relevance_format": "list"}
 
 
@@ -93,9 +94,9 @@ def _make_image_router(app_state: AppState) -> APIRouter:
     async def torchserve_explanations(request: Request) -> Response:
         """Return the relevance of each pixel as nested lists of shape (C, H, W).
 
-        With `Accept: image/png` or `application/x-npy`, or with `output`, the response is that of
-        `/explain`. PUT does the same, and `/explanations/{model}/{version}`, where the version is
-        `1.0`.
+        With `Accept: image/png` or `application/x-npy`, with `output` or `layers`, the response is
+        that of `/explain`. PUT does the same, and `/explanations/{model}/{version}`, where the
+        version is `1.0`.
         """
         return await explanations.run(request)
 
@@ -154,7 +155,7 @@ class _Images:
         if "model" in instance.options:
             raise OptionError.of("model", "is named by the path; leave it out")
         media_type = self._choose_format(request)
-        is_plain = media_type == JSON and "output" not in instance.options
+        is_plain = media_type == JSON and _OWN_WIRE.isdisjoint(instance.options)
         given = {**self._defaults, **instance.options} if is_plain else instance.options
         if media_type == NPY:  # as in the nested lists
             given = {"channels": "all", **given}

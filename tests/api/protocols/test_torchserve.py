@@ -109,6 +109,7 @@ def test_an_explanation_is_in_the_format_that_is_accepted(
     assert explain("image/png").content.startswith(b"\x89PNG")
     assert np.load(io.BytesIO(explain("application/x-npy").content)).shape == (3, 32, 32)
     assert "heatmap" in explain("application/json", output="heatmap").json()
+    assert "layers" in explain("application/json", layers="all", output="relevance").json()
     assert np.array(explain("*/*", channels="sum").json()).shape == (32, 32)
     for unknown in ("text/html", "text/html, image/gif, *; q=.2"):
         assert np.array(explain(unknown).json()).shape == (3, 32, 32)
