@@ -141,10 +141,11 @@ def _read_instance(value: Any, common: Mapping[str, Any]) -> Instance:
     if len(given) != 1:
         number = "no image" if not given else f"{len(given)} images"
         raise BrokenRequest(f'the instance has {number}; send one: {{"b64": "<base64>"}}')
-    image = value.pop(given[0])
+    image = value[given[0]]
     if isinstance(image, dict) and image.keys() == {"b64"}:  # as TensorFlow Serving has it
         image = image["b64"]
-    return Instance(_read_image(image), {**common, **_options(value)})
+    others = {name: each for name, each in value.items() if name not in IMAGE_NAMES}  # are null
+    return Instance(_read_image(image), {**common, **_options(others)})
 
 
 def _read_image(value: Any) -> bytes | Pixels:
