@@ -70,8 +70,8 @@ def test_a_failing_layer_leaves_the_others_and_can_be_retried(
 ) -> None:
     page = lenient_page
     broken = {"title": "Failed", "detail": "something broke", "status": 500}
-    for failing in ("layers=all", "layer=features.6"):  # without the first, each has its own
-        page.route(f"**/explain?*{failing}&*", lambda route: route.fulfill(status=500, json=broken))
+    for option in ("layers=all", "layer=features.6"):  # without the first, each has its own
+        page.route(f"**/explain?*{option}&*", lambda route: route.fulfill(status=500, json=broken))
     page.goto(f"{server.url}/?view=layers")
     expect(page.locator("#layers [aria-busy]")).to_have_count(0)
     expect(page.locator("#flow")).to_be_visible()

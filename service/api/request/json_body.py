@@ -66,8 +66,7 @@ def parse_json(body: bytes, max_images: int) -> Upload:
 def _read_list(image: object, images: object, max_images: int) -> list[Content]:
     if image is not None:
         raise BrokenRequest(f"there are `{IMAGE_FIELD}` and `{IMAGES_FIELD}`; send one of them")
-    is_list = isinstance(images, list) and all(isinstance(text, str) for text in images)
-    if not is_list or not images:
+    if not isinstance(images, list) or not images or not all(isinstance(i, str) for i in images):
         raise BrokenRequest(f"`{IMAGES_FIELD}` must be a list of strings: {_LIST_EXAMPLE}")
     if len(images) > max_images:
         raise too_many_images(max_images)
