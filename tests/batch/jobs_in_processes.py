@@ -89,7 +89,7 @@ def main() -> None:
     settings = load_settings()
     models = {settings.model: find_bundle(settings.model)}
     (engine,) = load_engines(models, "cpu", measures_batches=False).values()
-    batch.load_engine = lambda settings, n_images: engine  # type: ignore[assignment]
+    vars(batch)["load_engine"] = lambda settings, n_images: engine
     for line in sys.stdin:
         read_end, write_end = os.pipe()
         pid = os.fork()

@@ -24,8 +24,9 @@ from tests.helpers.conditions import wait_until
 @pytest.fixture(autouse=True)
 def loaded(monkeypatch: pytest.MonkeyPatch, engine: Engine) -> None:
     """The engine that other tests use, as loading takes seconds."""
-    assert load_engine  # what is replaced is there
-    monkeypatch.setattr("service.commands.batch.load_engine", lambda settings, n_images: engine)
+    monkeypatch.setattr(
+        f"service.commands.batch.{load_engine.__name__}", lambda settings, n_images: engine
+    )
 
 
 def test_an_image_that_fails_is_a_row_a_count_and_a_status(
@@ -137,6 +138,6 @@ def test_a_process_that_is_interrupted_says_how_to_go_on(
     assert "the same command goes on" in said
     n_lines = len((tmp_path / "x.parquet.job" / "parts.jsonl").read_text().splitlines())
     assert n_lines == len(list(output.glob("*.parquet"))) < 75
-    index = np.concatenate([pq.read_table(part)["index"] for part in sorted(output.iterdir())])
-    assert index.tolist() == list(range(8 * n_lines))
+    rows = np.concatenate([pq.read_table(part)["index"] for part in sorted(output.iterdir())])
+    assert rows.tolist() == list(range(8 * n_lines))
     assert json.loads((tmp_path / "x.parquet.job" / "job.json").read_text())["part_size"] == 8

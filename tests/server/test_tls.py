@@ -33,7 +33,7 @@ from tests.helpers.servers import (
 
 pytestmark = pytest.mark.alone
 
-RECEIVE_S = 3.0
+RECEIVE_S = 6.0
 GET = b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n"
 ROOT = Path(__file__).parents[2]
 KEPT = "the certificate stays that of before"

@@ -94,4 +94,5 @@ def probabilities(logits: Floats) -> NDArray[np.float64]:
     """The softmax of logits of shape (num_classes,)."""
     shifted = logits.astype(np.float64) - logits.max()
     exponentials: NDArray[np.float64] = np.exp(shifted)
-    return exponentials / exponentials.sum()
+    exponentials /= exponentials.sum()
+    return exponentials

@@ -37,10 +37,10 @@ async def main(url: str, model: str, image: bytes, key: str, pid: int) -> dict[s
     good = {"b64": base64.b64encode(image).decode()}
     bad = {"b64": base64.b64encode(b"not an image").decode()}
 
-    def infer(body: Any, name: str = model, **given: Any) -> Awaitable[Any]:
+    def infer(body: Any, name: str = model, **given: Any) -> Any:
         return client.infer(url, body, model_name=name, **({"headers": headers} | given))
 
-    def explain(body: Any, name: str = model, **given: Any) -> Awaitable[Any]:
+    def explain(body: Any, name: str = model, **given: Any) -> Any:
         return client.explain(url, name, body, **({"headers": headers} | given))
 
     calls = {
