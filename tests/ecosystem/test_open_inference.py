@@ -157,7 +157,7 @@ def test_kserve_gets_tensors(kserve: Outcomes) -> None:
         shapes = kserve[name]["value"]["shapes"]
         assert (shapes["heatmap"], shapes["explanation"]) == (heatmap, [1])
     assert kserve["grpc infer"]["value"]["id"] == "k1"
-    assert kserve["dict"]["value"]["model_name"] == DEFAULT_MODEL
+    assert kserve["dict"]["value"]["model"] == DEFAULT_MODEL
 
 
 @pytest.mark.parametrize(

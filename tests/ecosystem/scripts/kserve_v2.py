@@ -58,9 +58,9 @@ def rest_calls() -> dict[str, Awaitable[Any]]:
     client = InferenceRESTClient(RESTConfig(protocol="v2"))
 
     def infer(tensor: InferInput, model: str = MODEL, headers: Any = HEADERS, **how: Any) -> Any:
-        return client.infer(
-            URL, InferRequest(model, [tensor], **how), model_name=model, headers=headers
-        )
+        # the client adds its own headers to those that it is given
+        request = InferRequest(model, [tensor], **how)
+        return client.infer(URL, request, model_name=model, headers=dict(headers))
 
     raw = {"name": "image", "shape": [1, 1, 1, 3], "datatype": "UINT8", "data": [1, 2, 3]}
     return {
@@ -79,7 +79,7 @@ def rest_calls() -> dict[str, Awaitable[Any]]:
         "binary default": infer(
             files(FILE, binary_data=True), parameters={"binary_data_output": True}
         ),
-        "dict": client.infer(URL, {"inputs": [raw]}, model_name=MODEL, headers=HEADERS),
+        "dict": client.infer(URL, {"inputs": [raw]}, model_name=MODEL, headers=dict(HEADERS)),
         "no key": infer(files(FILE, binary_data=True), headers={}),
         "no model": infer(files(FILE, binary_data=True), model="wolf"),
         "no class": infer(files(FILE, binary_data=True), parameters={"target": "wolf"}),

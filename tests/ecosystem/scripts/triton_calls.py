@@ -62,7 +62,8 @@ def wanted(*names: str, **how: Any) -> list[Any]:
 
 def calls(client: Any) -> dict[str, Callable[[], Any]]:
     def infer(*inputs: Any, model: str = MODEL, headers: Any = HEADERS, **options: Any) -> Any:
-        return client.infer(model, list(inputs), headers=headers, **options)
+        # the client adds its own headers to those that it is given
+        return client.infer(model, list(inputs), headers=dict(headers), **options)
 
     as_json = {"as_json": True} if KIND == "grpc" else {}
     keyed = {"headers": HEADERS} | as_json
