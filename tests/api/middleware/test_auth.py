@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import logging
 from collections.abc import Iterator
+from contextlib import nullcontext
 from typing import Any
 
 import httpx
@@ -13,9 +14,10 @@ import pytest
 from starlette.types import Message
 
 from service.api.middleware import auth
-from service.api.middleware.auth import APIKeyAuth
+from service.api.middleware.auth import APIKeyAuth, KeyRing
 from service.api.response.problems import MEDIA_TYPE, TYPE_PREFIX
 from service.api_keys import hash_key, name_of
+from service.errors import Unauthorized
 from service.settings import load_settings
 from tests.api.in_process import Connection, FakeEngine, connect
 from tests.api.sending import problem_of
@@ -155,11 +157,12 @@ def test_all_keys_are_compared_whichever_matches(monkeypatch: pytest.MonkeyPatch
 
     for key, name in ((FIRST, known[0]), (SECOND, known[1]), ("another", None)):
         compared.clear()
-        scope = {"type": "http", "path": "/", "headers": [(b"x-api-key", key.encode())]}
-        guard = APIKeyAuth(lambda *arguments: None, [hash_key(FIRST), hash_key(SECOND)])  # type: ignore[arg-type]  # never called
-        found = guard._authenticate(list(auth._sent_keys(scope)))
+        key_ring = KeyRing([hash_key(FIRST), hash_key(SECOND)])
+        with nullcontext() if name else pytest.raises(Unauthorized):
+            found = key_ring.authenticate([(b"x-api-key", key.encode())])
+            assert name
+            assert found == name.hex()[:8]
         assert compared == known
-        assert found == (name and name.hex()[:8])
 
 
 def test_logs_have_the_name_of_a_key_and_never_the_key(

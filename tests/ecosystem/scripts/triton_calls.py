@@ -10,6 +10,7 @@ import inspect
 import json
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -97,8 +98,9 @@ def calls(client: Any) -> dict[str, Callable[[], Any]]:
     }
     if KIND == "http":
         found |= {
-            coding: lambda coding=coding: infer(
-                *[files(FILE)],
+            coding: partial(
+                infer,
+                files(FILE),
                 request_compression_algorithm=coding,
                 response_compression_algorithm=coding,
             )

@@ -120,7 +120,7 @@ def infer_response(
         else:
             entry["data"] = to_json(tensor)
         entries.append(entry)
-    fields = {"id": request.id} if request.id else {}
+    fields: dict[str, Any] = {"id": request.id} if request.id else {}
     fields |= {"model_name": request.model, "model_version": VERSION, "parameters": parameters}
     head = orjson.dumps(fields | {"outputs": entries}, option=orjson.OPT_SERIALIZE_NUMPY)
     if not pieces:
@@ -205,7 +205,7 @@ def _object(value: Any, what: str) -> dict[str, Any]:
     return value
 
 
-_KINDS = {str: "a string", list: "a list", dict: "an object"}
+_KINDS: dict[type, str] = {str: "a string", list: "a list", dict: "an object"}
 
 
 def _typed(fields: dict[str, Any], name: str, kind: type, default: Any) -> Any:

@@ -115,15 +115,16 @@ def _flatten(data: Any, shape: tuple[int, ...]) -> list[Any]:
     )
     if not isinstance(data, list):
         raise wrong
-    if not data or not isinstance(data[0], list):
-        return data
-    if len(data) != shape[0]:
+    items: list[Any] = data
+    if not items or not isinstance(items[0], list):
+        return items
+    if len(items) != shape[0]:
         raise wrong
     for length in shape[1:]:
-        if not all(isinstance(item, list) and len(item) == length for item in data):
+        if not all(isinstance(item, list) and len(item) == length for item in items):
             raise wrong
-        data = list(chain.from_iterable(data))
-    return data
+        items = list(chain.from_iterable(items))
+    return items
 
 
 def _wrong_shape(tensor: InputTensor) -> BrokenRequest:
