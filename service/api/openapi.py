@@ -62,12 +62,6 @@ def request_schema(kind: type[PredictOptions], example: dict[str, Any]) -> dict[
     }
     as_file = {
         IMAGE_FIELD: {**_BINARY, "description": "The image file; several are a list of images"},
-        IMAGES_FIELD: {
-            "type": "array",
-            "items": _BINARY,
-            "minItems": 1,
-            "description": "Several image files, in place of `image`; the response has `results`",
-        },
         **{name: _example_in_text(field) for name, field in in_forms.items()},
     }
     raw = {"schema": _BINARY}
@@ -78,7 +72,7 @@ def request_schema(kind: type[PredictOptions], example: dict[str, Any]) -> dict[
             "description": "An image, or several in JSON and forms: PNG, JPEG, WebP, GIF (first "
             "frame), BMP, TIFF or AVIF",
             "content": {
-                "multipart/form-data": {"schema": _object(as_file)},
+                "multipart/form-data": {"schema": _object(as_file) | {"required": [IMAGE_FIELD]}},
                 "application/json": {
                     "schema": {"$ref": REFERENCE.format(model=_REQUESTS[kind])},
                     "example": {IMAGE_FIELD: EXAMPLE_IMAGE, **example},
@@ -117,10 +111,13 @@ def _named_schemas() -> dict[str, Any]:
         "minItems": 1,
         "description": "Several images, in place of `image`; the response has `results`",
     }
+    either = {"oneOf": [{"required": [IMAGE_FIELD]}, {"required": [IMAGES_FIELD]}]}
     for kind, name in _REQUESTS.items():
         about = {"description": "An image, or several, and options", "title": name}
         options = {option: _with_null(field) for option, field in option_properties(kind).items()}
-        schemas[name] = _object({IMAGE_FIELD: image, IMAGES_FIELD: images, **options}) | about
+        schemas[name] = (
+            _object({IMAGE_FIELD: image, IMAGES_FIELD: images, **options}) | about | either
+        )
     return schemas
 
 
@@ -148,7 +145,6 @@ def _operations(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]
 def _object(properties: dict[str, Any]) -> dict[str, Any]:
     return {
         "type": "object",
-        "oneOf": [{"required": [IMAGE_FIELD]}, {"required": [IMAGES_FIELD]}],
         "properties": properties,
         "additionalProperties": False,
     }

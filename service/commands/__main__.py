@@ -197,6 +197,9 @@ def explain(
         str | None, option(f"{', '.join(ATTRIBUTORS)} ({DEFAULT_ATTRIBUTOR})")
     ] = None,
     layer: Annotated[str | None, option("Layer whose relevance is computed (input)")] = None,
+    layers: Annotated[
+        str | None, option("Several layers from one pass: `all`, or names, comma-separated")
+    ] = None,
     output: Annotated[
         str | None,
         option(

@@ -47,7 +47,8 @@ def body_schema(document: dict[str, Any], path: str, media_type: str) -> dict[st
 def options_in_json(document: dict[str, Any], path: str) -> dict[str, Any]:
     """The schemas of the options, each without the null that it may be instead."""
     properties = body_schema(document, path, "application/json")["properties"]
-    return {name: without_null(schema) for name, schema in properties.items() if name != "image"}
+    options = {name: one for name, one in properties.items() if name not in ("image", "images")}
+    return {name: without_null(schema) for name, schema in options.items()}
 
 
 def without_null(schema: dict[str, Any]) -> dict[str, Any]:
@@ -271,8 +272,11 @@ def test_there_are_no_other_options(document: dict[str, Any], path: str) -> None
     assert {parameter["name"] for parameter in operation(document, path)["parameters"]} == in_text
     for form, expected in zip(FORMS, (in_text, options), strict=True):
         schema = body_schema(document, path, form)
-        assert set(schema["properties"]) == {"image"} | expected
-        assert schema["required"] == ["image"]
+        is_json = form == "application/json"
+        images = {"image", "images"} if is_json else {"image"}
+        either = [{"required": ["image"]}, {"required": ["images"]}]
+        assert set(schema["properties"]) == images | expected
+        assert schema["oneOf"] == either if is_json else schema["required"] == ["image"]
         assert schema["additionalProperties"] is False
 
 

@@ -146,6 +146,13 @@ def test_max_passes_is_how_many_a_request_may_take(limited: RunningServer, cat: 
         assert answer.status_code == status
 
 
+def test_max_images_is_how_many_a_request_may_have(limited: RunningServer, cat: Path) -> None:
+    for n, status in ((2, 200), (3, 413)):
+        files = [("image", cat.read_bytes())] * n
+        answer = httpx.post(f"{limited.url}/predict", files=files, headers=KEY)
+        assert answer.status_code == status
+
+
 @pytest.mark.parametrize("bound", [1, 2])
 def test_max_batch_size_bounds_what_is_computed_at_once(
     tmp_path: Path, cat: Path, bound: int

@@ -27,6 +27,7 @@ OTHER: dict[str, Any] = {
     "composite": "epsilon_plus",
     "attributor": "smooth_grad",
     "layer": "features.0",
+    "layers": ["input"],
     "output": "heatmap,relevance",
     "relevance_format": "list",
     "channels": "all",

@@ -7,9 +7,11 @@ from typing import Any
 
 import httpx
 import pytest
+from pydantic import BaseModel
 
 from service.api.request.options import OUTPUTS, ExplainOptions, PredictOptions, parse_options
 from service.api.request.parameters import EXAMPLE_RULES
+from service.api.response.layer_schemas import LayersResponse
 from service.api.response.schemas import ExplainResponse, TargetsResponse
 from service.errors import OptionError
 from service.imaging.colormaps import COLORMAPS
@@ -31,6 +33,7 @@ DEFAULTS: dict[str, Any] = {
     "composite": None,  # the attributor's own
     "attributor": "gradient",
     "layer": "input",
+    "layers": None,
     "output": ("heatmap",),
     "relevance_format": "base64",
     "channels": "sum",
@@ -88,6 +91,7 @@ GOOD: dict[str, list[Any]] = {
     "composite": [*COMPOSITES, None, EXAMPLE_RULES, json.dumps(EXAMPLE_RULES)],
     "attributor": list(ATTRIBUTORS),
     "layer": ["input"],
+    "layers": ["all", "input, features.0", ["features.0"]],
     "output": [*OUTPUTS, "heatmap,relevance", " overlay , heatmap ", "heatmap,heatmap"],
     "relevance_format": ["base64", "list"],
     "channels": ["sum", "all"],
@@ -167,6 +171,13 @@ BAD: dict[str, list[tuple[Any, str]]] = {
     ],
     "attributor": [(name, ", ".join(ATTRIBUTORS)) for name in ("lime", "")],
     "layer": [("no such layer", "input, "), ("", "input, "), (5, "string")],
+    "layers": [
+        ("no such layer", "input"),
+        ("", "names of layers"),
+        (["input", "input"], "once"),
+        ([], "names of layers"),
+        (5, "separated by commas"),
+    ],
     "output": [
         ("picture", ", ".join(OUTPUTS)),
         ("heatmap,", ", ".join(OUTPUTS)),
@@ -195,6 +206,9 @@ BAD: dict[str, list[tuple[Any, str]]] = {
 }
 
 
+SCHEMAS: dict[str, type[BaseModel]] = {"targets": TargetsResponse, "layers": LayersResponse}
+
+
 def test_every_option_is_in_each_table() -> None:
     options = list(ExplainOptions.model_fields)
 
@@ -216,8 +230,8 @@ def test_good_values(client: httpx.Client, photo: bytes, option: str) -> None:
         response = send(client, photo, options, form="json")
 
         assert response.status_code == 200, (value, response.text[:500])
-        has_list = option == "targets" and value is not None
-        (TargetsResponse if has_list else ExplainResponse).model_validate_json(response.content)
+        schema = SCHEMAS.get(option, ExplainResponse) if value is not None else ExplainResponse
+        schema.model_validate_json(response.content)
 
 
 @pytest.mark.parametrize("option", BAD)
