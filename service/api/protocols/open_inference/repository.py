@@ -83,7 +83,7 @@ async def _read_object(request: Request, app_state: AppState) -> dict[str, Any]:
             *(request, body, settings.max_body_bytes, settings.receive_s),
             Caller.of(request).deadline,
         )
-        return parse_object(content) if content.strip() else {}
+        return parse_object(content) if content else {}
 
 
 def _entry(status: ModelStatus, state: State) -> dict[str, str]:
