@@ -6,7 +6,7 @@ from torchvision import transforms
 from ts.torch_handler.image_classifier import ImageClassifier
 
 
-class Classifier(ImageClassifier):
+class Classifier(ImageClassifier):  # type: ignore[misc]  # installed for the real server only
     """Reads images of the network's size."""
 
     image_processing = transforms.Compose(
