@@ -123,6 +123,7 @@ def test_wrong_binary_tensors(connection: Connection, size: Any, tail: bytes, wo
         (["scores"], {"tagret": "cat"}, ["tagret: there is no such option"]),
         (["scores"], {"output": "heatmap"}, ["output", "`outputs`"]),
         (["scores"], {"model": "x"}, ["model", "leave it out"]),
+        (["relevance"], {"layers": "all"}, ["layers", "give `layer`"]),
         (["relevance"], {"targets": "cat,dog"}, ["targets", "as JSON"]),
         (["scores"], {"timeout": -5}, ["timeout", "microseconds"]),
     ],

@@ -34,6 +34,7 @@ _ELSEWHERE = {
     "model": "is in the address, or `model_name`; leave it out",
     "output": f"give `outputs` in its place: {', '.join(OUTPUTS)}",
     "relevance_format": "relevance is a tensor; leave it out",
+    "layers": "a tensor has one layer: give `layer`, or send them to /explain",
 }
 _FLOAT_FACTOR = 4  # a float in JSON takes four times the bytes of one in binary form
 _PIXEL_FACTOR = 16  # a pixel of three numbers in JSON, beside a byte of a picture
