@@ -66,7 +66,9 @@ def make_real(case: Case[Any]) -> None:
     """Put in what random data never is: an image, and the name of a model."""
     case.body = with_image(case.body)
     case.query = {}  # beside a form or JSON no option may stand there
-    case.headers = {LENGTH_HEADER: "0"} if isinstance(case.body, bytes) else {}
+    case.headers.clear()
+    if isinstance(case.body, bytes):
+        case.headers[LENGTH_HEADER] = "0"
     case.path_parameters = {**case.path_parameters}
     for name in case.path_parameters.keys() & {"name", "model"}:
         case.path_parameters[name] = DEFAULT_MODEL

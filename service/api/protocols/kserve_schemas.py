@@ -76,8 +76,23 @@ class Explanations(Predictions):
     )
 
 
+class InstanceErrors(ErrorText):
+    """An error of all instances, or of the whole request."""
+
+    predictions: list[InstanceError] | None = Field(
+        None, description="One per instance, in their order, where each has an error"
+    )
+    explanations: list[InstanceError] | None = Field(
+        None, description="The same again, of `:explain`"
+    )
+
+
 def _error(text: str) -> dict[str, Any]:
     return {"model": ErrorText, "description": text}
+
+
+def _errors(text: str) -> dict[str, Any]:
+    return {"model": InstanceErrors, "description": text}
 
 
 _READINESS: dict[int | str, dict[str, Any]] = {
@@ -88,13 +103,13 @@ LIST_RESPONSES: dict[int | str, dict[str, Any]] = {"default": _error("Any failur
 # without a default FastAPI adds a 422 of its own, which never happens
 READY_RESPONSES = _READINESS | LIST_RESPONSES
 IMAGE_RESPONSES: dict[int | str, dict[str, Any]] = {
-    **_READINESS,
-    400: _error("The body cannot be read, or no instance is an image that can be decoded"),
-    413: _error("Too many bytes, instances, pixels or values of JSON"),
-    422: _error("No instance has valid options"),
-    429: _error("The queue is full, or the key exceeds its rate limit; see `Retry-After`"),
-    504: _error("No result within the deadline"),
-    "default": _error("Any other failure"),
+    **{status: _errors(each["description"]) for status, each in _READINESS.items()},
+    400: _errors("The body cannot be read, or no instance is an image that can be decoded"),
+    413: _errors("Too many bytes, instances, pixels or values of JSON"),
+    422: _errors("No instance has valid options"),
+    429: _errors("The queue is full, or the key exceeds its rate limit; see `Retry-After`"),
+    504: _errors("No result within the deadline"),
+    "default": _errors("Any other failure"),
 }
 
 
