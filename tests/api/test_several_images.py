@@ -157,19 +157,21 @@ def test_the_number_of_images_is_bounded(quick: Connection, photo: bytes, field:
 
 
 class HeldEngine(FakeEngine):
-    """Runs no batch until the gate is open; the next `failing` jobs fail."""
+    """Runs no batch until the gate is open; `n_failing` jobs fail, in every batch that has them."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.gate, self.failing = threading.Event(), 0
+        self.gate, self.n_failing = threading.Event(), 0
+        self._failing: list[Job] = []
 
     def run_in_passes(self, jobs: Sequence[Job]) -> Passes[Outcomes[Result]]:
         assert self.gate.wait(LIMIT_S)
         return (yield from super().run_in_passes(jobs))
 
     def answer(self, job: Job) -> Result:
-        if self.failing:
-            self.failing -= 1
+        if len(self._failing) < self.n_failing:
+            self._failing.append(job)
+        if any(job is each for each in self._failing):
             raise OutOfMemory("an image needs more memory than there is")
         return super().answer(job)
 
@@ -249,7 +251,7 @@ def test_an_image_that_fails_on_the_device_fails_alone(
     engine: HeldEngine, quick: Connection, photo: bytes
 ) -> None:
     images = [photo, photo + b"1", photo + b"2"]
-    engine.failing = 1
+    engine.n_failing = 1
     statuses = [result["status"] for result in results_of(post(quick, images))]
     assert sorted(statuses) == [200, 200, 507]
 

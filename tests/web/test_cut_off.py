@@ -37,7 +37,8 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         n_bytes = int(self.headers.get("Content-Length", 0))
         content = self.rfile.read(n_bytes)
-        kind = {"Content-Type": self.headers.get("Content-Type", "")} if content else {}
+        passed_on = ("Accept", "Content-Type")
+        kind = {name: self.headers[name] for name in passed_on if name in self.headers}
         url = f"{self.server.origin}{self.path}"
         answer = httpx.request(self.command, url, content=content, headers=kind, timeout=60)
         self.send_response(answer.status_code)
