@@ -65,11 +65,12 @@ class Journal:
     Raises
     ------
     OutputError
-        Another process works on the job, or the output is there but not of a job.
+        Another process works on the job, or the output, or its folder, is there but not of a job.
     """
 
     def __init__(self, output: Path) -> None:
         self.output, self.folder = output, output.with_name(f"{output.name}.job")
+        self._check_folder()
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             self._lock = os.open(self.folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o644)
@@ -84,12 +85,21 @@ class Journal:
         for part in self.parts():
             self._count(part)
 
+    def _check_folder(self) -> None:
+        """Refuse a folder that is not a job's, as it would be cleared."""
+        names = [path.name for path in self.folder.iterdir()] if self.folder.is_dir() else []
+        if names and _LOCK not in names:
+            raise OutputError(f"{self.folder} is not a job's; give another --output")
+
     def _take_lock(self) -> None:
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
+            is_removed = os.fstat(self._lock).st_nlink == 0  # by a process that ended just now
+        except BlockingIOError:
+            is_removed = True
+        if is_removed:
             os.close(self._lock)
-            raise OutputError(f"another process is writing {self.output}") from error
+            raise OutputError(f"another process is writing {self.output}")
 
     def _check_free(self) -> None:
         """Refuse an output that is there and not of this job; an empty folder is free."""
@@ -97,7 +107,6 @@ class Journal:
         is_empty = output.is_dir() and not any(output.iterdir())
         if output.exists() and not is_empty:
             self.close()
-            shutil.rmtree(self.folder, ignore_errors=True)
             raise OutputError(
                 f"{output} exists, and is not the output of a job that can be resumed; "
                 "give another --output, or delete it"
@@ -173,7 +182,9 @@ class Journal:
         self.n_failed += len(part.failures)
 
     def close(self) -> None:
-        """Let other processes work on the job."""
+        """Let other processes work on the job; one that has not begun leaves nothing behind."""
+        if not (self.folder / _JOB).exists():
+            shutil.rmtree(self.folder, ignore_errors=True)
         os.close(self._lock)
 
 

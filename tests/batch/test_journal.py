@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -86,6 +87,34 @@ def test_a_job_whose_output_was_deleted_begins_anew(tmp_path: Path) -> None:
     with opened(tmp_path / "out") as journal:
         assert not journal.is_resumed
         journal.begin({"composite": "b"})
+
+
+def test_a_job_that_has_not_begun_leaves_nothing_behind(tmp_path: Path) -> None:
+    with opened(tmp_path / "out") as journal:
+        (journal.folder / "images.jsonl").write_bytes(b"")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_lock_that_was_removed_while_it_was_opened_is_of_another_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, flock = Journal(tmp_path / "out"), fcntl.flock
+
+    def end_first(descriptor: int, operation: int) -> None:
+        first.close()
+        flock(descriptor, operation)
+
+    monkeypatch.setattr(fcntl, "flock", end_first)
+    with pytest.raises(OutputError, match="another process"):
+        Journal(tmp_path / "out")
+
+
+def test_a_folder_of_something_else_is_not_touched(tmp_path: Path) -> None:
+    (tmp_path / "out.job").mkdir()
+    (tmp_path / "out.job" / "job.json").write_bytes(b"{}")
+    with pytest.raises(OutputError, match="not a job's"):
+        Journal(tmp_path / "out")
+    assert (tmp_path / "out.job" / "job.json").read_bytes() == b"{}"
 
 
 def test_a_folder_that_cannot_be_made_is_an_error(tmp_path: Path) -> None:
