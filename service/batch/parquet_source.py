@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,14 +18,20 @@ if TYPE_CHECKING:
 
 COLUMNS = ("image", "bytes", "path")  # the first of these that a file has
 _LABEL, _PATH = "label", "path"
+_PARTS = ("bytes", "path")  # of Hugging Face's struct
 _ROWS = 64  # that are read at a time: images of photos take megabytes
-_MAGIC = b"PAR1"
+_SUFFIX, _MAGIC = ".parquet", b"PAR1"
 
 
 def is_parquet(path: Path) -> bool:
-    """Whether a path is a Parquet file, or a folder with files of the suffix `.parquet`."""
+    """Whether a path is a Parquet file, or a folder with files of the suffix `.parquet`.
+
+    A file that is named so is one even if it is broken: it is no list of paths.
+    """
     if path.is_dir():
-        return any(path.glob("*.parquet"))
+        return any(path.glob(f"*{_SUFFIX}"))
+    if path.suffix.lower() == _SUFFIX:
+        return True
     try:
         with path.open("rb") as file:
             return file.read(len(_MAGIC)) == _MAGIC
@@ -50,20 +57,16 @@ class ParquetSource(Source):
     Raises
     ------
     InputError
-        A file cannot be read, or has no such column.
+        A file cannot be read, or has no such column, or it has neither bytes nor paths.
     """
 
     def __init__(self, path: Path, labels: Sequence[str], column: str | None) -> None:
         self._parquet = import_library("pyarrow.parquet")
-        self._files = sorted(path.glob("*.parquet")) if path.is_dir() else [path]
+        self._files = sorted(path.glob(f"*{_SUFFIX}")) if path.is_dir() else [path]
         self._labels = {label: index for index, label in enumerate(labels)}
-        self._n_rows = [self._open(file).metadata.num_rows for file in self._files]
+        self.column = column or _choose_column(self._open(self._files[0]).schema_arrow)
+        self._n_rows = [self._count(file) for file in self._files]
         self.n_images = sum(self._n_rows)
-        schema = self._open(self._files[0]).schema_arrow
-        self.column = column or _choose_column(schema)
-        if self.column not in schema.names:
-            raise InputError(_no_column(schema, f"no column {self.column!r}"))
-        self._read = [name for name in (self.column, _PATH, _LABEL) if name in schema.names]
         sizes = [
             (file.name, file.stat().st_size, n)
             for file, n in zip(self._files, self._n_rows, strict=True)
@@ -83,11 +86,22 @@ class ParquetSource(Source):
         """The number of the row, from 0: paths may be missing, or repeated."""
         return f"{key.index:09d}"
 
+    def _count(self, path: Path) -> int:
+        """The rows of a file, whose column of images is checked."""
+        file = self._open(path)
+        schema, n_rows = file.schema_arrow, int(file.metadata.num_rows)
+        if self.column not in schema.names:
+            raise InputError(_no_column(schema, f"no column {self.column!r}"))
+        if n_rows and not _has_images(kind := schema.field(self.column).type):
+            raise InputError(
+                f"the column {self.column!r} of {path} is of the type {kind}; it must have image "
+                "files as bytes, paths, or both as {bytes, path}: give --column"
+            )
+        return n_rows
+
     def _open(self, path: Path) -> pq.ParquetFile:
-        try:
+        with _read_errors(path):
             return self._parquet.ParquetFile(path, memory_map=True)
-        except (OSError, ValueError) as error:  # pyarrow's own are subclasses
-            raise InputError(f"{path} cannot be read as Parquet: {error}") from error
 
     def _images_of(self, path: Path, start: int, first: int) -> Iterator[SourceImage]:
         """The images of a file whose first row has the index `start`."""
@@ -96,11 +110,13 @@ class ParquetSource(Source):
         while (n_rows := file.metadata.row_group(groups[0]).num_rows) <= first - index:
             index += n_rows
             groups.pop(0)
-        for batch in file.iter_batches(_ROWS, row_groups=groups, columns=self._read):
-            n_skipped = min(max(first - index, 0), len(batch))
-            rows = batch.slice(n_skipped).to_pylist()
-            yield from map(self._image, range(index + n_skipped, index + len(batch)), rows)
-            index += len(batch)
+        names = dict.fromkeys((self.column, _PATH, _LABEL))  # that are not there are passed over
+        with _read_errors(path):
+            for batch in file.iter_batches(_ROWS, row_groups=groups, columns=list(names)):
+                n_skipped = min(max(first - index, 0), len(batch))
+                rows = batch.slice(n_skipped).to_pylist()
+                yield from map(self._image, range(index + n_skipped, index + len(batch)), rows)
+                index += len(batch)
 
     def _image(self, index: int, row: dict[str, Any]) -> SourceImage:
         value, path, label = row[self.column], row.get(_PATH), row.get(_LABEL)
@@ -117,6 +133,30 @@ class ParquetSource(Source):
             return self._labels.get(label)
         is_index = isinstance(label, int) and 0 <= label < len(self._labels)
         return label if is_index else None
+
+
+@contextmanager
+def _read_errors(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, ValueError) as error:  # pyarrow's own are subclasses
+        raise InputError(f"{path} cannot be read as Parquet: {error}") from error
+
+
+def _has_images(kind: pa.DataType) -> bool:
+    """Whether a type is of bytes, of texts, or of a struct of these; or of null only."""
+    types = import_library("pyarrow").types
+    if types.is_dictionary(kind):
+        kind = kind.value_type
+    if types.is_struct(kind):
+        parts = [kind.field(name).type for name in _PARTS if kind.get_field_index(name) >= 0]
+        return bool(parts) and all(map(_has_images, parts))
+    is_kind = (
+        *(types.is_binary, types.is_large_binary, types.is_binary_view),
+        *(types.is_string, types.is_large_string, types.is_string_view),
+        *(types.is_fixed_size_binary, types.is_null),
+    )
+    return any(check(kind) for check in is_kind)
 
 
 def _choose_column(schema: pa.Schema) -> str:

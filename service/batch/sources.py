@@ -114,6 +114,18 @@ class ListSource(Source):
         return f"{key.index:09d}-{Path(str(key.path)).name}"
 
 
+def check_exists(given: str) -> None:
+    """Refuse an input that is not there, before anything else is done.
+
+    Raises
+    ------
+    InputError
+        There is no such file or folder.
+    """
+    if given != STANDARD_INPUT and not Path(given).exists():
+        raise InputError(f"there is no file or folder {given}")
+
+
 def open_list(given: str, state: Path) -> ListSource:
     """Open a list of paths; `-` is standard input.
 

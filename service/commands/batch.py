@@ -19,7 +19,7 @@ from service.batch.journal import Journal
 from service.batch.outputs import choose_format
 from service.batch.parquet_source import ParquetSource, is_parquet
 from service.batch.progress import JobProgress
-from service.batch.sources import STANDARD_INPUT, FolderSource, Source, open_list
+from service.batch.sources import STANDARD_INPUT, FolderSource, Source, check_exists, open_list
 from service.commands.local import DEFAULT_OUTPUT, read_composite
 from service.errors import OptionError
 from service.settings import Settings
@@ -108,6 +108,7 @@ def explain_batch(settings: Settings, arguments: BatchArguments, given: Mapping[
         Options as `/explain` takes them; `output` without `arguments.out` is a path.
     """
     output, format_name, options = arguments.resolve(given)
+    check_exists(arguments.source)
     journal, progress = Journal(output), JobProgress()
     try:
         engine = load_engine(settings, _MANY)

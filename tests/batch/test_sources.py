@@ -15,7 +15,7 @@ from service.batch import listing
 from service.batch.errors import InputError
 from service.batch.images import ImageKey, SourceImage
 from service.batch.parquet_source import ParquetSource, is_parquet
-from service.batch.sources import FolderSource, ListSource, Source, open_list
+from service.batch.sources import FolderSource, ListSource, Source, check_exists, open_list
 
 LABELS = ("cat", "dog")
 
@@ -102,8 +102,18 @@ def test_a_list_is_a_text_file(tmp_path: Path, state: Path, content: bytes) -> N
     (tmp_path / "list.txt").write_bytes(content)
     with pytest.raises(InputError, match="not a text file"):
         open_list(str(tmp_path / "list.txt"), state)
-    with pytest.raises(InputError, match="No such file"):
-        open_list(str(tmp_path / "missing.txt"), state)
+
+
+def test_a_list_that_cannot_be_read_is_an_error(tmp_path: Path, state: Path) -> None:
+    with pytest.raises(InputError, match=r"list .* cannot be read: Is a directory"):
+        open_list(str(tmp_path), state)
+
+
+def test_an_input_that_is_not_there_is_neither_a_list_nor_a_folder(tmp_path: Path) -> None:
+    check_exists("-")
+    check_exists(str(tmp_path))
+    with pytest.raises(InputError, match="no file or folder"):
+        check_exists(str(tmp_path / "missing"))
 
 
 def with_bytes(index: int) -> dict[str, object]:
@@ -159,7 +169,55 @@ def test_parquet_without_images_says_which_columns_there_are(
         ParquetSource(tmp_path, LABELS, column)
 
 
-def test_a_broken_parquet_file_is_an_error(tmp_path: Path) -> None:
-    (tmp_path / "a.parquet").write_bytes(b"PAR1 and no more")
-    with pytest.raises(InputError, match="cannot be read as Parquet"):
+@pytest.mark.parametrize("content", [b"PAR1 and no more", b"PA", b""])
+def test_a_broken_parquet_file_is_an_error(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "a.parquet"
+    path.write_bytes(content)
+    for given in (tmp_path, path):
+        assert is_parquet(given)
+        with pytest.raises(InputError, match=r"a\.parquet cannot be read as Parquet"):
+            ParquetSource(given, LABELS, None)
+
+
+def test_a_parquet_file_that_is_broken_within_is_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    pq.write_table(pa.table({"image": [os.urandom(1000)]}), path, use_dictionary=False)
+    content = path.read_bytes()
+    path.write_bytes(content[:8] + b"\xff" * 500 + content[508:])
+    source = ParquetSource(path, LABELS, None)
+    with pytest.raises(InputError, match=r"a\.parquet cannot be read as Parquet"):
+        list(source.images(0))
+
+
+@pytest.mark.parametrize(
+    "values", [[1], [1.5], [[1, 2]], [{"bytes": 1}], [{"pixels": b"x"}], [True]]
+)
+def test_a_column_without_images_is_refused(tmp_path: Path, values: list[object]) -> None:
+    pq.write_table(pa.table({"image": pa.nulls(0)}), tmp_path / "0.parquet")
+    pq.write_table(pa.table({"image": values}), tmp_path / "1.parquet")
+    with pytest.raises(InputError, match=r"column 'image' of .*1\.parquet is of the type"):
         ParquetSource(tmp_path, LABELS, None)
+
+
+@pytest.mark.parametrize("other", [{"image": [1]}, {"bytes": [b"x"]}])
+def test_each_file_of_parquet_has_to_have_the_images(
+    tmp_path: Path, other: dict[str, list[object]]
+) -> None:
+    pq.write_table(pa.table({"image": [b"x"]}), tmp_path / "0.parquet")
+    pq.write_table(pa.table(other), tmp_path / "1.parquet")
+    with pytest.raises(InputError, match="give --column"):
+        ParquetSource(tmp_path, LABELS, None)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        *(pa.large_binary(), pa.binary_view(), pa.binary(1)),
+        *(pa.dictionary(pa.int32(), pa.binary()), pa.struct({"bytes": pa.binary()})),
+    ],
+)
+def test_bytes_may_be_of_any_type_of_arrow(tmp_path: Path, kind: pa.DataType) -> None:
+    value = {"bytes": b"x"} if pa.types.is_struct(kind) else b"x"
+    pq.write_table(pa.table({"image": pa.array([value], kind)}), tmp_path / "a.parquet")
+    source = ParquetSource(tmp_path, LABELS, None)
+    assert [image.content for image in source.images(0)] == [b"x"]

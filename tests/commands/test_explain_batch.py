@@ -86,7 +86,9 @@ def test_a_list_comes_from_standard_input(
         (("--input", "d", "--output", "heatmap"), "give --out too"),
         (("--input", "d", "--output", "x", "--format", "hdf5"), "files, parquet, zarr, virelay"),
         (("--input", "d", "--out", "x.zarr", "--output", "heatmap"), "relevance only"),
-        (("--input", "missing", "--output", "x"), "No such file"),
+        (("--input", "missing", "--output", "x"), "there is no file or folder missing"),
+        (("--input", "broken.parquet", "--output", "x"), "cannot be read as Parquet"),
+        (("--input", "d", "--output", "x", "--targets", "cat,dog"), "repeat the option"),
         (("--input", "d", "--output", "x"), "no images"),
         (("--input", "d", "--output", "x", "--column", "y"), "is for Parquet"),
         (("--input", "d", "--output", "x.virelay", "--layer", "features.3"), "must be input"),
@@ -103,7 +105,9 @@ def test_wrong_arguments_are_one_sentence(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("d").mkdir()
+    Path("broken.parquet").write_bytes(b"PAR")
     assert_one_sentence(lrpserve("explain", *arguments), said)
+    assert {path.name for path in tmp_path.iterdir()} == {"d", "broken.parquet"}
 
 
 def test_options_of_batch_jobs_need_an_input(lrpserve: Lrpserve) -> None:
