@@ -30,6 +30,7 @@ _FORCED_LABEL = "label:"
 # options that `ResolvedExplain` has resolved: the canonical text has the results instead
 _METHOD_OPTIONS = {"composite", "attributor", "layer", "layers", *all_parameters()}
 _TARGET_OPTIONS = {"target", "contrast", "targets"}
+_NO_COMMAS = "commas do not separate classes: repeat the option, or give a list in JSON"
 
 
 @dataclass(frozen=True)
@@ -259,7 +260,8 @@ def class_index(option: str, name: str | None, card: ModelCard) -> int | None:
     label = name.removeprefix(_FORCED_LABEL)
     if label not in card.labels:
         allowed = f"an index below {len(card.labels)}, or one of: {join_names(card.labels)}"
-        raise OptionError.of(option, f"must be {allowed}")
+        several = f"; {_NO_COMMAS}" if option == "targets" and "," in label else ""
+        raise OptionError.of(option, f"must be {allowed}{several}")
     return card.labels.index(label)
 
 
