@@ -12,7 +12,7 @@ from packaging.requirements import Requirement
 
 from service import __version__
 from tests.helpers.builds import version_of
-from tools.release.packages import build_packages
+from tools.release.packages import build_chart, build_packages
 from tools.release.process import commit_time
 from tools.release.sbom import index_hosts, write_sbom
 
@@ -79,8 +79,9 @@ def test_sboms_name_no_index_and_no_file_of_this_machine(dist: Path) -> None:
 def test_one_commit_gives_the_same_bytes(dist: Path, tmp_path: Path) -> None:
     epoch = commit_time(ROOT)
     build_packages(ROOT, tmp_path, epoch)
+    build_chart(ROOT, tmp_path, epoch)
     write_sbom(ROOT, "lrpserve-client", tmp_path / CLIENT_SBOM, epoch)
     again = sorted(tmp_path.iterdir())
-    assert len(again) == 5
+    assert len(again) == 6
     for file in again:
         assert file.read_bytes() == (dist / file.name).read_bytes(), file.name

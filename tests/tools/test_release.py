@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ import service
 from tools.release import __main__ as release
 from tools.release.checksums import write_checksums
 from tools.release.image import build_image
+from tools.release.packages import CHART, build_chart
 from tools.release.process import CommandFailed, run, uncommitted
 from tools.release.sbom import check_document, image_extras, index_hosts
 
@@ -71,6 +74,18 @@ def test_checksums_are_those_of_sha256sum(tmp_path: Path) -> None:
     assert subprocess.run(command, cwd=tmp_path, check=False).returncode == 1
 
 
+def test_the_chart_has_the_same_bytes_in_every_clone(tmp_path: Path) -> None:
+    packed = []
+    for cloned_at in (1_600_000_000, 1_700_000_000):
+        clone = tmp_path / str(cloned_at)
+        shutil.copytree(ROOT / CHART, clone / CHART)
+        for path in clone.rglob("*"):
+            os.utime(path, (cloned_at, cloned_at))
+        build_chart(clone, clone, "1650000000")
+        packed.append((clone / f"lrpserve-{service.__version__}.tgz").read_bytes())
+    assert packed[0] == packed[1]
+
+
 def test_the_image_is_built_by_the_engine_that_reaches_the_registry(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -79,7 +94,9 @@ def test_the_image_is_built_by_the_engine_that_reaches_the_registry(
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
     said = build_image(ROOT, "lrpserve:1")
     assert said.startswith("image lrpserve:1 was built with podman")
-    assert (tmp_path / "calls").read_text().splitlines()[-1] == "podman build -t lrpserve:1 ."
+    head = subprocess.check_output(["git", "rev-parse", "HEAD"], cwd=ROOT, text=True).strip()
+    built = (tmp_path / "calls").read_text().splitlines()[-1]
+    assert built == f"podman build --build-arg COMMIT={head} -t lrpserve:1 ."
 
 
 def test_it_is_said_loudly_where_no_image_can_be_built(

@@ -43,7 +43,7 @@ def _build(out: Path, *, with_image: bool) -> None:
     out.mkdir(parents=True)
     epoch = commit_time(ROOT)
     build_packages(ROOT, out, epoch)
-    build_chart(ROOT, out)
+    build_chart(ROOT, out, epoch)
     for project in ("lrpserve", "lrpserve-client"):
         write_sbom(ROOT, project, out / f"{project}-{__version__}.cdx.json", epoch)
     for line in write_checksums(out):

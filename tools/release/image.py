@@ -15,7 +15,8 @@ def build_image(root: Path, tag: str) -> str:
     (base,) = re.findall(r"^ARG BASE_IMAGE=(\S+)$", dockerfile, re.MULTILINE)
     for engine in ("docker", "podman"):
         if can_pull(engine, base, root):
-            run([engine, "build", "-t", tag, "."], root)
+            commit = run(["git", "rev-parse", "HEAD"], root).strip()  # which /version shows
+            run([engine, "build", "--build-arg", f"COMMIT={commit}", "-t", tag, "."], root)
             return f"image {tag} was built with {engine}; push it to your registry"
     return (
         f"NO IMAGE WAS BUILT: neither Docker nor Podman can pull {base} here; "

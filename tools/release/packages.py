@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import sys
+import tempfile
 from pathlib import Path
 
 from tools.release.process import run
@@ -17,8 +20,12 @@ def build_packages(root: Path, out: Path, epoch: str) -> None:
         run([*command, "-d", str(out)], project, SOURCE_DATE_EPOCH=epoch)
 
 
-def build_chart(root: Path, out: Path) -> None:
-    """Pack the chart for `helm install` and chart registries."""
+def build_chart(root: Path, out: Path, epoch: str) -> None:
+    """Pack the chart for `helm install` and chart registries; the same bytes for one commit."""
     import helm_python
 
-    helm_python.package(root / CHART, destination=out)
+    with tempfile.TemporaryDirectory() as folder:
+        copy = shutil.copytree(root / CHART, Path(folder, CHART.name))
+        for path in copy.rglob("*"):
+            os.utime(path, (int(epoch), int(epoch)))  # Helm packs the times of files
+        helm_python.package(copy, destination=out)
