@@ -23,14 +23,7 @@ from typing import Any, ParamSpec, TypeVar
 
 from service.api.model_changes import Change, ModelStatus, check_allowed
 from service.api.model_workers import ModelWorkers
-from service.errors import (
-    Conflict,
-    LoadError,
-    NotFound,
-    NotReady,
-    ServiceError,
-    join_names,
-)
+from service.errors import Conflict, LoadError, NotFound, NotReady, ServiceError, join_names
 from service.metrics import Metrics
 from service.models.card import ModelCard
 from service.models.lookup import FoundBundle, find_again, find_new, read_all

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from service.api.request.accept import JSON, NPY, PNG
+from service.api.request.class_names import class_index, target_indices
 from service.api.request.layer_names import select_layers
 from service.api.request.options import (
     NEEDS_RELEVANCE_MAP,
@@ -15,7 +15,7 @@ from service.api.request.options import (
     ExplainOptions,
     PredictOptions,
 )
-from service.errors import OptionError, OptionProblem, join_names
+from service.errors import OptionError, join_names
 from service.methods import (
     ATTRIBUTORS,
     INPUT,
@@ -26,11 +26,9 @@ from service.methods import (
 from service.models.card import ModelCard
 from service.runtime.jobs import ExplainJob, Job, LayerInfo, Pixels, PredictJob
 
-_FORCED_LABEL = "label:"
 # options that `ResolvedExplain` has resolved: the canonical text has the results instead
 _METHOD_OPTIONS = {"composite", "attributor", "layer", "layers", *all_parameters()}
 _TARGET_OPTIONS = {"target", "contrast", "targets"}
-_NO_COMMAS = "commas do not separate classes: repeat the option, or give a list in JSON"
 
 
 @dataclass(frozen=True)
@@ -223,60 +221,13 @@ def resolve_explain(
     _check_start(options)
     has_picture = _has_picture(options.layer, layers)
     contrast = class_index("contrast", options.contrast, card)
-    targets = _target_indices(options, card)
+    targets = target_indices(options, card)
     if contrast is not None and contrast in targets:
         raise OptionError.of("contrast", "is the class that is explained; give another class")
     _check_output(options, media_type, has_picture=has_picture)
     return ResolvedExplain(
         card, options, media_type, method, targets, contrast, has_picture, listed
     )
-
-
-def class_index(option: str, name: str | None, card: ModelCard) -> int | None:
-    """Turn the name of a class into its index.
-
-    Parameters
-    ----------
-    option : str
-        The option that has the name, for the error.
-    name : str or None
-        All digits are an index, anything else is a label; `label:7` forces a label.
-    card : ModelCard
-        The model's card, with the labels.
-
-    Raises
-    ------
-    OptionError
-        There is no such class.
-    """
-    if name is None:
-        return None
-    if re.fullmatch("[0-9]+", name):
-        # no more digits than any number of classes has: int() refuses thousands of them
-        index = int(name) if len(name) < 10 else len(card.labels)
-        if index >= len(card.labels):
-            raise OptionError.of(option, f"must be below {len(card.labels)}, or a label")
-        return index
-    label = name.removeprefix(_FORCED_LABEL)
-    if label not in card.labels:
-        allowed = f"an index below {len(card.labels)}, or one of: {join_names(card.labels)}"
-        several = f"; {_NO_COMMAS}" if option == "targets" and "," in label else ""
-        raise OptionError.of(option, f"must be {allowed}{several}")
-    return card.labels.index(label)
-
-
-def _target_indices(options: ExplainOptions, card: ModelCard) -> tuple[int | None, ...]:
-    if options.targets is None:
-        return (class_index("target", options.target, card),)
-    single = {"target": options.target, "contrast": options.contrast}
-    surplus = [name for name, value in single.items() if value is not None]
-    if surplus:
-        detail = "does not go with `targets`; leave one of them out"
-        raise OptionError([OptionProblem(name, detail) for name in surplus])
-    indices = tuple(class_index("targets", name, card) for name in options.targets)
-    if len(set(indices)) < len(indices):
-        raise OptionError.of("targets", "names a class more than once")
-    return indices
 
 
 def _check_start(options: ExplainOptions) -> None:
