@@ -82,7 +82,8 @@ def proxy(server: RunningServer, request: pytest.FixtureRequest) -> Iterator[Cut
         ("explain", "/models", "#classes"),
         ("compare", "/predict", ".column .readout"),
         ("compare", "composite=epsilon_plus", ".column:nth-child(2) .readout"),
-        ("layers", "layer=features.5", "#layers .readout"),
+        ("layers", "layers=all", "#layers .readout"),
+        ("layers&attributor=smooth_grad&n_samples=2", "layer=features.5", "#layers .readout"),
     ],
 )
 def test_a_response_that_is_cut_off_is_reported_and_retried(

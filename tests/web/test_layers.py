@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from playwright.sync_api import Page, expect
 
@@ -65,13 +67,44 @@ def test_a_method_that_does_not_conserve_has_no_bars(server: RunningServer, page
     expect(page.locator("#view")).to_contain_text("does not conserve")
 
 
+BROKEN = {"title": "Failed", "detail": "something broke", "status": 500}
+TOO_LARGE = {"title": "Refused", "detail": "the response would be too large", "status": 422}
+
+
+def answer_with(page: Page, option: str, problem: dict[str, Any]) -> None:
+    """Answer requests that have an option with a problem."""
+    page.route(
+        f"**/explain?*{option}&*",
+        lambda route: route.fulfill(status=problem["status"], json=problem),
+    )
+
+
+def test_a_request_for_all_layers_that_fails_leaves_the_sums_and_can_be_retried(
+    server: RunningServer, lenient_page: Page
+) -> None:
+    page = lenient_page
+    urls: list[str] = []
+    page.on("request", lambda request: urls.append(request.url))
+    answer_with(page, "layers=all", BROKEN)
+    page.goto(f"{server.url}/?view=layers")
+    expect(page.locator(".problem")).to_have_count(1)
+    expect(page.locator("#layers > .problem")).to_contain_text("something broke")
+    expect(page.locator("#flow")).to_be_visible()
+    page.unroute("**/explain?*layers=all&*")
+    page.get_by_role("button", name="Try again").click()
+    expect(page.locator("#layers .column canvas")).to_have_count(16)
+    expect(page.locator(".problem")).to_have_count(0)
+    expect(page.locator("#view")).to_be_focused()
+    sent = ["layers=all" in url for url in urls if "/explain?" in url]
+    assert sent == [False, True, True]
+
+
 def test_a_failing_layer_leaves_the_others_and_can_be_retried(
     server: RunningServer, lenient_page: Page
 ) -> None:
     page = lenient_page
-    broken = {"title": "Failed", "detail": "something broke", "status": 500}
-    for option in ("layers=all", "layer=features.6"):  # without the first, each has its own
-        page.route(f"**/explain?*{option}&*", lambda route: route.fulfill(status=500, json=broken))
+    answer_with(page, "layers=all", TOO_LARGE)  # so that each has a request of its own
+    answer_with(page, "layer=features.6", BROKEN)
     page.goto(f"{server.url}/?view=layers")
     expect(page.locator("#layers [aria-busy]")).to_have_count(0)
     expect(page.locator("#flow")).to_be_visible()
@@ -81,5 +114,5 @@ def test_a_failing_layer_leaves_the_others_and_can_be_retried(
     page.unroute("**/explain?*layer=features.6&*")
     failing.get_by_role("button", name="Try again").click()
     expect(page.locator(".problem")).to_have_count(0)
-    expect(page.locator("#layers [aria-busy]")).to_have_count(0)
+    expect(page.locator("#layers .column canvas")).to_have_count(16)
     expect(page.locator("#view")).to_be_focused()

@@ -73,7 +73,7 @@ const OUT_OF_MEMORY = 507;
  *
  * @param {RequestError} error
  */
-const isRefused = ({ status = 0 }) =>
+export const isRefused = ({ status = 0 }) =>
   (status >= 400 && status < 500 && status !== TOO_MANY) || status === OUT_OF_MEMORY;
 
 /**

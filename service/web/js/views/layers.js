@@ -9,19 +9,26 @@ import { explainOptions, makeQuestion } from "../method/question.js";
 import { find, make, replaceContent } from "../page/dom.js";
 import { requireImage } from "../page/image.js";
 import { cssPercent, formatNumber, words } from "../page/numbers.js";
-import { isCancelled, problemOf } from "../page/status.js";
+import { isCancelled, isRefused, problemOf } from "../page/status.js";
 import { forEachConcurrently, getExplanation, getLayers } from "../service/answers.js";
 import { sumsByLayer } from "./account.js";
 
 /** @import { Color } from "../map/colors.js" */
-/** @import { RequestError, Retry } from "../page/status.js" */
+/** @import { RequestError } from "../page/status.js" */
+/** @import { Sendable } from "../service/requests.js" */
 /** @import { Conservation, Explanation, Grid } from "../service/types.d.ts" */
 
 /**
- * Show the layers, from the image to the network's output.
+ * What the maps of all layers have in common.
  *
- * One request has all of them where the attributor allows it; else each has its own, and is drawn
- * as it arrives. So it is where that request fails: the layers that can be shown are.
+ * @typedef {object} Drawing
+ * @property {Sendable} image
+ * @property {Color[]} table
+ * @property {AbortSignal} signal
+ */
+
+/**
+ * Show the layers, from the image to the network's output.
  *
  * @param {AbortSignal} signal
  */
@@ -35,44 +42,73 @@ export async function show(signal) {
   if (!model().layers.length) await loadModels(); // the model was still loading before
   const table = await tableOf(colormap());
   if (signal.aborted) return;
-  const names = [...new Set(model().layers.map(({ name }) => name))].reverse();
-  const columns = names.map(makeColumn);
-  draw(columns, input);
-  const all = await loadAll(signal);
-  if (signal.aborted) return;
-  if (all) {
-    names.forEach((name, i) => {
-      const grid = all.get(name);
-      if (grid) drawLayer(columns[i], name, grid, table);
-    });
-    return;
-  }
-  /** @type {(name: string, i: number) => Promise<void>} */
-  const load = async (name, i) => {
-    try {
-      const options = { ...explainOptions(), layer: name };
-      const explanation = await getExplanation(image, options, signal);
-      if (!signal.aborted) drawLayer(columns[i], name, explanation, table);
-    } catch (error) {
-      if (isCancelled(error)) throw error;
-      drawProblem(columns[i], name, /** @type {RequestError} */ (error), () => load(name, i));
-    }
-  };
-  await forEachConcurrently(names, load);
+  draw(input);
+  await loadMaps({ image, table, signal });
 }
 
 /**
- * The relevance at all layers; null where one request cannot give it.
+ * Load and draw the maps: one request has all of them; layers that it lacks have one each. Where
+ * that request fails, its problem stands in the place of the maps.
  *
- * @param {AbortSignal} signal
+ * @param {Drawing} drawing
  */
-async function loadAll(signal) {
-  if (attributor().name !== "gradient") return null;
+async function loadMaps(drawing) {
+  const names = [...new Set(model().layers.map(({ name }) => name))].reverse();
+  const columns = new Map(names.map((name) => [name, makeColumn(name)]));
+  replaceContent(find("#layers"), ...columns.values());
   try {
-    return await getLayers(requireImage(), explainOptions(), signal);
+    const grids = await loadAll(drawing);
+    if (drawing.signal.aborted) return;
+    for (const [name, column] of columns) {
+      const grid = grids.get(name);
+      if (grid) drawLayer(column, name, grid, drawing.table);
+    }
+    const rest = [...columns].filter(([name]) => !grids.has(name));
+    await forEachConcurrently(rest, ([name, column]) => loadLayer(column, name, drawing));
   } catch (error) {
     if (isCancelled(error)) throw error;
-    return null;
+    const problem = problemOf(/** @type {RequestError} */ (error), () => loadMaps(drawing));
+    replaceContent(find("#layers"), problem);
+  }
+}
+
+/**
+ * The relevance at all layers by name; empty where the service refuses to give it at once, such as
+ * with SmoothGrad, or as a response too large.
+ *
+ * @param {Drawing} drawing
+ * @returns {Promise<Map<string, Grid>>}
+ */
+async function loadAll({ image, signal }) {
+  if (attributor().name !== "gradient") return new Map();
+  try {
+    return await getLayers(image, explainOptions(), signal);
+  } catch (error) {
+    if (isRefused(/** @type {RequestError} */ (error))) return new Map();
+    throw error;
+  }
+}
+
+/**
+ * Load and draw one map. A problem stands in its place: the others are shown all the same.
+ *
+ * @param {HTMLElement} column
+ * @param {string} name
+ * @param {Drawing} drawing
+ */
+async function loadLayer(column, name, drawing) {
+  const { image, table, signal } = drawing;
+  try {
+    const explanation = await getExplanation(image, { ...explainOptions(), layer: name }, signal);
+    if (!signal.aborted) drawLayer(column, name, explanation, table);
+  } catch (error) {
+    if (isCancelled(error)) throw error;
+    const retry = () => {
+      replaceContent(column, ...loading(name));
+      loadLayer(column, name, drawing);
+    };
+    const problem = problemOf(/** @type {RequestError} */ (error), retry);
+    replaceContent(column, heading(name), problem);
   }
 }
 
@@ -115,28 +151,11 @@ const makeColumn = (name) => make("article", { class: "column" }, ...loading(nam
 const loading = (name) => [heading(name), make("div", { class: "map", "aria-busy": "true" })];
 
 /**
- * A problem stands in its layer's place: the others are shown all the same.
+ * Draw all but the maps.
  *
- * @param {HTMLElement} column
- * @param {string} name
- * @param {RequestError} error
- * @param {NonNullable<Retry>} load
- */
-function drawProblem(column, name, error, load) {
-  const retry = () => {
-    replaceContent(column, ...loading(name));
-    load();
-  };
-  replaceContent(column, heading(name), problemOf(error, retry));
-}
-
-/**
- * Draw all but the maps, which come one after the other.
- *
- * @param {HTMLElement[]} columns
  * @param {Explanation} input - the explanation at the pixels
  */
-function draw(columns, input) {
+function draw(input) {
   const { target, conservation, predictions } = input;
   const sums = make(
     "div",
@@ -150,7 +169,7 @@ function draw(columns, input) {
     { class: "card" },
     make("h2", {}, "Relevance maps"),
     make("p", { class: "quiet" }, "Summed over channels; each layer on its own scale."),
-    make("div", { class: "columns small", id: "layers" }, ...columns),
+    make("div", { class: "columns small", id: "layers" }),
   );
   replaceContent(find("#view"), make("div", { class: "stack" }, sums, maps));
 }
