@@ -99,6 +99,7 @@ const topLabels = new ImageCache();
 /** Forget all results: they are of a model that was replaced. */
 export function forgetResults() {
   explanations.clear();
+  layers.clear();
   topLabels.clear();
 }
 

@@ -202,7 +202,7 @@ export async function fetchExplanationFile(image, options, accept) {
   return readBody(() => response.blob());
 }
 
-/** @type {(response: ExplainResponse) => void} */
+/** @type {(response: { model: string, model_sha256: string }) => void} */
 let notice = () => {};
 
 /** @param {typeof notice} callback - called with each explanation that the service sends */
@@ -238,8 +238,9 @@ export async function fetchLayers(image, options, signal) {
   const all = { ...options, layer: undefined, layers: "all", output: "relevance" };
   const response = await explain(image, all, { signal });
   /** @type {LayersResponse} */
-  const { layers } = await readBody(() => response.json());
-  return new Map(layers.map(({ layer, relevance }) => [layer, gridOf(relevance)]));
+  const body = await readBody(() => response.json());
+  notice(body);
+  return new Map(body.layers.map(({ layer, relevance }) => [layer, gridOf(relevance)]));
 }
 
 /**

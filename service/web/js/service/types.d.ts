@@ -52,6 +52,8 @@ export interface ExplainResponse {
 
 /** The response of `/explain` with `output=relevance` and `layers`. */
 export interface LayersResponse {
+  model: string;
+  model_sha256: string;
   layers: { layer: string; relevance: RelevanceArray }[];
 }
 
