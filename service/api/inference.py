@@ -6,7 +6,7 @@ Every wire of the service, its own and those of others, runs its images here.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -130,10 +130,18 @@ class Inference(Generic[Options, Resolved]):
         Shared by all routes.
     operation : Operation
         What to do with an image.
+    elsewhere : collection of str
+        As `parse_options` has it.
     """
 
-    def __init__(self, app_state: AppState, operation: Operation[Options, Resolved]) -> None:
+    def __init__(
+        self,
+        app_state: AppState,
+        operation: Operation[Options, Resolved],
+        elsewhere: Collection[str] = (),
+    ) -> None:
         self._app_state, self._operation = app_state, operation
+        self._elsewhere = elsewhere
 
     def resolve(
         self, given: Mapping[str, Any], media_type: str = JSON, n_images: int = 1
@@ -155,7 +163,8 @@ class Inference(Generic[Options, Resolved]):
             Names every wrong option and what is allowed.
         """
         app_state, settings = self._app_state, self._app_state.settings
-        options = parse_options(self._operation.options, given, app_state.cards)
+        kind, cards = self._operation.options, app_state.cards
+        options = parse_options(kind, given, cards, self._elsewhere)
         card = app_state.card(options.model)
         layers = app_state.queue.layers.get(card.name, ())
         resolved = self._operation.resolve(options, card, layers, media_type)

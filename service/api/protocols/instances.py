@@ -14,9 +14,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from service.api.request.json_body import decode_base64, load_json
 from service.api.request.upload import repeated_options
@@ -27,8 +29,10 @@ MAX_VALUES = 1 << 20  # of JSON: 6 images of 224 x 224 pixels, which take 0.3 s 
 IMAGE_NAMES = ("b64", "data", "image", "image_bytes", "body")
 LISTS = ("instances", "inputs")  # the second is KServe's other name for the first
 PARAMETERS = "parameters"
+ELSEWHERE = frozenset({"image", "model"})  # beside the options, and in the path
 _IGNORED = frozenset({"signature_name"})  # TensorFlow Serving's clients send it
 _EXAMPLE = '{"instances": [{"b64": "<base64>"}]}'
+_NUMBERS = frozenset({int, float})
 _PIXELS = "pixels are whole numbers from 0 to 255 in an array of shape (H, W, 3)"
 
 
@@ -75,7 +79,7 @@ def parse_instances(body: bytes, max_images: int) -> list[Instance | ServiceErro
 
 
 def parse_instance(body: bytes, common: Mapping[str, Any]) -> Instance:
-    """Parse a body that is one instance.
+    """Parse a body that is one instance, as TorchServe's are.
 
     Parameters
     ----------
@@ -93,13 +97,21 @@ def parse_instance(body: bytes, common: Mapping[str, Any]) -> Instance:
     OptionError
         An option is repeated.
     """
-    return _read_instance(load_json(body, MAX_VALUES), common)
+    return _read_instance(load_json(body, MAX_VALUES), common, "body", "data")
 
 
 def _unwrap_event(fields: Any) -> Any:
     """The data of a structured CloudEvent; any other body as it is."""
-    is_event = isinstance(fields, dict) and "specversion" in fields and "data" in fields
-    return fields["data"] if is_event else fields
+    if not isinstance(fields, dict) or "specversion" not in fields:
+        return fields
+    if "data_base64" not in fields:
+        return fields.get("data", fields)
+    if str(fields.get("datacontenttype", "")).lower().startswith("image/"):
+        return {LISTS[0]: [fields["data_base64"]]}
+    try:
+        return load_json(decode_base64(fields["data_base64"]), MAX_VALUES)
+    except BrokenRequest as error:
+        raise BrokenRequest(f"`data_base64` of the event: {error.detail}") from error
 
 
 def _pop_list(fields: dict[str, Any]) -> list[Any]:
@@ -117,7 +129,9 @@ def _pop_list(fields: dict[str, Any]) -> list[Any]:
 
 def _options(fields: dict[str, Any]) -> dict[str, Any]:
     """The options at the top of an object and in its `parameters`."""
-    parameters = fields.pop(PARAMETERS, None) or {}
+    parameters = fields.pop(PARAMETERS, None)
+    if parameters is None:
+        parameters = {}
     if not isinstance(parameters, dict):
         raise BrokenRequest(f"`{PARAMETERS}` must be an object with options")
     repeated = tuple(name for name in parameters if name in fields)
@@ -134,13 +148,15 @@ def _outcome(value: Any, common: Mapping[str, Any]) -> Instance | ServiceError:
         return error
 
 
-def _read_instance(value: Any, common: Mapping[str, Any]) -> Instance:
+def _read_instance(
+    value: Any, common: Mapping[str, Any], what: str = "instance", field: str = "b64"
+) -> Instance:
     if not isinstance(value, dict):
         return Instance(_read_image(value), common)
     given = [name for name in IMAGE_NAMES if value.get(name) is not None]
     if len(given) != 1:
         number = "no image" if not given else f"{len(given)} images"
-        raise BrokenRequest(f'the instance has {number}; send one: {{"b64": "<base64>"}}')
+        raise BrokenRequest(f'the {what} has {number}; send one: {{"{field}": "<base64>"}}')
     image = value[given[0]]
     if isinstance(image, dict) and image.keys() == {"b64"}:  # as TensorFlow Serving has it
         image = image["b64"]
@@ -159,8 +175,7 @@ def _read_image(value: Any) -> bytes | Pixels:
 def _read_pixels(rows: list[Any]) -> Pixels:
     """The pixels of nested lists, row by row: other threads run in between."""
     try:
-        # as numbers at once: an array of texts takes the memory of its longest text for each
-        arrays = [np.array(row, dtype=np.float64) for row in rows]
+        arrays = [_read_row(row) for row in rows]
     except (TypeError, ValueError, OverflowError):
         raise NotAnImage(f"{_PIXELS}; these have other values, or rows of several sizes") from None
     shapes = {array.shape for array in arrays}
@@ -174,3 +189,13 @@ def _read_pixels(rows: list[Any]) -> Pixels:
         wrong = pixels[~is_pixel][0]
         raise NotAnImage(f"{_PIXELS}; one of these is {wrong:g}: send them before normalization")
     return pixels.astype(np.uint8)
+
+
+def _read_row(row: Any) -> NDArray[np.float64]:
+    """The values of a row; numpy would take booleans and texts as numbers, too."""
+    # as numbers at once: an array of texts takes the memory of its longest text for each
+    array = np.array(row, dtype=np.float64)
+    values = chain.from_iterable(row) if array.ndim == 2 else ()  # else its shape is refused
+    if not _NUMBERS.issuperset(map(type, values)):
+        raise TypeError
+    return array

@@ -21,7 +21,7 @@ from service.api.executor import is_small
 from service.api.inference import Caller, Inference, Operation, Resolved, outcomes_of
 from service.api.middleware.request_context import add_log_fields
 from service.api.openapi import DirectRoute
-from service.api.protocols.instances import Instance, parse_instances
+from service.api.protocols.instances import ELSEWHERE, Instance, parse_instances
 from service.api.protocols.kserve_schemas import (
     IMAGE_RESPONSES,
     LIST_RESPONSES,
@@ -34,7 +34,7 @@ from service.api.protocols.kserve_schemas import (
 )
 from service.api.rate_limit import check_rate
 from service.api.request.accept import JSON
-from service.api.request.body import check_raw, query_options, read_bytes
+from service.api.request.body import check_raw, query_options, read_bytes, refuse_query
 from service.api.request.options import ExplainOptions, Options, PredictOptions
 from service.api.response.scores import json_bytes, predict_fields
 from service.api.routes.explain import EXPLAIN
@@ -131,7 +131,7 @@ class _Instances(Generic[Options, Resolved]):
 
     def __init__(self, app_state: AppState, operation: Operation[Options, Resolved]) -> None:
         self._app_state, self._is_explain = app_state, operation.options is ExplainOptions
-        self._inference = Inference(app_state, operation)
+        self._inference = Inference(app_state, operation, ELSEWHERE)
 
     async def run(self, request: Request) -> Response:
         """Answer a request."""
@@ -160,6 +160,7 @@ class _Instances(Generic[Options, Resolved]):
     ) -> Sequence[Instance | ServiceError]:
         if request.headers.get("content-type", "").lower().startswith("image/"):
             return [Instance(check_raw(content), query_options(request))]
+        refuse_query(request)
         is_inline, max_images = is_small(len(content)), self._app_state.settings.max_images
         return await self._app_state.executor.run(
             is_inline, caller.deadline, parse_instances, content, max_images

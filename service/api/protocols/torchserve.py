@@ -21,7 +21,7 @@ from service.api.executor import is_small
 from service.api.inference import Caller, Computed, Inference, Operation
 from service.api.middleware.request_context import add_log_fields
 from service.api.openapi import DirectRoute
-from service.api.protocols.instances import Instance, parse_instance
+from service.api.protocols.instances import ELSEWHERE, Instance, parse_instance
 from service.api.protocols.torchserve_schemas import (
     EXPLANATION_RESPONSES,
     PING_RESPONSES,
@@ -134,7 +134,7 @@ class _Images:
         defaults: Mapping[str, Any],
     ) -> None:
         self._app_state, self._operation = app_state, operation
-        self._inference = Inference(app_state, operation)
+        self._inference = Inference(app_state, operation, ELSEWHERE)
         self._write, self._defaults = write, defaults
 
     async def run(self, request: Request) -> Response:

@@ -134,11 +134,11 @@ async def _receive(
     content_type = request.headers.get("content-type", "")
     media_type = content_type.partition(";")[0].strip().lower()
     if media_type == MULTIPART:
-        _refuse_query(request)
+        refuse_query(request)
         return await read_multipart(request.headers, stream, max_body_bytes, max_images)
     if media_type == _JSON:
         check_content_type(content_type)
-        _refuse_query(request)
+        refuse_query(request)
         return await _join(stream)
     if media_type == _BYTES or media_type.startswith("image/"):
         options = query_options(request)
@@ -189,7 +189,14 @@ def check_raw(body: bytes) -> bytes:
     return body
 
 
-def _refuse_query(request: Request) -> None:
+def refuse_query(request: Request) -> None:
+    """Refuse options in the query, beside a body that has options.
+
+    Raises
+    ------
+    OptionError
+        Names them.
+    """
     names = query_options(request)
     if names:
         detail = "stands in the query; send all options in the body"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import chain, repeat
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
@@ -236,7 +236,10 @@ Options = TypeVar("Options", bound=PredictOptions)
 
 
 def parse_options(
-    kind: type[Options], given: Mapping[str, Any], models: Mapping[str, ModelCard]
+    kind: type[Options],
+    given: Mapping[str, Any],
+    models: Mapping[str, ModelCard],
+    elsewhere: Collection[str] = (),
 ) -> Options:
     """Validate the options of a request.
 
@@ -248,6 +251,8 @@ def parse_options(
         The options as they were sent; None is left out, as many serializers write it.
     models : mapping of str to ModelCard
         The served models' cards, by name.
+    elsewhere : collection of str
+        What a request has in other places than its options, so that no error proposes it.
 
     Raises
     ------
@@ -256,24 +261,24 @@ def parse_options(
     """
     fields = kind.model_fields
     unknown = [name for name in given if name not in fields]  # they may be very many
+    allowed = [name for name in ("image", *fields) if name not in elsewhere]
     known = {name: v for name, v in given.items() if v is not None and name in fields}
     try:
         options = kind.model_validate(known)
     except ValidationError as error:
         errors = error.errors(include_url=False, include_input=False)
-        raise OptionError([*map(_problem, errors), *_unknown_problems(unknown, fields)]) from None
+        raise OptionError([*map(_problem, errors), *_unknown_problems(unknown, allowed)]) from None
     if unknown:
-        raise OptionError(_unknown_problems(unknown, fields))
+        raise OptionError(_unknown_problems(unknown, allowed))
     if options.model is not None and options.model not in models:
         raise OptionError.of("model", f"there is no such model; there are: {join_names(models)}")
     return options
 
 
-def _unknown_problems(names: Sequence[str], fields: Iterable[str]) -> list[OptionProblem]:
+def _unknown_problems(names: Sequence[str], allowed: Sequence[str]) -> list[OptionProblem]:
     """A problem for each option that does not exist; the first says which ones do."""
-    fields = ["image", *fields]
-    allowed = f"there is no such option; there are: {join_names(fields, limit=len(fields))}"
-    details = chain([allowed], repeat("there is no such option"))
+    first = f"there is no such option; there are: {join_names(allowed, limit=len(allowed))}"
+    details = chain([first], repeat("there is no such option"))
     return [OptionProblem(name, detail) for name, detail in zip(names, details, strict=False)]
 
 

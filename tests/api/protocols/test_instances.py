@@ -70,7 +70,9 @@ def test_an_instance_is_pixels(value: Any) -> None:
         ([[[1, 2, 3], [1, 2]]], "several sizes"),
         ([[[1, 2, {}]]], "other values"),
         ([[[1, 2, "x"]]], "other values"),
-        ([[[1, 2, None]]], "one of these is nan"),
+        ([[[1, 2, None]]], "other values"),
+        ([[[1, 2, True]]], "other values"),
+        ([[[1, 2, "3"]]], "other values"),
         ([[[1, 2, 256]]], "one of these is 256"),
         ([[[1, 2, -1]]], "one of these is -1"),
         ([[[1, 2, 0.5]]], "one of these is 0.5: send them before normalization"),
@@ -112,6 +114,12 @@ def test_an_option_stands_in_one_place() -> None:
         (b'{"instances": "x"}', "must be a list"),
         (b'{"inputs": 5}', "`inputs` must be a list"),
         (b'{"instances": ["x"], "parameters": [1]}', "must be an object with options"),
+        (b'{"instances": ["x"], "parameters": []}', "must be an object with options"),
+        (b'{"instances": ["x"], "parameters": false}', "must be an object with options"),
+        (b'{"specversion": "1.0", "data_base64": "!"}', "`data_base64` of the event: "),
+        (b'{"specversion": "1.0", "data_base64": 5}', "`data_base64` of the event: "),
+        (b'{"specversion": "1.0", "data_base64": "W10="}', "must be a JSON object"),
+        (b'{"specversion": "1.0"}', "has no `instances`"),
         (b'{"instances": ' + b"[" * 5000 + b"]" * 5000 + b"}", "nested too deeply"),
     ],
 )
@@ -125,6 +133,8 @@ def test_there_are_bounds_on_instances_and_values() -> None:
     assert len(parse([TEXT] * 8)) == 8
     with pytest.raises(TooLarge, match="more than 8 images"):
         parse([TEXT] * 9)
+    with pytest.raises(TooLarge, match="more than 1 image;"):
+        parse_instances(json.dumps({"instances": [TEXT] * 2}).encode(), 1)
     with pytest.raises(TooLarge, match=f"more than {MAX_VALUES:,} values"):
         parse_instances(b'{"instances": [[' + b"1," * MAX_VALUES + b"1]]}", 8)
 
@@ -135,8 +145,20 @@ def test_inputs_are_another_name_of_instances() -> None:
 
 def test_the_data_of_a_cloud_event_are_the_body() -> None:
     about = {"specversion": "1.0", "id": "1", "source": "here", "type": "request"}
-    event = {**about, "data": {"instances": [TEXT], "target": 3}}
-    assert parse_instances(json.dumps(event).encode(), 8) == [Instance(FILE, {"target": 3})]
+    data = {"instances": [TEXT], "target": 3}
+    in_base64 = base64.b64encode(json.dumps(data).encode()).decode()
+    for fields in ({"data": data}, {"data_base64": in_base64}):
+        event = json.dumps({**about, **fields}).encode()
+        assert parse_instances(event, 8) == [Instance(FILE, {"target": 3})]
+
+
+def test_the_data_of_a_cloud_event_are_an_image() -> None:
+    event = {"specversion": "1.0", "datacontenttype": "image/PNG", "data_base64": TEXT}
+    assert parse_instances(json.dumps(event).encode(), 8) == [Instance(FILE, {})]
+
+
+def test_no_parameters_are_none() -> None:
+    assert parse([TEXT], parameters=None) == [Instance(FILE, {})]
 
 
 def test_a_body_may_be_one_instance() -> None:
@@ -144,5 +166,5 @@ def test_a_body_may_be_one_instance() -> None:
     assert parse_instance(body, {"cmap": "a", "target": 1}) == Instance(
         FILE, {"cmap": "a", "target": 3}
     )
-    with pytest.raises(BrokenRequest, match="has no image"):
+    with pytest.raises(BrokenRequest, match=r'no image; send one: ..data'):
         parse_instance(b"{}", {})

@@ -178,6 +178,21 @@ def test_the_path_names_the_model(connection: Connection, photo: bytes) -> None:
     error_of(post(connection, [encode(photo)], model=DEFAULT_MODEL), 422, "model: is named by")
 
 
+def test_an_unknown_option_names_those_of_this_wire(connection: Connection, photo: bytes) -> None:
+    error = error_of(post(connection, [encode(photo)], tok_k=1), 422, "tok_k: there is no such")
+    allowed = error.rpartition("there are: ")[2].split(", ")
+    assert "top_k" in allowed
+    assert not {"image", "model"} & set(allowed)
+
+
+def test_options_beside_json_do_not_stand_in_the_query(
+    connection: Connection, photo: bytes
+) -> None:
+    content = {"instances": [encode(photo)]}
+    answer = connection.request("POST", f"{PATH}:predict?top_k=1", json=content)
+    error_of(answer, 422, "top_k: stands in the query; send all options in the body")
+
+
 def test_there_is_a_bound_on_the_number_of_instances(connection: Connection, photo: bytes) -> None:
     error_of(post(connection, [encode(photo)] * 5), 413, "more than 4 images")
 

@@ -139,6 +139,7 @@ def test_errors_are_torchserves(connection: Connection, path: str, photo: bytes)
     error_of(send(path, content=b""), 400, kind, "the body is empty")
     error_of(send(path, files={"image": photo}), 400, kind, "send it in the field `data`")
     error_of(send(path, json={"data": 5}), 400, kind, "must be a string")
+    error_of(send(path, json={}), 400, kind, 'the body has no image; send one: {"data"')
     error_of(send(path, content=photo, params={"top_k": "x"}), 422, kind, "top_k: ")
     error_of(send(path, content=photo, params={"model": "x"}), 422, kind, "is named by the path")
 
