@@ -13,9 +13,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from service.api.middleware.auth import HEADER, OPEN_PATHS
+from service.api.middleware.errors import format_of
+from service.api.request.accept import JSON
 from service.api.request.options import ExplainOptions, PredictOptions
 from service.api.request.upload import IMAGE_FIELD, IMAGES_FIELD
 from service.api.response.problems import UNAUTHORIZED_RESPONSE
+from service.api.response.protocol_errors import ERROR_SCHEMAS
 from service.api.response.schemas import REFERENCE, Problem
 from service.settings import Settings
 
@@ -134,7 +137,17 @@ def _add_keys(document: dict[str, Any]) -> None:
     for path, operation in _operations(document):
         if path not in OPEN_PATHS:
             operation["security"] = [{"bearer": []}, {"header": []}]
-            operation["responses"]["401"] = UNAUTHORIZED_RESPONSE[401]
+            operation["responses"]["401"] = _unauthorized(path)
+
+
+def _unauthorized(path: str) -> dict[str, Any]:
+    """The response to a request without a key, in the body of the path's protocol."""
+    problem: dict[str, Any] = UNAUTHORIZED_RESPONSE[401]
+    error_format = format_of(path)
+    if error_format is None:
+        return problem
+    schema = {"$ref": REFERENCE.format(model=ERROR_SCHEMAS[error_format])}
+    return problem | {"content": {JSON: {"schema": schema}}}
 
 
 def _operations(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -12,7 +12,9 @@ import pytest
 from service.api.request.options import ExplainOptions, PredictOptions
 from service.api.request.parameters import EXAMPLE_RULES
 from service.api.response.problems import MEDIA_TYPE
+from service.app import create_app
 from service.methods import ATTRIBUTORS, COMPOSITES, RULES, TYPES, all_parameters
+from service.settings import Settings
 from tests.api.sending import beside, send, text_of
 
 OPERATIONS: dict[str, type[PredictOptions]] = {
@@ -363,3 +365,23 @@ def test_the_example_works(client: httpx.Client, document: dict[str, Any], path:
     assert base64.b64decode(example["image"], validate=True)
     assert answer.status_code == 200
     assert len(example) > 1
+
+
+@pytest.mark.parametrize(
+    ("path", "media_type", "model"),
+    [
+        ("/predict", MEDIA_TYPE, "Problem"),
+        ("/v1/models", "application/json", "ErrorText"),
+        ("/v2", "application/json", "ErrorText"),
+        ("/v2/models/{model}/infer", "application/json", "ErrorText"),
+        ("/predictions/{model}", "application/json", "TorchServeError"),
+    ],
+)
+def test_a_request_without_a_key_gets_an_error_of_its_protocol(
+    path: str, media_type: str, model: str
+) -> None:
+    document = create_app(Settings(api_keys=("a-long-enough-key-of-mine",))).openapi()
+    (operation,) = document["paths"][path].values()
+    content = operation["responses"]["401"]["content"]
+    assert content == {media_type: {"schema": {"$ref": f"#/components/schemas/{model}"}}}
+    assert model in document["components"]["schemas"]

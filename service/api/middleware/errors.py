@@ -26,11 +26,18 @@ FORMATS: dict[str, Callable[[ServiceError], Response]] = {
 def error_response(error: ServiceError, scope: Scope) -> Response:
     """Make the response of an error, as the protocol of the path has it."""
     scope["state"].setdefault("error", error)  # for the log and the trace
-    path = path_of(scope)
+    error_format = format_of(path_of(scope))
+    if error_format is None:
+        return problem_response(error, scope["state"]["request_id"])
+    return error_format(error)
+
+
+def format_of(path: str) -> Callable[[ServiceError], Response] | None:
+    """The error body of a path's protocol; None for problem details."""
     for prefix, error_format in FORMATS.items():
         if path == prefix or path.startswith(f"{prefix}/"):
-            return error_format(error)
-    return problem_response(error, scope["state"]["request_id"])
+            return error_format
+    return None
 
 
 async def handle_service_error(request: Request, error: Exception) -> Response:

@@ -32,6 +32,10 @@ def torchserve_error(error: ServiceError) -> Response:
     return _response(error, fields)
 
 
+# their schemas in the OpenAPI document
+ERROR_SCHEMAS = {kserve_error: "ErrorText", torchserve_error: "TorchServeError"}
+
+
 def _torchserve_type(error: ServiceError) -> str:
     if isinstance(error, ModelNotFound | ModelVersionNotFound):
         return f"{type(error).__name__}Exception"
