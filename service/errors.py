@@ -183,7 +183,8 @@ def body_too_large(max_body_bytes: int) -> TooLarge:
 
 def too_many_images(max_images: int) -> TooLarge:
     """Make the error of a request that has too many images."""
-    return TooLarge(f"the request has more than {max_images} images; send several requests")
+    noun = "image" if max_images == 1 else "images"
+    return TooLarge(f"the request has more than {max_images} {noun}; send several requests")
 
 
 class HeadTooLarge(TooLarge):

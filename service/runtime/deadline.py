@@ -58,6 +58,12 @@ class Deadline:
             raise error if error and limit_s <= self._limit_s else self._exceeded() from None
 
     def _exceeded(self) -> DeadlineExceeded:
+        limit = _decimal(self._limit_s)
         return DeadlineExceeded(
-            f"there was no result within {self._limit_s:g} s of the request; try again later"
+            f"there was no result within {limit} s of the request; try again later"
         )
+
+
+def _decimal(seconds: float) -> str:
+    """Seconds without an exponent, to a microsecond."""
+    return f"{seconds:.6f}".rstrip("0").rstrip(".")
