@@ -134,6 +134,39 @@ def test_wrong_options(
     error_of(infer(connection, files(photo), outputs, **parameters), 422, *words)
 
 
+def test_an_unknown_option_names_those_of_this_wire(connection: Connection, photo: bytes) -> None:
+    error = error_of(infer(connection, files(photo), tagret="cat"), 422)
+    allowed = error.rpartition("there are: ")[2].split(", ")
+    assert {"target", "layer"} <= set(allowed)
+    assert not {"image", "model", "output", "relevance_format", "layers"} & set(allowed)
+
+
+def test_options_do_not_stand_in_the_query(connection: Connection, photo: bytes) -> None:
+    path, fields = f"{INFER}?target=cat", request_of(files(photo), ["scores"])
+    error_of(send(connection, fields, path=path), 422, "target: stands in the query")
+    assert send(connection, fields, path=f"{INFER}?of=another").status_code == 200
+
+
+@pytest.mark.parametrize("place", ["request", "output"])
+@pytest.mark.parametrize("value", ["x", "true", 1])
+def test_flags_are_true_or_false(
+    connection: Connection, photo: bytes, place: str, value: Any
+) -> None:
+    name = {"request": "binary_data_output", "output": "binary_data"}[place]
+    outputs = [{"name": "scores", "parameters": {name: value}}] if place == "output" else ["scores"]
+    parameters = {name: value} if place == "request" else {}
+    answer = infer(connection, files(photo), outputs, **parameters)
+    error_of(answer, 400, f"`{name}` must be true or false")
+
+
+@pytest.mark.parametrize("place", ["input", "output"])
+def test_shared_memory_is_refused(connection: Connection, photo: bytes, place: str) -> None:
+    region = {"parameters": {"shared_memory_region": "r", "shared_memory_byte_size": 4}}
+    tensor = files(photo) | (region if place == "input" else {})
+    output = {"name": "scores", **(region if place == "output" else {})}
+    error_of(infer(connection, tensor, [output]), 400, "shared memory is not supported")
+
+
 def test_too_many_images(connection: Connection, photo: bytes) -> None:
     error_of(infer(connection, files(*[photo] * 4), ["scores"]), 413, "more than 3 images")
 
@@ -169,7 +202,7 @@ def test_there_is_no_explain_in_the_protocol(connection: Connection) -> None:
 
 
 def test_a_passed_timeout_is_the_deadline(connection: Connection, photo: bytes) -> None:
-    error_of(infer(connection, files(photo), timeout=1), 504, "no result within")
+    error_of(infer(connection, files(photo), timeout=1), 504, "no result within 0.000001 s")
 
 
 def test_an_error_that_others_have_too_is_not_changed() -> None:

@@ -20,6 +20,7 @@ from tests.api.in_process import Connection, FakeEngine, connect
 KEY = "a-key-of-the-tests"
 METADATA = (("authorization", f"Bearer {KEY}"),)
 LOCAL = "127.0.0.1"
+IN_SHARED_MEMORY = {"parameters": {"shared_memory_region": {"string_param": "r"}}}
 
 
 def free_port() -> int:
@@ -61,9 +62,14 @@ def call(
     return connection.run(send())
 
 
-def infer(served: tuple[Connection, int], *images: bytes, **fields: Any) -> Any:
+def infer(
+    served: tuple[Connection, int],
+    *images: bytes,
+    about: dict[str, Any] | None = None,
+    **fields: Any,
+) -> Any:
     tensor: dict[str, Any] = {"name": "image", "datatype": "BYTES", "shape": [len(images)]}
-    tensor["contents"] = {"bytes_contents": images}
+    tensor |= {"contents": {"bytes_contents": images}, **(about or {})}
     return call(served, "ModelInfer", model_name=DEFAULT_MODEL, inputs=[tensor], **fields)
 
 
@@ -99,6 +105,13 @@ def test_health_needs_no_key_but_metadata_does(served: tuple[Connection, int]) -
         ((b"x" * 200_000,), {}, "RESOURCE_EXHAUSTED", "larger than max"),
         ((b"x",), {"model_version": "2"}, "NOT_FOUND", "no version '2'"),
         ((b"x",), {"raw_input_contents": [b"", b""]}, "INVALID_ARGUMENT", "raw_input_contents"),
+        ((b"x",), {"about": IN_SHARED_MEMORY}, "INVALID_ARGUMENT", "is not supported"),
+        (
+            (b"x",),
+            {"outputs": [{"name": "scores", **IN_SHARED_MEMORY}]},
+            "INVALID_ARGUMENT",
+            "is not supported",
+        ),
     ],
 )
 def test_errors_have_codes_and_texts(
@@ -108,6 +121,14 @@ def test_errors_have_codes_and_texts(
         infer(served, *images, **fields)
     assert caught.value.code() is grpc.StatusCode[code]
     assert words in str(caught.value.details())
+
+
+@pytest.mark.parametrize("name", ["config", "file:1/model.onnx"])
+def test_a_model_is_not_replaced_by_a_request(served: tuple[Connection, int], name: str) -> None:
+    parameters = {name: {"bytes_param": b"{}"}}
+    with pytest.raises(grpc.aio.AioRpcError, match="is loaded from the bundle in its") as caught:
+        call(served, "RepositoryModelLoad", model_name=DEFAULT_MODEL, parameters=parameters)
+    assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
 
 
 def test_calls_are_counted(served: tuple[Connection, int], photo: bytes) -> None:

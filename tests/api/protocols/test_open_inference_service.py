@@ -98,6 +98,22 @@ def test_models_are_loaded_where_that_is_allowed(connection: Connection) -> None
         error_of(opened.request("POST", "/v2/repository/models/wolf/load"), 404, "wolf")
 
 
+@pytest.mark.parametrize("name", ["config", "file:1/model.onnx"])
+def test_a_model_is_not_replaced_by_a_request(connection: Connection, name: str) -> None:
+    path = f"/v2/repository/models/{DEFAULT_MODEL}/load"
+    answer = connection.request("POST", path, json={"parameters": {name: "{}"}})
+    error_of(answer, 422, f"{name}: a model is loaded from the bundle in its folder")
+
+
+@pytest.mark.parametrize("verb", ["load", "unload"])
+def test_a_body_that_is_no_json_is_told_without_tensors(connection: Connection, verb: str) -> None:
+    path = f"/v2/repository/models/{DEFAULT_MODEL}/{verb}"
+    assert "tensors" not in error_of(connection.request("POST", path, content=b"{"), 400, "JSON")
+    answer = connection.request("POST", path, json={"parameters": []})
+    if verb == "load":
+        error_of(answer, 400, "`parameters` must be an object")
+
+
 def test_statistics_count_images(photo: bytes) -> None:
     with connect(Settings(), FakeEngine()) as connection:
         infer(connection, files(photo, photo), ["scores"])

@@ -18,6 +18,7 @@ from service.api.protocols.open_inference.messages import (
     InputTensor,
     OutputTensor,
     RequestedOutput,
+    check_tensor_parameters,
 )
 from service.api.protocols.open_inference.tensors import IMAGE, to_binary, to_json
 from service.errors import BrokenRequest, TooLarge
@@ -54,9 +55,10 @@ def parse_infer(body: bytes, header: str | None, model: str) -> InferRequest:
     if n_bytes == 0 and body:
         image = InputTensor(IMAGE, "BYTES", (1,), data=[body])
         return InferRequest(model, "", [image], (), {}, is_binary=True)
-    fields = parse_object(body[:n_bytes])
+    hint = f"; binary tensors behind it need the header `{LENGTH_HEADER}`"
+    fields = parse_object(body[:n_bytes], hint)
     parameters = _parameters(fields)
-    is_binary = parameters.get("binary_data_output") is True
+    is_binary = _flag(parameters, "binary_data_output", False)
     return InferRequest(
         model,
         _typed(fields, "id", str, ""),
@@ -67,8 +69,15 @@ def parse_infer(body: bytes, header: str | None, model: str) -> InferRequest:
     )
 
 
-def parse_object(body: bytes) -> dict[str, Any]:
+def parse_object(body: bytes, hint: str = "") -> dict[str, Any]:
     """Parse a JSON object.
+
+    Parameters
+    ----------
+    body : bytes
+        UTF-8.
+    hint : str
+        What may be wrong where it is not JSON.
 
     Raises
     ------
@@ -85,11 +94,22 @@ def parse_object(body: bytes) -> dict[str, Any]:
     try:
         fields = orjson.loads(body)
     except ValueError as error:
-        hint = f"; binary tensors behind it need the header `{LENGTH_HEADER}`"
         raise BrokenRequest(f"the body is not valid JSON: {error}{hint}") from error
     if not isinstance(fields, dict):
         raise BrokenRequest("the body must be a JSON object")
     return fields
+
+
+def object_of(fields: dict[str, Any], name: str) -> dict[str, Any]:
+    """An object in a JSON object; an empty one where it is left out.
+
+    Raises
+    ------
+    BrokenRequest
+        It is no object.
+    """
+    value: dict[str, Any] = _typed(fields, name, dict, {})
+    return value
 
 
 def infer_response(
@@ -147,7 +167,7 @@ def _inputs(entries: list[Any], tail: memoryview) -> list[InputTensor]:
     inputs, at = [], 0
     for entry in entries:
         fields = _object(entry, "each of `inputs`")
-        size = _parameters(fields).get(_BINARY_SIZE)
+        size = _tensor_parameters(fields).get(_BINARY_SIZE)
         raw = None
         if size is not None:
             if not isinstance(size, int) or isinstance(size, bool) or size < 0:
@@ -172,14 +192,14 @@ def _inputs(entries: list[Any], tail: memoryview) -> list[InputTensor]:
 
 def _output(entry: Any, is_binary: bool) -> RequestedOutput:
     fields = _object(entry, "each of `outputs`")
-    parameters = _parameters(fields)
+    parameters = _tensor_parameters(fields)
     n_classes = parameters.get("classification", 0)
     if not isinstance(n_classes, int) or isinstance(n_classes, bool) or n_classes < 0:
         raise BrokenRequest("`classification` of an output must be a number of classes")
     return RequestedOutput(
         _typed(fields, "name", str, ""),
         n_classes,
-        parameters.get("binary_data", is_binary) is True,
+        _flag(parameters, "binary_data", is_binary),
     )
 
 
@@ -195,8 +215,20 @@ def _shape(fields: dict[str, Any]) -> tuple[int, ...]:
 
 
 def _parameters(fields: dict[str, Any]) -> dict[str, Any]:
-    parameters: dict[str, Any] = _typed(fields, "parameters", dict, {})
+    return object_of(fields, "parameters")
+
+
+def _tensor_parameters(fields: dict[str, Any]) -> dict[str, Any]:
+    parameters = _parameters(fields)
+    check_tensor_parameters(parameters)
     return parameters
+
+
+def _flag(parameters: dict[str, Any], name: str, default: bool) -> bool:
+    value = parameters.get(name)
+    if value is not None and not isinstance(value, bool):
+        raise BrokenRequest(f"`{name}` must be true or false")
+    return default if value is None else value
 
 
 def _object(value: Any, what: str) -> dict[str, Any]:

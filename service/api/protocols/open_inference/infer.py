@@ -11,13 +11,14 @@ from service.api.inference import Caller, Computed, Inference
 from service.api.protocols.open_inference.messages import InferRequest, OutputTensor
 from service.api.protocols.open_inference.outputs import is_small_item, make_item, make_tensor
 from service.api.protocols.open_inference.plan import (
+    ELSEWHERE,
     Plan,
     check_size,
     choose_outputs,
     options_of,
     timeout_s,
 )
-from service.api.protocols.open_inference.tensors import Images, images_of
+from service.api.protocols.open_inference.tensors import IMAGE, Images, images_of
 from service.api.request.resolved import resolve_predict
 from service.api.routes.explain import EXPLAIN
 from service.api.routes.predict import PREDICT
@@ -53,7 +54,7 @@ class OpenInference:
 
     def __init__(self, app_state: AppState) -> None:
         self._app_state = app_state
-        self._explain = Inference(app_state, EXPLAIN)
+        self._explain = Inference(app_state, EXPLAIN, {IMAGE, *ELSEWHERE})
         self._predict = Inference(app_state, PREDICT)
 
     def images(self, request: InferRequest) -> Images:

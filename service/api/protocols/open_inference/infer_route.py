@@ -24,7 +24,9 @@ from service.api.protocols.open_inference.tensors import Images
 from service.api.rate_limit import check_rate
 from service.api.request.body import read_bytes
 from service.api.request.body_budget import Body
+from service.api.request.options import ExplainOptions
 from service.api.state import AppState
+from service.errors import OptionError, OptionProblem
 
 INFER = "/v2/models/{model}/infer"
 VERSIONED_INFER = "/v2/models/{model}/versions/{version}/infer"
@@ -54,6 +56,7 @@ class InferRoute:
         executor, settings = app_state.executor, app_state.settings
         model = request.path_params["model"]
         served_card(app_state, model, request.path_params.get("version", VERSION))
+        _refuse_query(request)
         content = await read_bytes(
             request, body, settings.max_body_bytes, settings.receive_s, caller.deadline
         )
@@ -71,6 +74,14 @@ class InferRoute:
     def _parse(self, content: bytes, header: str | None, model: str) -> tuple[InferRequest, Images]:
         request = parse_infer(content, header, model)
         return request, self._open_inference.images(request)
+
+
+def _refuse_query(request: Request) -> None:
+    """Refuse options in the query; other names are for servers between."""
+    names = ExplainOptions.model_fields.keys() & request.query_params.keys()
+    if names:
+        detail = "stands in the query; options are `parameters`"
+        raise OptionError([OptionProblem(name, detail) for name in sorted(names)])
 
 
 def add_infer(router: APIRouter, app_state: AppState) -> None:

@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from service.errors import BrokenRequest
 from service.runtime.jobs import Floats
 
+_SHARED_MEMORY = "shared_memory_region"
 VERSION = "1"  # of every model: a new one replaces the old one under the same name
 
 
@@ -91,3 +93,18 @@ class OutputTensor:
     shape: tuple[int, ...]
     data: Floats | NDArray[np.uint8] | list[bytes]
     is_text: bool = False
+
+
+def check_tensor_parameters(parameters: Mapping[str, Any]) -> None:
+    """Refuse what the parameters of an input or output ask for and the service cannot do.
+
+    Raises
+    ------
+    BrokenRequest
+        The tensor is in shared memory.
+    """
+    if _SHARED_MEMORY in parameters:
+        raise BrokenRequest(
+            f"`{_SHARED_MEMORY}`: shared memory is not supported; send tensors in the request, and "
+            "receive them in the response"
+        )

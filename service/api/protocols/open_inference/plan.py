@@ -30,7 +30,7 @@ _RESERVED = frozenset(
     }
 )
 _RESERVED_PREFIX = "triton_"
-_ELSEWHERE = {
+ELSEWHERE = {
     "model": "is in the address, or `model_name`; leave it out",
     "output": f"give `outputs` in its place: {', '.join(OUTPUTS)}",
     "relevance_format": "relevance is a tensor; leave it out",
@@ -86,7 +86,7 @@ def options_of(parameters: Mapping[str, Any]) -> dict[str, Any]:
         for name, value in parameters.items()
         if name not in _RESERVED and not name.startswith(_RESERVED_PREFIX)
     }
-    problems = [OptionProblem(name, text) for name, text in _ELSEWHERE.items() if name in options]
+    problems = [OptionProblem(name, text) for name, text in ELSEWHERE.items() if name in options]
     if problems:
         raise OptionError(problems)
     targets = options.get("targets")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import asdict
 from typing import Any
 
@@ -13,11 +13,12 @@ from service.api.inference import Caller
 from service.api.model_changes import ModelStatus
 from service.api.openapi import DirectRoute
 from service.api.protocols.open_inference import documents
-from service.api.protocols.open_inference.http_messages import parse_object
+from service.api.protocols.open_inference.http_messages import object_of, parse_object
 from service.api.protocols.open_inference.messages import VERSION
 from service.api.request.body import read_bytes
 from service.api.routes.health import readiness
 from service.api.state import AppState
+from service.errors import OptionError, OptionProblem
 from service.worker_state import State
 
 Endpoint = Callable[[Request], Awaitable[Response]]
@@ -42,6 +43,25 @@ async def repository_index(app_state: AppState, *, is_ready: bool = False) -> li
     return [entry for entry in entries if not is_ready or entry["state"] == "READY"]
 
 
+def check_load(parameters: Iterable[str]) -> None:
+    """Refuse a request to load another model than the one in the folder.
+
+    Parameters
+    ----------
+    parameters : iterable of str
+        The names of its parameters.
+
+    Raises
+    ------
+    OptionError
+        One is Triton's `config`, or one of its files.
+    """
+    detail = "a model is loaded from the bundle in its folder; replace that, and leave this out"
+    replaced = [name for name in parameters if name == "config" or name.startswith("file:")]
+    if replaced:
+        raise OptionError([OptionProblem(name, detail) for name in replaced])
+
+
 def add_repository(router: APIRouter, app_state: AppState) -> None:
     """Add the routes of the repository."""
 
@@ -52,7 +72,8 @@ def add_repository(router: APIRouter, app_state: AppState) -> None:
 
     async def load(request: Request) -> Response:
         """Load a model, or load it again, as `/models/{name}/reload` does."""
-        await _read_object(request, app_state)
+        fields = await _read_object(request, app_state)
+        check_load(object_of(fields, "parameters"))
         return JSONResponse(asdict(await app_state.models.load(request.path_params["model"])))
 
     async def unload(request: Request) -> Response:

@@ -12,6 +12,7 @@ from service.api.protocols.open_inference.messages import (
     InferRequest,
     InputTensor,
     RequestedOutput,
+    check_tensor_parameters,
 )
 from service.api.protocols.open_inference.tensors import to_binary
 from service.api.protocols.open_inference_grpc.compiler import DESCRIPTOR
@@ -106,6 +107,7 @@ def infer_response(result: InferResult) -> bytes:
 
 
 def _input(tensor: Any, raw: bytes | None) -> InputTensor:
+    check_tensor_parameters(tensor.parameters)
     data = None
     if raw is None and tensor.datatype in _CONTENTS:
         data = list(getattr(tensor.contents, _CONTENTS[tensor.datatype]))
@@ -113,8 +115,9 @@ def _input(tensor: Any, raw: bytes | None) -> InputTensor:
 
 
 def _output(output: Any) -> RequestedOutput:
+    check_tensor_parameters(output.parameters)
     n_classes = _values(output.parameters).get("classification", 0)
-    if not isinstance(n_classes, int) or n_classes < 0:
+    if type(n_classes) is not int or n_classes < 0:
         raise BrokenRequest("`classification` of an output must be a number of classes")
     return RequestedOutput(output.name, n_classes, is_binary=True)
 

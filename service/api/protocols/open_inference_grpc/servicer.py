@@ -16,7 +16,11 @@ from service.api.protocols.open_inference.metadata import (
     server_metadata,
 )
 from service.api.protocols.open_inference.outputs import size_of
-from service.api.protocols.open_inference.repository import is_model_ready, repository_index
+from service.api.protocols.open_inference.repository import (
+    check_load,
+    is_model_ready,
+    repository_index,
+)
 from service.api.protocols.open_inference.tensors import Images
 from service.api.protocols.open_inference_grpc.calls import Call, Calls, read_message
 from service.api.protocols.open_inference_grpc.messages import (
@@ -139,6 +143,7 @@ class Servicer:
         return {"models": await repository_index(self._app_state, is_ready=request.ready)}
 
     async def _load(self, request: Any) -> dict[str, Any]:
+        check_load(request.parameters)
         await self._app_state.models.load(_model_of(request))
         return {}
 
