@@ -166,5 +166,5 @@ def test_a_body_may_be_one_instance() -> None:
     assert parse_instance(body, {"cmap": "a", "target": 1}) == Instance(
         FILE, {"cmap": "a", "target": 3}
     )
-    with pytest.raises(BrokenRequest, match=r'no image; send one: ..data'):
+    with pytest.raises(BrokenRequest, match=r"no image; send one: ..data"):
         parse_instance(b"{}", {})
