@@ -223,6 +223,9 @@ class Settings(BaseSettings):
             "grpc_port",
             "rate_limit",
             "rate_limit_storage",
+            "tls_cert",
+            "tls_key",
+            "tls_key_password",
         ),
         mode="before",
     )

@@ -195,6 +195,7 @@ def test_a_wrong_value_is_refused_by_the_name_of_its_variable(
         ({"rate_limit": "often", "api_keys": KEY}, "must be a limit like 100/minute"),
         ({"rate_limit": "100/minute"}, "set LRPSERVE_API_KEYS too"),
         ({"tls_key": "/tls/tls.key"}, "set LRPSERVE_TLS_CERT too"),
+        ({"tls_key": "/tls/tls.key", "tls_cert": ""}, "set LRPSERVE_TLS_CERT too"),
         ({"rate_limit_storage": "redis://:secret@host"}, "memory:// or redis://HOST:PORT/0"),
     ],
 )
@@ -243,9 +244,12 @@ def test_a_redis_without_its_client_says_what_to_install(monkeypatch: pytest.Mon
         load_settings(rate_limit_storage=STORAGE)
 
 
-def test_an_empty_folder_of_models_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(f"{PREFIX}MODELS", "")
-    assert load_settings().models is None
+@pytest.mark.parametrize("name", ["models", "tls_cert", "tls_key", "tls_key_password"])
+def test_an_empty_file_folder_or_password_is_none(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv(f"{PREFIX}{name.upper()}", "")
+    assert getattr(load_settings(), name) is None
 
 
 def test_arguments_take_precedence_over_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:

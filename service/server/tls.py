@@ -11,6 +11,7 @@ The contract:
 from __future__ import annotations
 
 import logging
+import re
 import ssl
 import threading
 from dataclasses import dataclass
@@ -23,6 +24,11 @@ logger = logging.getLogger(__name__)
 
 _INTERVAL_S = 1.0
 _CERTIFICATE, _KEY, _PASSWORD = (f"{PREFIX}TLS_{name}" for name in ("CERT", "KEY", "KEY_PASSWORD"))
+# OpenSSL itself says of a file without them `PEM lib`
+_BEGINNINGS = {
+    "certificate": re.compile(rb"-----BEGIN [A-Z0-9 ]*CERTIFICATE-----"),
+    "key": re.compile(rb"-----BEGIN [A-Z ]*PRIVATE KEY-----"),
+}
 Version = tuple[tuple[int, int, int] | None, ...]
 
 
@@ -51,13 +57,13 @@ class CertificateFiles:
         Raises
         ------
         TLSError
-            One cannot be read, or they do not belong together.
+            One cannot be read, does not hold what it should, or they do not belong together.
         """
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         context.set_alpn_protocols(["http/1.1"])
-        for path in {self.certificate, self.key}:
-            _check_readable(path)
+        _check_holds(self.certificate, "certificate", _CERTIFICATE)
+        _check_holds(self.key, "key", _KEY)
         try:
             context.load_cert_chain(self.certificate, self.key, self._read_password)
         except (ssl.SSLError, ValueError) as error:
@@ -147,8 +153,10 @@ def _version(path: Path) -> tuple[int, int, int] | None:
     return status.st_mtime_ns, status.st_ino, status.st_size
 
 
-def _check_readable(path: Path) -> None:
+def _check_holds(path: Path, kind: str, setting: str) -> None:
     try:
-        path.open("rb").close()
+        content = path.read_bytes()
     except OSError as error:
-        raise TLSError(f"{path} cannot be read ({error.strerror}); see {_CERTIFICATE}") from error
+        raise TLSError(f"{path} cannot be read ({error.strerror}); see {setting}") from error
+    if not _BEGINNINGS[kind].search(content):
+        raise TLSError(f"{path} holds no {kind} in PEM format: set {setting} to the file that does")

@@ -140,8 +140,11 @@ def test_a_replacement_that_cannot_be_used_changes_nothing(
     ("certificate", "key", "said"),
     [
         ("tls.crt", "absent", "absent cannot be read (No such file or directory)"),
-        ("empty", "tls.key", "cannot be used"),
-        ("tls.crt", "tls.crt", "cannot be used"),
+        ("empty", "tls.key", "empty holds no certificate in PEM format: set LRPSERVE_TLS_CERT"),
+        ("tls.key", "tls.key", "tls.key holds no certificate in PEM format"),
+        ("tls.crt", "tls.crt", "tls.crt holds no key in PEM format: set LRPSERVE_TLS_KEY to the"),
+        ("tls.crt", "empty", "empty holds no key in PEM format"),
+        ("tls.crt", "cut", "cannot be used"),
         ("tls.crt", "other/tls.key", "does not belong to the certificate"),
         ("tls.crt", "encrypted", "is encrypted: set LRPSERVE_TLS_KEY_PASSWORD"),
     ],
@@ -156,7 +159,7 @@ def test_files_that_cannot_be_used_are_named(
 
 
 def write_files(folder: Path) -> None:
-    """A certificate with its key, plain and encrypted; an empty file; and another key."""
+    """A certificate with its key, plain, encrypted and cut; an empty file; and another key."""
     (folder / "other").mkdir()
     Authority(folder / "other")
     key = serialization.load_pem_private_key(Authority(folder).key.read_bytes(), None)
@@ -166,6 +169,7 @@ def write_files(folder: Path) -> None:
         serialization.BestAvailableEncryption(b"secret"),
     )
     (folder / "encrypted").write_bytes(encrypted)
+    (folder / "cut").write_bytes(encrypted[:-100])
     (folder / "empty").write_bytes(b"")
 
 
