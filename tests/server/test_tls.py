@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import json
 import os
 import socket
 import ssl
@@ -10,7 +12,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Coroutine, Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -197,14 +199,18 @@ def test_a_wrong_certificate_ends_the_start_with_one_sentence(tmp_path: Path) ->
 # --- Clients that are slow, leave, or speak something else
 
 
-@pytest.mark.parametrize("sent", [GET, b"\x16\x03\x01\x02\x00\x01\x00", b"\x00" * 5000, b""])
-def test_what_is_no_tls_is_closed_without_a_traceback(secure: RunningServer, sent: bytes) -> None:
+def test_what_is_no_tls_is_closed_without_a_traceback(secure: RunningServer) -> None:
     host, port = secure.url.removeprefix("https://").split(":")
-    with socket.create_connection((host, int(port)), timeout=10 * RECEIVE_S) as connection:
-        connection.sendall(sent)
-        with suppress(ConnectionResetError):
-            while connection.recv(1000):  # an alert, perhaps
-                pass
+    with ExitStack() as stack:  # at once: each has RECEIVE_S seconds
+        connections = []
+        for sent in (GET, b"\x16\x03\x01\x02\x00\x01\x00", b"\x00" * 5000, b""):
+            connection = socket.create_connection((host, int(port)), timeout=10 * RECEIVE_S)
+            connections.append(stack.enter_context(connection))
+            connection.sendall(sent)
+        for connection in connections:
+            with suppress(ConnectionResetError):
+                while connection.recv(1000):  # an alert, perhaps
+                    pass
     assert "Traceback" not in secure.read_output()
 
 
@@ -228,6 +234,7 @@ def test_a_client_that_still_sends_can_read_the_response(
             with suppress(ConnectionError):
                 await connection.rest()  # and then it is closed
             await sending
+            assert "NotImplementedError" not in secure.read_output()
 
     async def keep_sending(connection: Any) -> None:
         with suppress(ConnectionError):
@@ -252,7 +259,10 @@ def test_pipelined_requests_get_their_responses_in_order(
     run(scenario())
 
 
-@pytest.mark.parametrize("behind", [b"", GET * 5000], ids=["alone", "pipelined"])
+# over TLS, 64 KiB and the 256 KiB that asyncio decrypts ahead are read, and no more
+@pytest.mark.parametrize(
+    "behind", [b"", GET * 5000, GET * 15_000], ids=["alone", "pipelined", "unread"]
+)
 def test_a_client_that_leaves_cancels_its_job(
     secure: RunningServer, authority: Authority, cat: Path, behind: bytes
 ) -> None:
@@ -262,17 +272,22 @@ def test_a_client_that_leaves_cancels_its_job(
         text = httpx.get(f"{secure.url}/metrics", verify=authority.trust).text
         return find_metric(text, name)
 
-    image = cat.read_bytes()
-
     async def scenario() -> None:
-        slow = "/explain?attributor=smooth_grad&n_samples=128"
         async with plain(secure.url, authority.trust) as connection:
-            connection.writer.write(head(slow, len(image)) + image + behind)
+            connection.writer.write(slow_request(cat) + behind)
             await asyncio.sleep(0.02)  # or it is left unsent
 
     before = n_cancelled()
     run(scenario())
     wait_until(lambda: n_cancelled() > before)
+
+
+def slow_request(image: Path) -> bytes:
+    """A request that takes longer than leaving may go unnoticed."""
+    options = {"attributor": "smooth_grad", "n_samples": 128, "targets": list(range(10))}
+    encoded = base64.b64encode(image.read_bytes()).decode()
+    body = json.dumps({"image": encoded, **options}).encode()
+    return head("/explain", len(body)).replace(b"image/png", b"application/json") + body
 
 
 def test_a_client_that_reads_nothing_is_disconnected(
