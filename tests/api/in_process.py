@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -128,6 +128,13 @@ class Connection:
         before, self._queue.state = self._queue.state, state
         yield
         self._queue.state = before
+
+    @contextmanager
+    def loading_by(self, load: Callable[..., Any]) -> Iterator[None]:
+        """Load models by another function; it ends before `connect`, which patches the same one."""
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(service.app, "_load_engines", load)
+            yield
 
     @contextmanager
     def loading(self) -> Iterator[None]:

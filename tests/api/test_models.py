@@ -126,26 +126,22 @@ def test_the_index_says_what_is_loaded_and_what_could_be(folder: Path) -> None:
         )
 
 
-def test_an_unforeseen_error_of_loading_is_a_reason_too(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_unforeseen_error_of_loading_is_a_reason_too(folder: Path) -> None:
     with serving(folder) as connection:
         relabel(folder / OTHER)
 
         def fail(*arguments: object) -> None:
             raise RuntimeError("no memory is left")
 
-        monkeypatch.setattr(service.app, "_load_engines", fail)
-        problem = problem_of(post(connection, f"{OTHER}/reload"), 422)
+        with connection.loading_by(fail):
+            problem = problem_of(post(connection, f"{OTHER}/reload"), 422)
         assert "RuntimeError: no memory is left" in problem.detail
         assert "airplane" in labels(connection, OTHER)
         text = connection.request("GET", "/metrics").text
         assert 'lrpserve_model_loads_total{outcome="failed"} 1.0' in text
 
 
-def test_a_card_that_changes_while_it_is_loaded_is_refused(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_card_that_changes_while_it_is_loaded_is_refused(folder: Path) -> None:
     with serving(folder) as connection:
         relabel(folder / OTHER)
         load = service.app._load_engines
@@ -155,8 +151,8 @@ def test_a_card_that_changes_while_it_is_loaded_is_refused(
             card.write_text(card.read_text().replace('"bird"', '"birds"'))
             return load(*arguments)  # type: ignore[arg-type]
 
-        monkeypatch.setattr(service.app, "_load_engines", load_slowly)
-        problem = problem_of(post(connection, f"{OTHER}/reload"), 422)
+        with connection.loading_by(load_slowly):
+            problem = problem_of(post(connection, f"{OTHER}/reload"), 422)
         assert "changed while it was loaded" in problem.detail
 
 

@@ -51,6 +51,7 @@ def test_a_replica_has_started_when_its_model_is_loaded(cat: Path) -> None:
     response = asyncio.run(run_lifespan(app, cat.read_bytes()))
     assert response is not None
     assert response.status_code == 200
+    assert response.json()["predictions"][0]["label"] == "cat"
     assert "x-request-id" not in response.headers  # Ray's proxy adds it
 
 
