@@ -6,8 +6,8 @@
 | path | string | as the input gives it; null where there are bytes only |
 | label | int32 | index of the true class, where the input has it |
 | target, target_label | int32, string | the class that was explained |
-| logits, scores | fixed_size_list<float32> | of every class; scores are their softmax |
-| relevance | fixed_size_list<float32> | in row-major order |
+| logits, scores | list<float32> | of every class; scores are their softmax |
+| relevance | list<float32> | in row-major order |
 | shape | list<int32> | of the relevance |
 | start, arrived, conservation | float64 | relevance at the output, at the layer, and their ratio |
 | model, model_sha256, method | string | the same in all rows; the method is JSON |
@@ -16,7 +16,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -107,11 +106,14 @@ def _softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def make_schema(explainer: BatchExplainer) -> pa.Schema:
-    """The schema of a job's rows; sizes of lists depend on the model, the layer and `channels`."""
+    """The schema of a job's rows.
+
+    No list has a fixed size: Arrow before 26 neither writes nor reads those of images that fail.
+    """
     import pyarrow as pa
 
     check_single_target(explainer)
-    classes = pa.list_(pa.float32(), len(explainer.engine.card.labels))
+    floats = pa.list_(pa.float32())
     return pa.schema(
         {
             "index": pa.int64(),
@@ -119,9 +121,9 @@ def make_schema(explainer: BatchExplainer) -> pa.Schema:
             "label": pa.int32(),
             "target": pa.int32(),
             "target_label": pa.string(),
-            "logits": classes,
-            "scores": classes,
-            "relevance": pa.list_(pa.float32(), math.prod(explainer.relevance_shape)),
+            "logits": floats,
+            "scores": floats,
+            "relevance": floats,
             "shape": pa.list_(pa.int32()),
             "start": pa.float64(),
             "arrived": pa.float64(),
@@ -147,9 +149,10 @@ def make_table(explainer: BatchExplainer, rows: Sequence[Row]) -> pa.Table:
 def _column(values: list[Any], kind: pa.DataType) -> pa.Array:
     import pyarrow as pa
 
-    if not pa.types.is_fixed_size_list(kind):
+    if kind != pa.list_(pa.float32()):
         return pa.array(values, kind)
-    empty = np.zeros(kind.list_size, np.float32)
-    flat = np.concatenate([empty if value is None else value for value in values] or [empty[:0]])
+    arrays = [np.zeros(0, np.float32) if value is None else value for value in values]
+    offsets = np.cumsum([0, *(len(array) for array in arrays)], dtype=np.int32)
+    flat = np.concatenate(arrays or [np.zeros(0, np.float32)])
     is_null = pa.array([value is None for value in values], pa.bool_())
-    return pa.FixedSizeListArray.from_arrays(pa.array(flat), type=kind, mask=is_null)
+    return pa.ListArray.from_arrays(pa.array(offsets), pa.array(flat), mask=is_null)

@@ -78,7 +78,7 @@ def test_the_relevance_has_the_shape_that_the_row_says(
 ) -> None:
     table = explain_rows(make_explainer(**options), source_images([cat]))
     assert table.column("shape").to_pylist() == [shape]
-    assert table.schema.field("relevance").type.list_size == np.prod(shape)
+    assert len(table.column("relevance")[0]) == np.prod(shape)
     assert table.column("relevance").null_count == 0
 
 
@@ -86,7 +86,8 @@ def test_no_image_is_a_table_without_rows(make_explainer: MakeExplainer) -> None
     explainer = make_explainer()
     table = explain_rows(explainer, [])
     assert table.num_rows == 0
-    assert pa.types.is_fixed_size_list(table.schema.field("relevance").type)
+    # Arrow before 26 cannot read lists of a fixed size where one of them is null
+    assert not any(pa.types.is_fixed_size_list(field.type) for field in table.schema)
 
 
 @pytest.mark.parametrize("options", [{"targets": ["cat", "dog"]}, {"layers": "all"}])

@@ -5,7 +5,7 @@ Several fields `image`, or any number of fields `images`, are a list of images.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Collection, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from functools import partial
 
 from starlette.datastructures import Headers, UploadFile
@@ -174,7 +174,7 @@ async def _read(items: _Items, parser: _FormParser) -> Upload:
     usual, names = parser.image_fields[0], parser.image_fields
     images = [(name, value) for name, value in items if name in names]
     others = [(name, value) for name, value in items if name not in names and value != ""]
-    fields = {name for name, _ in images}
+    fields = list(dict.fromkeys(name for name, _ in images))  # in the order of the body
     _check_files(usual, fields, [name for name, value in others if isinstance(value, UploadFile)])
     texts = iter(read_each(partial(_binary, usual), parser.images_as_text))
     contents: list[Content] = [
@@ -187,7 +187,7 @@ async def _read(items: _Items, parser: _FormParser) -> Upload:
     return Upload(contents, options, is_list)
 
 
-def _check_files(usual: str, fields: Collection[str], others: Sequence[str]) -> None:
+def _check_files(usual: str, fields: Sequence[str], others: Sequence[str]) -> None:
     """Check the names of the fields that have images, and of other fields that have files."""
     if not fields and others:
         raise BrokenRequest(

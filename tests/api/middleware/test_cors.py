@@ -152,7 +152,7 @@ def test_a_429_of_a_full_queue_is_readable(monkeypatch: pytest.MonkeyPatch) -> N
     "place",
     [
         "service.api.routes.pipeline.choose_format",
-        "service.api.middleware.auth.APIKeyAuth._authenticate",
+        "service.api.middleware.auth.KeyRing.authenticate",
     ],
     ids=["in a route", "in a middleware"],
 )

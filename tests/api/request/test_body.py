@@ -169,6 +169,7 @@ def test_every_wrong_option_is_named_at_once(client: httpx.Client, photo: bytes)
     ("files", "data", "words"),
     [
         ([("image", b"1"), ("images", b"2")], {}, "there are `image` and `images`"),
+        ([("images", b"1"), ("image", b"2")], {}, "there are `images` and `image`"),
         ({"picture": b"1"}, {}, "the file is in the field `picture`; send it in the field `image`"),
         ({"image": b"1", "other": b"2"}, {}, "a second file, in the field `other`"),
         ({"other": b"1"}, {"image": "cat.jpg"}, "`other`"),
