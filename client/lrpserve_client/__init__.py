@@ -9,7 +9,16 @@ from lrpserve_client.errors import (
     ServiceUnreachable,
     UnreadableResponse,
 )
-from lrpserve_client.results import Explanation, ImageBox, Model, ModelChange, Prediction, Score
+from lrpserve_client.results import (
+    Explanation,
+    ImageBox,
+    LayerRelevance,
+    LayersExplanation,
+    Model,
+    ModelChange,
+    Prediction,
+    Score,
+)
 
 __version__ = version("lrpserve-client")
 
@@ -19,6 +28,8 @@ __all__ = [
     "ClientError",
     "Explanation",
     "ImageBox",
+    "LayerRelevance",
+    "LayersExplanation",
     "Model",
     "ModelChange",
     "Prediction",

@@ -14,8 +14,17 @@ from lrpserve_client import exchange
 from lrpserve_client.errors import RequestRefused
 from lrpserve_client.exchange import Exchange, Result
 from lrpserve_client.images import ImageSource
-from lrpserve_client.results import Explanation, Model, ModelChange, Prediction
+from lrpserve_client.results import (
+    Explanation,
+    LayersExplanation,
+    Model,
+    ModelChange,
+    Prediction,
+)
 from lrpserve_client.retries import Outcome, Retries
+
+Layers = str | Sequence[str]
+Targets = Sequence[str | int]
 
 
 class Client:
@@ -59,19 +68,41 @@ class Client:
 
     @overload
     def explain(
-        self, image: ImageSource, *, targets: Sequence[str | int], **options: Any
+        self, image: ImageSource, *, targets: Targets, **options: Any
     ) -> tuple[Explanation, ...]: ...
     @overload
     def explain(
         self, image: ImageSource, *, targets: None = None, **options: Any
     ) -> Explanation: ...
     def explain(
-        self, image: ImageSource, *, targets: Sequence[str | int] | None = None, **options: Any
+        self, image: ImageSource, *, targets: Targets | None = None, **options: Any
     ) -> Explanation | tuple[Explanation, ...]:
         """Explain one class, or each of `targets`; the options are those of `/explain`."""
         if targets is not None:
             return self._run(exchange.explain(image, {**options, "targets": list(targets)}))
         return self._run(exchange.explain(image, options))[0]
+
+    @overload
+    def explain_layers(
+        self, image: ImageSource, layers: Layers = "all", *, targets: Targets, **options: Any
+    ) -> tuple[LayersExplanation, ...]: ...
+    @overload
+    def explain_layers(
+        self, image: ImageSource, layers: Layers = "all", *, targets: None = None, **options: Any
+    ) -> LayersExplanation: ...
+    def explain_layers(
+        self,
+        image: ImageSource,
+        layers: Layers = "all",
+        *,
+        targets: Targets | None = None,
+        **options: Any,
+    ) -> LayersExplanation | tuple[LayersExplanation, ...]:
+        """Explain a class, or each of `targets`, at all layers or those of these names."""
+        if targets is not None:
+            options["targets"] = list(targets)
+            return self._run(exchange.explain_layers(image, layers, options))
+        return self._run(exchange.explain_layers(image, layers, options))[0]
 
     def predict_all(
         self, images: Sequence[ImageSource], **options: Any
@@ -86,7 +117,6 @@ class Client:
 
         Returns the results in the order of the images; that of an image which the service refused
         is the error, which a loop may raise. `limits.max_images` of `/models` bounds their number.
-        `targets` and `layers` are for `explain`.
         """
         return self._run(exchange.explain_all(images, options))
 
@@ -159,20 +189,42 @@ class AsyncClient:
 
     @overload
     async def explain(
-        self, image: ImageSource, *, targets: Sequence[str | int], **options: Any
+        self, image: ImageSource, *, targets: Targets, **options: Any
     ) -> tuple[Explanation, ...]: ...
     @overload
     async def explain(
         self, image: ImageSource, *, targets: None = None, **options: Any
     ) -> Explanation: ...
     async def explain(
-        self, image: ImageSource, *, targets: Sequence[str | int] | None = None, **options: Any
+        self, image: ImageSource, *, targets: Targets | None = None, **options: Any
     ) -> Explanation | tuple[Explanation, ...]:
         """Explain one class, or each of `targets`; the options are those of `/explain`."""
         if targets is not None:
             several = exchange.explain(image, {**options, "targets": list(targets)})
             return await self._run(several)
         return (await self._run(exchange.explain(image, options)))[0]
+
+    @overload
+    async def explain_layers(
+        self, image: ImageSource, layers: Layers = "all", *, targets: Targets, **options: Any
+    ) -> tuple[LayersExplanation, ...]: ...
+    @overload
+    async def explain_layers(
+        self, image: ImageSource, layers: Layers = "all", *, targets: None = None, **options: Any
+    ) -> LayersExplanation: ...
+    async def explain_layers(
+        self,
+        image: ImageSource,
+        layers: Layers = "all",
+        *,
+        targets: Targets | None = None,
+        **options: Any,
+    ) -> LayersExplanation | tuple[LayersExplanation, ...]:
+        """Explain a class, or each of `targets`, at all layers or those of these names."""
+        if targets is not None:
+            options["targets"] = list(targets)
+            return await self._run(exchange.explain_layers(image, layers, options))
+        return (await self._run(exchange.explain_layers(image, layers, options)))[0]
 
     async def predict_all(
         self, images: Sequence[ImageSource], **options: Any
@@ -187,7 +239,6 @@ class AsyncClient:
 
         Returns the results in the order of the images; that of an image which the service refused
         is the error, which a loop may raise. `limits.max_images` of `/models` bounds their number.
-        `targets` and `layers` are for `explain`.
         """
         return await self._run(exchange.explain_all(images, options))
 

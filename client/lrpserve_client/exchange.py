@@ -16,11 +16,13 @@ from lrpserve_client.errors import RequestRefused, ServiceUnreachable, Unreadabl
 from lrpserve_client.images import ImageSource, image_bytes
 from lrpserve_client.results import (
     Explanation,
+    LayersExplanation,
     Model,
     ModelChange,
     Prediction,
     read_change,
     read_explanations,
+    read_layers,
     read_model,
     read_prediction,
 )
@@ -59,8 +61,23 @@ def predict(image: ImageSource, options: Mapping[str, Any]) -> Exchange[Predicti
 
 def explain(image: ImageSource, options: Mapping[str, Any]) -> Exchange[tuple[Explanation, ...]]:
     """`POST /explain`, with the heatmap and the relevance unless `output` says otherwise."""
-    options = {"output": "heatmap,relevance", **options}
-    return Exchange("POST", "/explain", read_explanations, _body(image, options))
+    body = _body(image, _explain_options(options))
+    return Exchange("POST", "/explain", read_explanations, body)
+
+
+def explain_layers(
+    image: ImageSource, layers: str | Sequence[str], options: Mapping[str, Any]
+) -> Exchange[tuple[LayersExplanation, ...]]:
+    """`POST /explain` with `layers`; see `explain`."""
+    names = layers if isinstance(layers, str) else list(layers)
+    body = _body(image, {**_explain_options(options), "layers": names})
+    return Exchange("POST", "/explain", read_layers, body)
+
+
+def _explain_options(options: Mapping[str, Any]) -> dict[str, Any]:
+    if options.get("layers") is not None:
+        raise TypeError("several layers have a method of their own: explain_layers(image, layers)")
+    return {"output": "heatmap,relevance", **options}
 
 
 def predict_all(
@@ -75,7 +92,9 @@ def explain_all(
     images: Sequence[ImageSource], options: Mapping[str, Any]
 ) -> Exchange[list[Explanation | RequestRefused]]:
     """`POST /explain` with several images; see `explain`."""
-    body = _list_body(images, {"output": "heatmap,relevance", **options})
+    if options.get("targets") is not None:
+        raise TypeError("several targets are for explain and explain_layers")
+    body = _list_body(images, _explain_options(options))
     return Exchange("POST", "/explain", partial(_read_results, _read_explanation), body)
 
 

@@ -124,6 +124,57 @@ class Explanation(Prediction):
         return self.overlay or self.heatmap
 
 
+@dataclass(frozen=True, repr=False, eq=False)
+class LayerRelevance:
+    """The relevance at a layer.
+
+    Attributes
+    ----------
+    relevance : float32 array or None
+        In the shape of the layer's output, whose channels are summed unless `channels="all"`; None
+        if `output` excludes it.
+    heatmap, overlay : bytes or None
+        PNGs; None if `output` excludes them, or the layer has no rows and columns.
+    bound, conservation
+        As in `Explanation`.
+    """
+
+    layer: str
+    bound: float
+    conservation: Mapping[str, Any]
+    relevance: NDArray[np.float32] | None
+    heatmap: bytes | None
+    overlay: bytes | None
+
+    def __repr__(self) -> str:
+        shape = "no relevance" if self.relevance is None else f"relevance {self.relevance.shape}"
+        return f"<LayerRelevance at {self.layer}: {shape}, bound {self.bound:.3g}>"
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class LayersExplanation(Prediction):
+    """The relevance of a class at several layers.
+
+    Attributes
+    ----------
+    layers : mapping of str to LayerRelevance
+        By name, from the network's output to the image.
+    target, method, layers_without_rule, view, original
+        As in `Explanation`.
+    """
+
+    target: Score
+    method: Mapping[str, Any]
+    layers_without_rule: tuple[str, ...]
+    layers: Mapping[str, LayerRelevance]
+    view: bytes | None
+    original: bytes | None
+
+    def __repr__(self) -> str:
+        composite, n = self.method["composite"], len(self.layers)
+        return f"<LayersExplanation of {self.target} by {composite}: {n} layers>"
+
+
 def read_model(content: Mapping[str, Any]) -> Model:
     """Parse a model."""
     return Model(
@@ -154,25 +205,49 @@ def read_explanations(
     content: Mapping[str, Any], timing_ms: Mapping[str, float]
 ) -> tuple[Explanation, ...]:
     """Parse the response of `/explain`: one explanation for each target."""
-    shared = _common_fields(content, timing_ms)
-    shared |= {
+    shared = _explained_fields(content, timing_ms)
+    return tuple(
+        Explanation(**shared, target=Score(**each["target"]), **_relevance_fields(each))
+        for each in content.get("explanations", [content])
+    )
+
+
+def read_layers(
+    content: Mapping[str, Any], timing_ms: Mapping[str, float]
+) -> tuple[LayersExplanation, ...]:
+    """Parse the response of `/explain` with `layers`: one explanation for each target."""
+    shared = _explained_fields(content, timing_ms)
+    return tuple(
+        LayersExplanation(
+            **shared,
+            target=Score(**each["target"]),
+            layers={
+                one["layer"]: LayerRelevance(one["layer"], **_relevance_fields(one))
+                for one in each["layers"]
+            },
+        )
+        for each in content.get("explanations", [content])
+    )
+
+
+def _explained_fields(content: Mapping[str, Any], timing_ms: Mapping[str, float]) -> dict[str, Any]:
+    """The fields that all targets share."""
+    return _common_fields(content, timing_ms) | {
         "method": content["method"],
         "layers_without_rule": tuple(content["layers_without_rule"]),
         "view": _png(content["image"].get("view")),
         "original": _png(content["image"].get("original")),
     }
-    return tuple(
-        Explanation(
-            **shared,
-            target=Score(**each["target"]),
-            bound=each["bound"],
-            conservation=each["conservation"],
-            relevance=_array(each.get("relevance")),
-            heatmap=_png(each.get("heatmap")),
-            overlay=_png(each.get("overlay")),
-        )
-        for each in content.get("explanations", [content])
-    )
+
+
+def _relevance_fields(content: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "bound": content["bound"],
+        "conservation": content["conservation"],
+        "relevance": _array(content.get("relevance")),
+        "heatmap": _png(content.get("heatmap")),
+        "overlay": _png(content.get("overlay")),
+    }
 
 
 def _common_fields(content: Mapping[str, Any], timing_ms: Mapping[str, float]) -> dict[str, Any]:
