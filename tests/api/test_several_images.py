@@ -216,6 +216,21 @@ def post_until(
     return connection.run(asyncio.wait_for(scenario(), LIMIT_S))
 
 
+def test_the_bytes_of_a_list_count_until_it_is_answered(engine: HeldEngine, photo: bytes) -> None:
+    with connect(Settings(), engine) as connection:
+        budget, depth = connection.app_state.body_budget, connection.app_state.metrics.queue_depth
+        held: list[int] = []
+
+        def end() -> None:
+            held.append(budget.n_bytes)
+            engine.gate.set()
+
+        response = post_until(connection, [photo] * 8, lambda: depth._value.get() >= 4, end)
+        assert len(results_of(response)) == 8
+        assert held[0] > 8 * len(photo)
+        assert budget.n_bytes == 0
+
+
 def test_images_that_do_not_fit_into_the_queue_fail_alone(engine: HeldEngine, photo: bytes) -> None:
     with connect(Settings(queue_size=2), engine) as connection:
         response = post_until(
