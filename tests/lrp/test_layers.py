@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
-from functools import cache
 
 import numpy as np
 import pytest
@@ -18,13 +18,28 @@ from service.runtime.engine import Engine
 from service.runtime.jobs import ExplainJob
 from tests.lrp.networks import architecture, make_explainer, make_images
 
-NETWORKS = ("minivgg", "resnet18")
 LIMITS = {torch.float64: 1e-9, torch.float32: 1e-5}
+STEPS = {"minivgg": 1, "resnet18": 4}  # of the layers that have a pass of their own
 
 
-@cache
-def explainer_of(network: str, dtype: torch.dtype) -> Explainer:
-    return make_explainer(architecture(network), dtype)
+@pytest.fixture(scope="module", params=STEPS)
+def network(request: pytest.FixtureRequest) -> str:
+    name: str = request.param
+    return name
+
+
+@pytest.fixture(scope="module", params=LIMITS, ids=str)
+def dtype(request: pytest.FixtureRequest) -> torch.dtype:
+    value: torch.dtype = request.param
+    return value
+
+
+@pytest.fixture(scope="module")
+def explainer(network: str, dtype: torch.dtype) -> Iterator[Explainer]:
+    """One at a time: with the twins of all composites they take gigabytes."""
+    made = make_explainer(architecture(network), dtype)
+    yield made
+    made.close()
 
 
 def starts_of(n: int) -> list[OutputRelevance]:
@@ -35,20 +50,16 @@ def starts_of(n: int) -> list[OutputRelevance]:
     ]
 
 
-@pytest.mark.parametrize("dtype", LIMITS, ids=str)
 @pytest.mark.parametrize("composite", COMPOSITES)
-@pytest.mark.parametrize("network", NETWORKS)
 def test_all_layers_from_one_pass_equal_one_pass_for_each(
-    network: str, composite: str, dtype: torch.dtype
+    explainer: Explainer, network: str, dtype: torch.dtype, composite: str
 ) -> None:
-    explainer = explainer_of(network, dtype)
     images, starts = make_images(2, 32, dtype), starts_of(2)
     method = make_method(composite, DEFAULT_ATTRIBUTOR, {})
     names = tuple(explainer.network.layers)
     listed = replace(method, layers=(INPUT, *names), sums_channels=False)
     together = explainer.explain(images, starts, listed)
-    some = names[:: 1 if network == "minivgg" else 4]
-    for name in some:
+    for name in names[:: STEPS[network]]:
         alone = explainer.explain(images, starts, replace(method, layer=name)).relevances
         kept = [by_layer[names.index(name)] for by_layer in together.by_layer]
         for one, other in zip(kept, alone, strict=True):
@@ -58,9 +69,8 @@ def test_all_layers_from_one_pass_equal_one_pass_for_each(
     assert all(map(torch.equal, together.relevances, at_input))
 
 
-@pytest.mark.parametrize("network", NETWORKS)
-def test_channels_are_summed_where_there_are_some(network: str) -> None:
-    explainer, images = explainer_of(network, torch.float64), make_images(2, 32, torch.float64)
+def test_channels_are_summed_where_there_are_some(explainer: Explainer, dtype: torch.dtype) -> None:
+    images = make_images(2, 32, dtype)
     method = replace(Method(), layers=tuple(explainer.network.layers))
     sums, whole = (
         explainer.explain(images, starts_of(2), replace(method, sums_channels=is_summed)).by_layer
@@ -71,8 +81,7 @@ def test_channels_are_summed_where_there_are_some(network: str) -> None:
     assert {one.ndim for one in sums[0]} == {2, 3}
 
 
-def test_a_layer_that_does_not_exist_is_an_error() -> None:
-    explainer = explainer_of("minivgg", torch.float32)
+def test_a_layer_that_does_not_exist_is_an_error(explainer: Explainer) -> None:
     with pytest.raises(OptionError, match=r"^layers: must be among"):
         explainer.prepare(replace(Method(), layers=("nothing",)))
 
