@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mappin
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI
 from starlette.exceptions import HTTPException
@@ -48,6 +48,9 @@ from service.settings import Settings
 from service.tracing import SpanExport, make_span_export
 from service.worker_state import WorkerSlot
 
+if TYPE_CHECKING:
+    from opentelemetry.trace import Tracer
+
 DESCRIPTION = """What a network sees in an image (`/predict`), and which pixels made it say so
 (`/explain`). Try it: open an operation below, choose *Try it out*, pick an image and *Execute*."""
 
@@ -83,8 +86,9 @@ def create_app(
             has_loaded.set()
         on_loaded(app_state)
 
-    app_state = _make_state(settings, slot or WorkerSlot(), tell_loaded)
     span_export = make_span_export()
+    tracer = span_export.tracer if span_export else None
+    app_state = _make_state(settings, slot or WorkerSlot(), tell_loaded, tracer)
     app = FastAPI(
         title="lrpserve",
         version=__version__,
@@ -98,12 +102,14 @@ def create_app(
     )
     app.state.lrpserve = app_state
     _add_routes(app, app_state)
-    _add_middleware(app, app_state, span_export)
+    _add_middleware(app, app_state)
     complete_document(app, settings)
     return app
 
 
-def _make_state(settings: Settings, slot: WorkerSlot, on_loaded: Callable[[], None]) -> AppState:
+def _make_state(
+    settings: Settings, slot: WorkerSlot, on_loaded: Callable[[], None], tracer: Tracer | None
+) -> AppState:
     served, default = _find_models(settings, slot)
     folders = {name: bundle.folder for name, bundle in served.items()}
     metrics = Metrics()
@@ -123,6 +129,7 @@ def _make_state(settings: Settings, slot: WorkerSlot, on_loaded: Callable[[], No
         make_rate_limit(settings),
         Cache(settings.cache_bytes),
         body_budget=BodyBudget(max(settings.max_bodies_bytes, settings.max_body_bytes)),
+        tracer=tracer,
     )
 
 
@@ -145,7 +152,7 @@ def _add_routes(app: FastAPI, app_state: AppState) -> None:
     app.add_exception_handler(HTTPException, handle_http_exception)
 
 
-def _add_middleware(app: FastAPI, app_state: AppState, span_export: SpanExport | None) -> None:
+def _add_middleware(app: FastAPI, app_state: AppState) -> None:
     """Add the middleware stack from the inside out: the last one gets a request first."""
     settings = app_state.settings
     app.add_middleware(Compression)
@@ -161,7 +168,7 @@ def _add_middleware(app: FastAPI, app_state: AppState, span_export: SpanExport |
         RequestContext,
         metrics=app_state.metrics,
         deadline_s=settings.deadline_s,
-        tracer=span_export.tracer if span_export else None,
+        tracer=app_state.tracer,
     )
     app.add_middleware(Paths, root_path=settings.root_path)
     app.add_middleware(CancelOnDisconnect)

@@ -9,22 +9,28 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import grpc
 import httpx
 import pytest
 
+from service.api.protocols.open_inference_grpc.calls import SERVICE
+from service.settings import DEFAULT_MODEL
 from tests.helpers.collector import Collector, Exported, running_collector
 from tests.helpers.conditions import wait_until
+from tests.helpers.grpc_calls import call, channel_to, infer_fields
 from tests.helpers.servers import (
     RunningServer,
     assert_one_sentence,
     run_to_the_end,
     running_server,
 )
+from tests.helpers.sockets import free_port
 
 STAGES = ["decode", "queue", "compute", "render"]
 PARENT_ID = "b7ad6b7169203331"
 OK, ERROR = 0, 2  # codes of a span's status: unset, and an error
 SLOW = "/explain?attributor=smooth_grad&n_samples=128"
+GRPC_PORT = free_port()
 SOON = {"OTEL_BSP_SCHEDULE_DELAY": "100"}
 
 
@@ -44,6 +50,7 @@ def traced(
         "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url,
         "LRPSERVE_LOG_FORMAT": "json",
         "LRPSERVE_WORKERS": "2",
+        "LRPSERVE_GRPC_PORT": str(GRPC_PORT),
     }
     with running_server(tmp_path_factory.mktemp("traced"), settings) as server:
         yield server
@@ -82,6 +89,41 @@ def test_each_stage_is_a_child_of_the_request_and_that_of_its_caller(
     assert {stage.parent_id for stage in stages} == {server.span_id}
     assert len({exported.span_id for exported in (server, *stages)}) == 5
     assert all(exported.span.status.code == OK for exported in (server, *stages))
+
+
+def test_a_call_of_grpc_has_the_same_stages(
+    traced: RunningServer, collector: Collector, cat: Path
+) -> None:
+    trace_id, headers = new_trace()
+    metadata = {"metadata": (("traceparent", headers["traceparent"]),)}
+    with channel_to(GRPC_PORT) as channel:
+        fields = infer_fields(cat.read_bytes(), "relevance")
+        call(channel, "ModelInfer", metadata, **fields)
+    server, *stages = collector.wait_for(trace_id, 5)
+    assert (server.name, server.parent_id) == (f"{SERVICE}/ModelInfer", PARENT_ID)
+    assert server.span.kind == 2  # a server's
+    assert [stage.name for stage in stages][:4] == STAGES
+    assert {stage.parent_id for stage in stages} == {server.span_id}
+    attributes = server.attributes
+    assert (attributes["rpc.method"], attributes["rpc.grpc.status_code"]) == ("ModelInfer", 0)
+    assert attributes["lrpserve.model"] == DEFAULT_MODEL
+    assert log_line(traced, trace_id)["span_id"] == server.span_id
+
+
+def test_an_error_of_grpc_is_in_the_trace_and_the_log(
+    traced: RunningServer, collector: Collector
+) -> None:
+    trace_id, headers = new_trace()
+    metadata = {"metadata": (("traceparent", headers["traceparent"]),)}
+    with channel_to(GRPC_PORT) as channel, pytest.raises(grpc.RpcError):
+        call(channel, "ModelInfer", metadata, **infer_fields(b"no image"))
+    server = collector.wait_for(trace_id, 1)[0]
+    wait_until(lambda: server.name in [each.name for each in collector.trace(trace_id)])
+    (root,) = [each for each in collector.trace(trace_id) if each.name.endswith("ModelInfer")]
+    assert root.attributes["error.type"] == "not-an-image"
+    assert root.attributes["rpc.grpc.status_code"] == 3  # INVALID_ARGUMENT
+    assert root.span.status.code == OK
+    assert log_line(traced, trace_id)["problem"] == "not-an-image"
 
 
 def test_the_stages_follow_each_other_within_the_request(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from service.api.cache import Cache
 from service.api.decoder import Decoder
@@ -23,6 +24,9 @@ from service.settings import Settings
 from service.text import shorten
 from service.worker_state import State, WorkerSlot
 
+if TYPE_CHECKING:
+    from opentelemetry.trace import Tracer
+
 _MAX_PROCESSES = 4  # that decode images
 
 
@@ -38,6 +42,8 @@ class AppState:
         This process among the worker processes.
     rate_limit : RateLimit or None
         The limit for each API key; None without one.
+    tracer : Tracer or None
+        Makes spans; None while traces are off.
     """
 
     settings: Settings
@@ -50,6 +56,7 @@ class AppState:
     executor: Executor = field(default_factory=Executor)
     body_budget: BodyBudget = field(default_factory=BodyBudget)
     statistics: Statistics = field(default_factory=Statistics)
+    tracer: Tracer | None = None
 
     @cached_property
     def decoder(self) -> Decoder:

@@ -65,7 +65,7 @@ class RequestContext:
         timings = trace.timings if trace else Timings()
         state = scope.setdefault("state", {})
         state["request_id"], state["timings"], state["log_fields"] = request_id, timings, {}
-        state["trace_ids"] = trace.ids if trace else _trace_ids(headers)
+        state["trace_ids"] = trace.ids if trace else trace_ids(headers.get("traceparent", ""))
         state["deadline"] = Deadline(self._deadline_s)
         status = _CLIENT_CLOSED
 
@@ -100,7 +100,7 @@ class RequestContext:
             method=scope["method"],
             path=shorten(scope["path"], _MAX_PATH),
             status=status,
-            problem=_problem_of(state.get("error")),
+            problem=problem_of(state.get("error")),
             key=state.get("key"),
             **log_fields,
             **{f"{name}_ms": round(ms, 3) for name, ms in timings.stages_ms.items()},
@@ -174,15 +174,16 @@ def deadline_of(request: Request) -> Deadline:
     return deadline
 
 
-def _problem_of(error: object) -> str | None:
+def problem_of(error: object) -> str | None:
+    """The type of an error, for the log."""
     if error is None:
         return None
     return error.type if isinstance(error, ServiceError) else InternalError.type
 
 
-def _trace_ids(headers: Headers) -> dict[str, str]:
-    """The ids in `traceparent` (W3C Trace Context), for the log."""
-    found = _TRACEPARENT.fullmatch(headers.get("traceparent", ""))
+def trace_ids(traceparent: str) -> dict[str, str]:
+    """The ids in a `traceparent` (W3C Trace Context), for the log."""
+    found = _TRACEPARENT.fullmatch(traceparent)
     return {"trace_id": found[1], "span_id": found[2]} if found else {}
 
 

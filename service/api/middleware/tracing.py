@@ -25,8 +25,9 @@ if TYPE_CHECKING:
 _UNTRACED = frozenset({"/healthz", "/readyz", "/metrics", "/ping"})  # probes and scrapers
 _READINESS = ("/ready", "/live")  # the ends of the probes of other protocols
 _METHODS = frozenset({"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"})
+DISCONNECTED = "client_disconnected"
 _MAX_TEXT = 500  # characters of an attribute that the client chose
-_PREFIX = "lrpserve."  # of attributes for which there is no convention
+PREFIX = "lrpserve."  # of attributes for which there is no convention
 
 
 def start_trace(tracer: Tracer | None, scope: Scope) -> RequestTrace | None:
@@ -47,31 +48,63 @@ def start_trace(tracer: Tracer | None, scope: Scope) -> RequestTrace | None:
     return RequestTrace(tracer, scope)
 
 
-class RequestTrace:
-    """The spans of one request.
+class ServerSpan:
+    """The span of a request, whatever its transport, and those of its stages.
+
+    Parameters
+    ----------
+    tracer : Tracer
+        Makes them.
+    name : str
+        Of the span.
+    headers : mapping of str to str
+        They name the span of the caller.
+    attributes : mapping
+        That are known when it begins.
 
     Attributes
     ----------
+    span : Span
+        Of the request.
     timings : Timings
         Makes a span of each stage.
     ids : dict of str to str
         `trace_id` and `span_id`, for the log.
     """
 
-    def __init__(self, tracer: Tracer, scope: Scope) -> None:
+    def __init__(
+        self,
+        tracer: Tracer,
+        name: str,
+        headers: Mapping[str, str],
+        attributes: Mapping[str, Any],
+    ) -> None:
         from opentelemetry.propagate import extract
         from opentelemetry.trace import SpanKind, set_span_in_context
 
-        self._method = scope["method"] if scope["method"] in _METHODS else "HTTP"
-        parent = extract(_headers(scope))
-        self._span = tracer.start_span(
-            self._method, parent, SpanKind.SERVER, attributes=_request_attributes(scope)
-        )
-        context = self._span.get_span_context()
+        parent = extract(headers)
+        self.span = tracer.start_span(name, parent, SpanKind.SERVER, attributes=attributes)
+        context = self.span.get_span_context()
         self.ids = {"trace_id": f"{context.trace_id:032x}", "span_id": f"{context.span_id:016x}"}
-        is_recording = self._span.is_recording()  # else a sampler has left it out
-        children = set_span_in_context(self._span, parent)
+        is_recording = self.span.is_recording()  # else a sampler has left it out
+        children = set_span_in_context(self.span, parent)
         self.timings = SpanTimings(tracer, children) if is_recording else Timings()
+
+    def record(self, status: int, error: object, fields: Mapping[str, Any]) -> None:
+        """Record how the request has ended: its status in HTTP's terms, its error, its fields."""
+        self.span.set_attributes({PREFIX + name: value for name, value in fields.items()})
+        if status >= 500:
+            record_error(self.span, error, str(status))
+        elif isinstance(error, ServiceError):
+            self.span.set_attribute("error.type", error.type)
+
+
+class RequestTrace(ServerSpan):
+    """The spans of one request of HTTP."""
+
+    def __init__(self, tracer: Tracer, scope: Scope) -> None:
+        self._method = scope["method"] if scope["method"] in _METHODS else "HTTP"
+        super().__init__(tracer, self._method, _headers(scope), _request_attributes(scope))
 
     def end(self, route: str, status: int | None, error: object, fields: Mapping[str, Any]) -> None:
         """End the span.
@@ -87,18 +120,14 @@ class RequestTrace:
         fields : mapping
             Of the log: the model, the composite, the request's id.
         """
-        span = self._span
+        span = self.span
         span.update_name(f"{self._method} {route}")
         span.set_attribute("http.route", route)
-        span.set_attributes({_PREFIX + name: value for name, value in fields.items()})
+        self.record(status or 0, error, fields)
         if status is None:
-            span.set_attribute("error.type", "client_disconnected")
+            span.set_attribute("error.type", DISCONNECTED)
         else:
             span.set_attribute("http.response.status_code", status)
-        if status is not None and status >= 500:
-            _record_error(span, error, str(status))
-        elif isinstance(error, ServiceError):
-            span.set_attribute("error.type", error.type)
         span.end()
 
 
@@ -122,7 +151,7 @@ class SpanTimings(Timings):
         try:
             yield
         except BaseException as error:
-            _record_error(span, error, "error")
+            record_error(span, error, "error")
             raise
         finally:
             super().add(stage, (time.perf_counter() - started_at) * 1e3)
@@ -135,7 +164,7 @@ class SpanTimings(Timings):
             done = await submitted
         except BaseException as error:
             span = self._start("queue", started_ns)
-            _record_error(span, error, "error")
+            record_error(span, error, "error")
             span.end()
             raise
         computed_ns = started_ns + int(done.queue_ms * 1e6)
@@ -144,7 +173,7 @@ class SpanTimings(Timings):
         super().add("compute", done.compute_ms)
         self._start("queue", started_ns).end(computed_ns)
         span = self._start("compute", computed_ns)
-        span.set_attribute(f"{_PREFIX}batch_size", done.batch_size)
+        span.set_attribute(f"{PREFIX}batch_size", done.batch_size)
         span.end(ended_ns)
         return done
 
@@ -152,7 +181,8 @@ class SpanTimings(Timings):
         return self._tracer.start_span(name, self._parent, start_time=started_ns)
 
 
-def _record_error(span: Span, error: object, otherwise: str) -> None:
+def record_error(span: Span, error: object, otherwise: str) -> None:
+    """Give a span the status of an error."""
     from opentelemetry.trace import Status, StatusCode
 
     kind = otherwise

@@ -11,8 +11,9 @@ from urllib.parse import unquote
 
 from service.api.inference import Caller
 from service.api.middleware.auth import KeyRing
-from service.api.middleware.request_context import make_request_id
+from service.api.middleware.request_context import make_request_id, problem_of, trace_ids
 from service.api.middleware.timings import Timings
+from service.api.protocols.open_inference_grpc.spans import CallTrace, start_call_trace
 from service.api.request.body_budget import Body
 from service.api.state import AppState
 from service.errors import BrokenRequest, InternalError, RequestTimeout, ServiceError
@@ -24,12 +25,14 @@ SERVICE = "inference.GRPCInferenceService"
 _CANCELLED = 499  # in logs and metrics only, as where an HTTP client disconnects
 # names of gRPC's codes, by HTTP status
 CODES = {
+    200: "OK",
     401: "UNAUTHENTICATED",
     403: "PERMISSION_DENIED",
     404: "NOT_FOUND",
     408: "DEADLINE_EXCEEDED",
     409: "FAILED_PRECONDITION",
     429: "RESOURCE_EXHAUSTED",
+    _CANCELLED: "CANCELLED",
     500: "INTERNAL",
     503: "UNAVAILABLE",
     504: "DEADLINE_EXCEEDED",
@@ -51,6 +54,8 @@ class Call:
         Whose call it is.
     headers : sequence of (bytes, bytes)
         Its metadata.
+    trace : CallTrace, optional
+        Its spans; None while traces are off.
 
     Attributes
     ----------
@@ -64,12 +69,16 @@ class Call:
         messages: AsyncIterator[bytes],
         caller: Caller,
         headers: Sequence[tuple[bytes, bytes]],
+        trace: CallTrace | None = None,
     ) -> None:
-        self.method, self.messages, self.caller = method, messages, caller
+        self.method, self.messages, self.caller, self.trace = method, messages, caller, trace
         self._headers = headers
-        sent = dict(headers).get(b"x-request-id", b"").decode("latin-1")
-        self.request_id = make_request_id(sent)
+        self.request_id = make_request_id(self._header("x-request-id"))
+        self.trace_ids = trace.ids if trace else trace_ids(self._header("traceparent"))
         self.log_fields: dict[str, Any] = {}
+
+    def _header(self, name: str) -> str:
+        return dict(self._headers).get(name.encode(), b"").decode("latin-1")
 
     def authenticate(self, key_ring: KeyRing) -> None:
         """Check the API key.
@@ -114,37 +123,47 @@ class Calls:
             call = self._begin(method, messages, context)
             await context.send_initial_metadata((("x-request-id", call.request_id),))
             status = _CANCELLED
+            error: ServiceError | None = None
             try:
-                try:
-                    if self._key_ring is not None and not is_open:
-                        call.authenticate(self._key_ring)
-                    response = await handler(call)
-                    status = 200
-                    return response
-                except ServiceError as caught:
-                    error = caught
-                except Exception:
-                    logger.exception("request %s failed", call.request_id)
-                    error = InternalError(
-                        f"the service failed; its log has the cause, under {call.request_id}"
-                    )
-                status = error.status
+                response, error = await self._outcome(call, handler, is_open=is_open)
+                status = error.status if error else 200
             finally:
-                self._record(call, status)
-            await _abort(context, error)
-            raise error  # not reached: to abort raises
+                self._record(call, status, error)
+            if error is not None:
+                await _abort(context, error)
+            return response
 
         return serve
+
+    async def _outcome(
+        self, call: Call, handler: Handler, *, is_open: bool
+    ) -> tuple[bytes, ServiceError | None]:
+        """The response of a call, or its error."""
+        try:
+            if self._key_ring is not None and not is_open:
+                call.authenticate(self._key_ring)
+            return await handler(call), None
+        except ServiceError as error:
+            return b"", error
+        except Exception:
+            logger.exception("request %s failed", call.request_id)
+            shown = f"the service failed; its log has the cause, under {call.request_id}"
+            return b"", InternalError(shown)
 
     def _begin(self, method: str, messages: AsyncIterator[bytes], context: Any) -> Call:
         remaining_s = context.time_remaining()
         limit_s = math.inf if remaining_s is None else max(0.0, remaining_s)
         deadline = Deadline(self._app_state.settings.deadline_s).at_most(limit_s)
-        caller = Caller(deadline, f"address {_host(context.peer())}", Timings())
-        metadata = context.invocation_metadata() or ()
-        return Call(method, messages, caller, [_header(*entry) for entry in metadata])
+        headers = [_header(*entry) for entry in context.invocation_metadata() or ()]
+        trace = start_call_trace(self._app_state.tracer, SERVICE, method, headers)
+        timings = trace.timings if trace else Timings()
+        caller = Caller(deadline, f"address {_host(context.peer())}", timings)
+        return Call(method, messages, caller, headers, trace)
 
-    def _record(self, call: Call, status: int) -> None:
+    def _record(self, call: Call, status: int, error: ServiceError | None) -> None:
+        if call.trace is not None:
+            about = {"request_id": call.request_id, **call.log_fields}
+            call.trace.end(status, _code(status).value[0], error, about)
         timings, route = call.caller.timings, f"/{SERVICE}/{call.method}"
         total_ms = timings.total_ms
         names = call.log_fields.keys() & {"model", "composite"}
@@ -159,9 +178,11 @@ class Calls:
             method="gRPC",
             path=route,
             status=status,
+            problem=problem_of(error),
             **call.log_fields,
             **{f"{name}_ms": round(ms, 3) for name, ms in timings.stages_ms.items()},
             total_ms=round(total_ms, 3),
+            **call.trace_ids,
         )
         logger.info("request", extra=extra)
 
@@ -195,16 +216,19 @@ async def read_message(call: Call, body: Body, receive_s: float) -> bytes:
     raise BrokenRequest("the call has no message")
 
 
-async def _abort(context: Any, error: ServiceError) -> None:
+def _code(status: int) -> Any:
     import grpc
 
-    code = grpc.StatusCode[CODES.get(error.status, _DEFAULT_CODE)]
+    return grpc.StatusCode[CODES.get(status, _DEFAULT_CODE)]
+
+
+async def _abort(context: Any, error: ServiceError) -> None:
     trailers = [
         (name.lower(), value)
         for name, value in error.headers.items()
         if name in ("Retry-After", "WWW-Authenticate")
     ]
-    await context.abort(code, error.detail, tuple(trailers))
+    await context.abort(_code(error.status), error.detail, tuple(trailers))
 
 
 def _header(name: str, value: str | bytes) -> tuple[bytes, bytes]:
