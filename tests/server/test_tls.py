@@ -284,9 +284,9 @@ def test_a_client_that_leaves_cancels_its_job(
 
 def slow_request(image: Path) -> bytes:
     """A request that takes longer than leaving may go unnoticed."""
-    options = {"attributor": "smooth_grad", "n_samples": 128, "targets": list(range(10))}
     encoded = base64.b64encode(image.read_bytes()).decode()
-    body = json.dumps({"image": encoded, **options}).encode()
+    options = {"attributor": "smooth_grad", "n_samples": 128, "targets": list(range(10))}
+    body = json.dumps(options | {"image": encoded}).encode()
     return head("/explain", len(body)).replace(b"image/png", b"application/json") + body
 
 
