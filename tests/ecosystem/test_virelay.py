@@ -131,7 +131,7 @@ def test_it_reads_the_relevance_that_the_engine_computes(
         pixels = np.asarray(Image.open(images[index]).convert("RGB"))
         (expected,) = engine.explain([ExplainJob(pixels, engine.card.name, Method())])
         relevance = expected.attributions[0].relevance.transpose(1, 2, 0)
-        assert_close(np.float32(found["data"]), relevance)
-        assert_close(np.float32(found["prediction"]), expected.logits)
+        assert_close(np.array(found["data"], np.float32), relevance)
+        assert_close(np.array(found["prediction"], np.float32), expected.logits)
         np.testing.assert_array_equal(np.uint8(found["sample"]), pixels)
         assert found["labels"] == [images[index].parent.name]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Mapping
 
 from starlette.responses import Response
 
@@ -33,7 +34,10 @@ def torchserve_error(error: ServiceError) -> Response:
 
 
 # their schemas in the OpenAPI document
-ERROR_SCHEMAS = {kserve_error: "ErrorText", torchserve_error: "TorchServeError"}
+ERROR_SCHEMAS: Mapping[Callable[[ServiceError], Response], str] = {
+    kserve_error: "ErrorText",
+    torchserve_error: "TorchServeError",
+}
 
 
 def _torchserve_type(error: ServiceError) -> str:
