@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
+import ssl
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,12 +17,12 @@ import pytest
 
 from tests.helpers.conditions import wait_until
 from tests.helpers.processes import descendants
-from tests.helpers.servers import RunningServer, running_server
+from tests.helpers.servers import RunningServer, copy_bundle, running_server
 
+LRPSERVE = (sys.executable, "-c", "from service.commands.__main__ import run; run()")
+ONE_REPLICA = (*LRPSERVE, "ray", "--port", "0", "--num-cpus", "0.1")
 COMMAND = (
-    sys.executable,
-    *("-c", "from service.commands.__main__ import run; run()"),
-    *("ray", "--port", "0", "--num-cpus", "0.1"),
+    *ONE_REPLICA,
     *("--min-replicas", "2", "--max-replicas", "3"),
     *("--target-ongoing-requests", "4", "--upscale-delay-s", "1"),
 )
@@ -53,6 +56,11 @@ class RayServer:
         assert found
         return found[1]
 
+    @property
+    def client_environment(self) -> dict[str, str]:
+        """The environment of a process that connects to the cluster."""
+        return {**os.environ, **self.environment, "RAY_ADDRESS": self.ray_address}
+
     def replicas(self) -> set[int]:
         """The process ids of all replicas, also of those that are starting."""
         return {
@@ -83,23 +91,52 @@ def command_line(pid: int) -> str:
         return ""
 
 
+@contextmanager
+def ray_folder() -> Iterator[Path]:
+    """A folder for Ray: names of sockets may have 107 bytes, so one of pytest is too long."""
+    folder = Path(tempfile.mkdtemp(prefix="ray-", dir="/tmp"))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder)
+
+
+def ray_settings(folder: Path) -> dict[str, str]:
+    """The environment of a Ray in a folder."""
+    return {**RAY_SETTINGS, "RAY_TMPDIR": str(folder), "LRPSERVE_DEVICE": "cpu"}
+
+
+@contextmanager
+def running_ray(
+    folder: Path,
+    settings: Mapping[str, str],
+    command: tuple[str, ...],
+    trust: ssl.SSLContext | None = None,
+) -> Iterator[RunningServer]:
+    """Start `lrpserve ray`, wait until it is ready, and stop it with all that it has started."""
+    with running_server(folder, settings, command, trust=trust) as server:
+        wait_until(lambda: "ready: " in server.read_output())
+        started = descendants(server.process.pid)
+        yield server
+        assert server.stop() == 0
+        wait_until(lambda: not any(map(command_line, started)))
+
+
 @pytest.fixture(scope="package")
 def ray_server() -> Iterator[RayServer]:
     """Ray with two replicas, or three under load."""
-    # names of sockets may have 107 bytes: a folder of pytest is too long
-    folder = Path(tempfile.mkdtemp(prefix="ray-", dir="/tmp"))
-    settings = {
-        **RAY_SETTINGS,
-        "RAY_TMPDIR": str(folder),
-        "LRPSERVE_DEVICE": "cpu",
-        "LRPSERVE_QUEUE_SIZE": str(QUEUE_SIZE),
-    }
-    try:
-        with running_server(folder, settings, COMMAND) as server:
-            wait_until(lambda: "ready: " in server.read_output())
-            started = descendants(server.process.pid)
+    with ray_folder() as folder:
+        settings = {**ray_settings(folder), "LRPSERVE_QUEUE_SIZE": str(QUEUE_SIZE)}
+        with running_ray(folder, settings, COMMAND) as server:
             yield RayServer(server, settings)
-            assert server.stop() == 0
-            wait_until(lambda: not any(map(command_line, started)))
-    finally:
-        shutil.rmtree(folder)
+
+
+@pytest.fixture
+def broken_bundle(tmp_path: Path) -> Path:
+    """A bundle whose weights are not those that its card describes."""
+    bundle = copy_bundle(tmp_path / "broken")
+    weights = bundle / "model.safetensors"
+    content = weights.read_bytes()
+    weights.unlink()  # it may be a link to the shipped file
+    weights.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    return bundle

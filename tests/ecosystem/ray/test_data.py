@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from service.batch.explainer import BatchExplainer
-from service.batch.images import ImageKey, SourceImage
-from service.batch.rows import explain_rows
 from service.runtime.engine import Engine
 from tests.ecosystem.ray.conftest import RayServer
+from tests.ecosystem.ray.rows import assert_equal_rows, expected_rows
 
 pytestmark = [pytest.mark.ecosystem, pytest.mark.timeout(300)]
 
-LRPSERVE = (sys.executable, "-c", "from service.commands.__main__ import run; run()")
-MAX_PIXELS = 40_000_000
 CODE = """
 import sys
 import ray
@@ -56,21 +50,11 @@ def written(ray_server: RayServer, images: Path, tmp_path_factory: pytest.TempPa
     pq.write_table(table, out / "paths.parquet")
     subprocess.run(
         [sys.executable, "-c", CODE, images, out / "paths.parquet", out],
-        env={**os.environ, **ray_server.environment, "RAY_ADDRESS": ray_server.ray_address},
+        env=ray_server.client_environment,
         check=True,
         timeout=200,
     )
     return out
-
-
-def expected(engine: Engine, images: Path, **options: str) -> pd.DataFrame:
-    """The rows of the same images in this process."""
-    explainer = BatchExplainer.of_options(engine, {"output": "relevance"} | options, MAX_PIXELS)
-    sources = [
-        SourceImage(ImageKey(index, str(path)), path)
-        for index, path in enumerate(sorted(images.iterdir()))
-    ]
-    return explain_rows(explainer, sources).to_pandas()
 
 
 @pytest.mark.parametrize(
@@ -80,37 +64,9 @@ def test_rows_are_those_of_a_plain_process(
     written: Path, images: Path, engine: Engine, name: str, options: dict[str, str]
 ) -> None:
     rows = pq.read_table(written / name).to_pandas().sort_values("path").reset_index(drop=True)
-    assert_equal_rows(rows, expected(engine, images, **options))
+    assert_equal_rows(rows, expected_rows(engine, images, **options))
     if name == "listed":
         assert list(rows["index"]) == list(range(len(rows)))
-
-
-def assert_equal_rows(rows: pd.DataFrame, reference: pd.DataFrame) -> None:
-    """Compare rows of Ray with those of this process; paths may be relative to the input."""
-    assert [Path(path).name for path in rows.path] == [Path(path).name for path in reference.path]
-    for column in ("target", "target_label", "model_sha256", "error_type", "error"):
-        pd.testing.assert_series_equal(rows[column], reference[column])
-    for row, alone in zip(rows.relevance, reference.relevance, strict=True):
-        if alone is not None:
-            np.testing.assert_allclose(row, alone, rtol=0, atol=2e-5 * np.abs(alone).max())
-    assert rows.error_type.notna().sum() == 1
-
-
-def test_a_batch_job_on_ray_writes_the_rows_of_a_plain_one(
-    ray_server: RayServer, images: Path, engine: Engine, tmp_path: Path
-) -> None:
-    out = tmp_path / "out.parquet"
-    done = subprocess.run(
-        [*LRPSERVE, "explain", "--input", images, "--output", out, "--ray", "2"],
-        env={**os.environ, **ray_server.environment, "RAY_ADDRESS": ray_server.ray_address},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=200,
-    )
-    assert done.returncode == 2, done.stderr  # one of the files is no image
-    rows = pq.read_table(out).to_pandas()
-    assert_equal_rows(rows, expected(engine, images))
 
 
 def test_the_files_are_read_without_ray(written: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,9 +25,33 @@ from tests.helpers.requests import (
     send_all,
     send_until,
 )
-from tests.helpers.servers import RunningServer, copy_bundle
+from tests.helpers.servers import RunningServer
 
 pytestmark = [pytest.mark.ecosystem, pytest.mark.timeout(300)]
+
+RAW = {"Content-Type": "image/jpeg"}
+# deploys a second application; exits with 3 where Ray Serve says that it has failed
+DEPLOY = """
+import sys
+import ray
+from ray import serve
+from service.ray import build
+ray.init(log_to_driver=False)
+try:
+    serve.run(
+        build({"model": sys.argv[1], "num_cpus": "0.1"}), name="broken", route_prefix="/broken"
+    )
+except RuntimeError:
+    print(serve.status().applications["broken"].deployments["lrpserve"].message)
+    serve.delete("broken")
+    sys.exit(3)
+"""
+DELETE = """
+import ray
+from ray import serve
+ray.init(log_to_driver=False)
+serve.delete("second")
+"""
 
 
 def send_in_turn(url: str, n: int) -> list[Exchange]:
@@ -51,7 +75,7 @@ def test_replicas_answer_as_a_plain_process(ray_server: RayServer, server: Runni
 
 def test_a_response_has_one_request_id(ray_server: RayServer, cat: Path) -> None:
     def post(path: str, **headers: str) -> httpx.Response:
-        headers["Content-Type"] = "image/jpeg"
+        headers |= RAW
         url = ray_server.url + path
         return httpx.post(url, content=cat.read_bytes(), headers=headers, timeout=60)
 
@@ -68,7 +92,7 @@ def test_a_client_that_leaves_cancels_its_job(ray_server: RayServer, cat: Path) 
         httpx.post(
             f"{ray_server.url}/explain?{query}",
             content=cat.read_bytes(),
-            headers={"Content-Type": "image/jpeg"},
+            headers=RAW,
             timeout=httpx.Timeout(60, read=0.5),
         )
     name = 'lrpserve_jobs_total{outcome="cancelled"}'
@@ -111,23 +135,32 @@ def test_a_killed_replica_loses_no_later_request(ray_server: RayServer) -> None:
 
 
 def test_a_broken_bundle_fails_the_deployment_with_the_reason(
-    ray_server: RayServer, tmp_path: Path
+    ray_server: RayServer, broken_bundle: Path
 ) -> None:
-    bundle = copy_bundle(tmp_path / "broken")
-    weights = bundle / "model.safetensors"
-    content = weights.read_bytes()
-    weights.unlink()  # it may be a link to the shipped file
-    weights.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
-    serve = Path(sys.executable).with_name("serve")
-    names = ["--address", ray_server.ray_address, "--name", "broken", "--route-prefix", "/broken"]
     done = subprocess.run(
-        [serve, "run", *names, "service.ray:build", f"model={bundle}", "num_cpus=0.1"],
-        env={**os.environ, **ray_server.environment},
+        [sys.executable, "-c", DEPLOY, broken_bundle],
+        env=ray_server.client_environment,
         capture_output=True,
         text=True,
         check=False,
         timeout=120,
     )
-    assert done.returncode != 0
-    assert "is not the file that model.json describes" in done.stdout + done.stderr
+    assert done.returncode == 3, done.stderr
+    assert "is not the file that model.json describes" in done.stdout
+    assert statuses(send_in_turn(ray_server.url, 4)) == {200}  # the other application
+
+
+def test_serve_run_serves_beside_another_application(ray_server: RayServer, cat: Path) -> None:
+    serve = str(Path(sys.executable).with_name("serve"))
+    names = ["--address", ray_server.ray_address, "--name", "second", "--route-prefix", "/second"]
+    environment = ray_server.client_environment | {"LRPSERVE_ROOT_PATH": "/second"}
+    command = [serve, "run", *names, "service.ray:build", "num_cpus=0.1"]
+    with subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL) as process:
+        url = f"{ray_server.url}/second"
+        wait_until(lambda: httpx.get(f"{url}/readyz").status_code == 200)
+        response = httpx.post(f"{url}/predict", content=cat.read_bytes(), headers=RAW)
+        process.kill()  # at SIGINT it would shut down all applications of the cluster
+    assert response.json()["predictions"][0]["label"] == "cat"
+    subprocess.run([sys.executable, "-c", DELETE], env=environment, check=True, timeout=60)
+    wait_until(lambda: httpx.get(f"{url}/readyz").status_code == 404)
     assert statuses(send_in_turn(ray_server.url, 4)) == {200}
