@@ -6,7 +6,7 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import TYPE_CHECKING
 
@@ -23,6 +23,7 @@ from service.ray.cluster import (
     start_ray,
 )
 from service.server.listen import UNIX, listen, url_of
+from service.server.tls import certificate_files
 from service.settings import Settings
 from service.terminal import print_line
 
@@ -58,7 +59,8 @@ def serve_on_ray(
     Raises
     ------
     ServiceError
-        Ray is not installed or cannot start, or the replicas cannot load their models.
+        Ray is not installed or cannot start, the certificate cannot be used, or the replicas
+        cannot load their models.
     """
     require_ray()
     settings = arguments.settings()
@@ -66,9 +68,12 @@ def serve_on_ray(
     if host.startswith(UNIX):
         raise RayError("Ray does not listen on unix sockets; choose an address for --host")
     if address == LOCAL:  # fail early; a cluster may have other files
-        served_models(settings.model, settings.models)
+        served_models(settings.model, settings.models, settings.model_name)
+        if files := certificate_files(settings):
+            files.load()
     with listen(host, port) as listeners:  # Ray's proxy would fail somewhere in its log
-        url, (_, port) = url_of(listeners), listeners[0].getsockname()[:2]
+        url = url_of(listeners, "https" if settings.tls_cert else "http")
+        port = listeners[0].getsockname()[1]
     signals = _StopSignals()
     try:
         signals.handle()
@@ -118,10 +123,16 @@ def _serve(application: Application, settings: Settings, host: str, port: int, u
         threading.Event().wait()
 
 
-def _http_options(settings: Settings, host: str, port: int) -> dict[str, str | float]:
+def _http_options(settings: Settings, host: str, port: int) -> dict[str, str | float | None]:
     # longer than the deadline of a replica: for requests that wait while no replica runs
     timeout_s = settings.deadline_s + settings.receive_s
-    return {"host": host, "port": port, "request_timeout_s": timeout_s}
+    options: dict[str, str | float | None] = {"host": host, "port": port}
+    options["request_timeout_s"] = timeout_s
+    if files := certificate_files(settings):  # TLS ends at Ray's proxy
+        options["ssl_certfile"] = str(files.certificate.absolute())
+        options["ssl_keyfile"] = str(files.key.absolute())
+        options["ssl_keyfile_password"] = files.password
+    return options
 
 
 @contextmanager
@@ -134,6 +145,8 @@ def _deployed(application: Application, route_prefix: str) -> Iterator[None]:
         Its replicas cannot start; the message has the reason of one.
     """
     from ray import serve
+    from ray.exceptions import RayError as ErrorOfRay
+    from ray.serve.exceptions import RayServeException
 
     try:
         try:
@@ -142,7 +155,8 @@ def _deployed(application: Application, route_prefix: str) -> Iterator[None]:
             raise RayError(_reason() or str(error)) from error
         yield
     finally:
-        serve.delete(NAME)
+        with suppress(ErrorOfRay, RayServeException):  # others may have shut Ray Serve down
+            serve.delete(NAME)
 
 
 def _reason() -> str:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import importlib.util
+from pathlib import Path
 
 import pytest
 
+from service.settings import PREFIX
 from tests.commands.command_line import Lrpserve, assert_one_sentence
 
 
@@ -35,6 +37,15 @@ def test_wrong_arguments_are_one_sentence(
     lrpserve: Lrpserve, arguments: tuple[str, ...], said: str
 ) -> None:
     assert_one_sentence(lrpserve("ray", *arguments), said)
+
+
+def test_a_certificate_that_cannot_be_used_is_one_sentence(
+    lrpserve: Lrpserve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    certificate = tmp_path / "tls.crt"
+    certificate.write_text("no certificate")
+    monkeypatch.setenv(f"{PREFIX}TLS_CERT", str(certificate))
+    assert_one_sentence(lrpserve("ray"), str(certificate))
 
 
 def test_without_the_extra_it_is_named(lrpserve: Lrpserve, monkeypatch: pytest.MonkeyPatch) -> None:
