@@ -10,7 +10,7 @@ from service.errors import ServiceError
 from service.logs import configure_logging, flush_log, print_soon
 from service.models.registry import served_models
 from service.runtime.cores import usable_cores
-from service.server.grpc_port import check_grpc_port
+from service.server.grpc_port import check_grpc
 from service.server.listen import listen, url_of
 from service.server.process import run_server
 from service.server.supervisor import Supervisor
@@ -57,8 +57,7 @@ def _serve(settings: Settings, host: str, port: int) -> None:
         files.load()  # fails early if they cannot be used
     with listen(host, port) as listeners:
         address = url_of(listeners, "https" if files else "http")
-        if settings.grpc_port is not None:
-            check_grpc_port(listeners, settings.grpc_port)
+        check_grpc(listeners, settings)
         print_soon(f"lrpserve {__version__} listens on {address}; loading the model ...")
         if settings.workers > 1:
             Supervisor(settings, listeners).run()

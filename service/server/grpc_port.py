@@ -17,19 +17,27 @@ from service.api.protocols.open_inference_grpc.server import (
 from service.api.state import AppState
 from service.server.listen import ListenError, listen
 from service.server.tls import CertificateFiles, TLSError, Version
-from service.settings import PREFIX
+from service.settings import PREFIX, Settings
 
 _LOCAL = "127.0.0.1"  # beside a unix socket
 
 
-def check_grpc_port(listeners: Sequence[socket.socket], port: int) -> None:
-    """Check that the port is free.
+def check_grpc(listeners: Sequence[socket.socket], settings: Settings) -> None:
+    """Check before the start that the port, if there is one, is free, and the key can be read.
 
     Raises
     ------
     GRPCError
         It is not.
     """
+    port = settings.grpc_port
+    if port is None:
+        return
+    if settings.tls_cert is not None and settings.tls_key_password is not None:
+        raise GRPCError(
+            f"gRPC needs a key without a password: decrypt the file of {PREFIX}TLS_KEY, and leave "
+            f"{PREFIX}TLS_KEY_PASSWORD out, or {PREFIX}GRPC_PORT"
+        )
     for host in _hosts(listeners):
         try:
             with listen(host, port):
@@ -48,7 +56,7 @@ async def start_grpc(
     Raises
     ------
     GRPCError
-        The port is in use, or the certificate has an encrypted key.
+        The port is in use.
     """
     port = app_state.settings.grpc_port
     if port is None:
@@ -66,8 +74,6 @@ def _hosts(listeners: Sequence[socket.socket]) -> list[str]:
 
 
 def _reader(files: CertificateFiles) -> ReadCertificate:
-    if files.password is not None:
-        raise GRPCError("gRPC needs a key without a password; leave TLS_KEY_PASSWORD out")
     last: Version | None = None
 
     def read() -> PemFiles | None:

@@ -97,8 +97,12 @@ class Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Finish what was accepted, over HTTP and gRPC."""
-        stops = [self._grpc.stop()] if self._grpc else []
-        await asyncio.gather(super().shutdown(sockets), *stops)
+        if self._grpc is not None:
+            tasks = self.server_state.tasks  # uvicorn waits for them before the application ends
+            stop = asyncio.create_task(self._grpc.stop())
+            tasks.add(stop)
+            stop.add_done_callback(tasks.discard)
+        await super().shutdown(sockets)
 
     async def _serve_tls(
         self, listener: socket.socket, certificate: Certificate

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import pytest
 from service.settings import DEFAULT_MODEL
 from tests.helpers.environments import run_script
 from tests.helpers.servers import running_server
+from tests.helpers.sockets import free_port
 
 pytestmark = [pytest.mark.ecosystem, pytest.mark.timeout(300)]
 SCRIPTS = Path(__file__).parent / "scripts"
@@ -20,12 +20,6 @@ KEY = "a-key-of-the-ecosystem"
 KINDS = ("http", "aio", "grpc")
 LABELS = 10
 Outcomes = dict[str, dict[str, Any]]
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-    return port
 
 
 @pytest.fixture(scope="module")

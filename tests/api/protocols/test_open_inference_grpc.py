@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,17 +15,12 @@ from service.api.protocols.open_inference_grpc.messages import message_class
 from service.api.protocols.open_inference_grpc.server import GRPCError, GRPCServer
 from service.settings import DEFAULT_MODEL, Settings
 from tests.api.in_process import Connection, FakeEngine, connect
+from tests.helpers.sockets import free_port
 
 KEY = "a-key-of-the-tests"
 METADATA = (("authorization", f"Bearer {KEY}"),)
 LOCAL = "127.0.0.1"
 IN_SHARED_MEMORY = {"parameters": {"shared_memory_region": {"string_param": "r"}}}
-
-
-def free_port() -> int:
-    with socket.create_server((LOCAL, 0)) as listener:
-        port: int = listener.getsockname()[1]
-    return port
 
 
 @pytest.fixture(scope="module")
