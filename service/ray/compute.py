@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +20,9 @@ _AHEAD = 2  # batches of each actor that are computed or wait
 class RayCompute:
     """Actors with a model each, on `RAY_ADDRESS`, or on this machine without it.
 
-    All machines have to reach the images under the same paths. An actor that dies is started again,
-    and its images are explained again.
+    All machines have to reach the images under the same paths. An actor gets images from when it
+    has started: the others do not wait for those that the cluster has no room for. An actor that
+    dies is started again, and its images are explained again.
 
     Parameters
     ----------
@@ -67,15 +67,32 @@ class RayCompute:
         import ray
 
         kind: Any = ray.remote(ExplainActor)
-        kind = kind.options(num_gpus=self._num_gpus, max_restarts=-1, max_task_retries=-1)
+        kind = kind.options(
+            num_cpus=1, num_gpus=self._num_gpus, max_restarts=-1, max_task_retries=-1
+        )
         actors = [kind.remote(*self._arguments) for _ in range(self._num_actors)]
+        starting = {actor.__ray_ready__.remote(): actor for actor in actors}
+        started: deque[Any] = deque()
         waiting: deque[Any] = deque()
-        for actor, batch in zip(cycle(actors), batches, strict=False):
-            waiting.append(actor.explain.remote([_with_absolute_path(image) for image in batch]))
-            if len(waiting) > _AHEAD * len(actors):
+        for batch in batches:
+            started += _take_started(starting, waits=not started)
+            waiting.append(started[0].explain.remote([_with_absolute_path(each) for each in batch]))
+            started.rotate(-1)
+            if len(waiting) > _AHEAD * len(started):
                 yield ray.get(waiting.popleft())
         while waiting:
             yield ray.get(waiting.popleft())
+
+
+def _take_started(starting: dict[Any, Any], *, waits: bool) -> list[Any]:
+    """Remove the actors that have started; wait for the first one if told so."""
+    import ray
+
+    if not starting:
+        return []
+    n_wanted, timeout_s = (1, None) if waits else (len(starting), 0)
+    ready, _ = ray.wait(list(starting), num_returns=n_wanted, timeout=timeout_s)
+    return [starting.pop(each) for each in ready]
 
 
 def _with_absolute_path(image: SourceImage) -> SourceImage:

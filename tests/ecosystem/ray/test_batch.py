@@ -6,6 +6,8 @@ import os
 import shutil
 import signal
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pandas as pd
@@ -40,15 +42,20 @@ def expected(engine: Engine, images: Path) -> pd.DataFrame:
     return expected_rows(engine, images)
 
 
-def start(ray_server: RayServer, images: Path, output: Path) -> subprocess.Popen[str]:
-    """Start a job with two actors on the cluster."""
+@contextmanager
+def started(ray_server: RayServer, images: Path, output: Path) -> Iterator[subprocess.Popen[str]]:
+    """Start a job with two actors; beside the replicas two cores have room for one of them."""
     numbers = ("--part-size", str(PART_SIZE), "--ray", "2")
-    return subprocess.Popen(
+    with subprocess.Popen(
         [*LRPSERVE, "explain", "--input", images, "--output", output, *numbers],
         env=ray_server.client_environment,
         stderr=subprocess.PIPE,
         text=True,
-    )
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def actors(ray_server: RayServer) -> list[int]:
@@ -76,13 +83,13 @@ def test_a_job_that_is_killed_is_resumed_with_nothing_lost_or_doubled(
     ray_server: RayServer, images: Path, expected: pd.DataFrame, tmp_path: Path
 ) -> None:
     output = tmp_path / "out.parquet"
-    with start(ray_server, images, output) as process:
+    with started(ray_server, images, output) as process:
         wait_until(lambda: n_written(output) >= 2)
         process.kill()
-    assert process.returncode == -signal.SIGKILL
+        assert process.wait() == -signal.SIGKILL
     assert 2 <= n_written(output) < N_PARTS
     wait_until(lambda: not actors(ray_server))  # they end with the job
-    with start(ray_server, images, output) as process:
+    with started(ray_server, images, output) as process:
         assert_whole(process, output, expected)
 
 
@@ -90,7 +97,7 @@ def test_the_images_of_an_actor_that_dies_are_explained_again(
     ray_server: RayServer, images: Path, expected: pd.DataFrame, tmp_path: Path
 ) -> None:
     output = tmp_path / "out.parquet"
-    with start(ray_server, images, output) as process:
+    with started(ray_server, images, output) as process:
         wait_until(lambda: n_written(output) >= 2)
         os.kill(min(actors(ray_server)), signal.SIGKILL)
         assert n_written(output) < N_PARTS
