@@ -15,7 +15,7 @@ from starlette.types import Message
 
 from service.api.middleware import auth
 from service.api.middleware.auth import APIKeyAuth, KeyRing
-from service.api.response.problems import MEDIA_TYPE, TYPE_PREFIX
+from service.api.response.problems import TYPE_PREFIX
 from service.api_keys import hash_key, name_of
 from service.errors import Unauthorized
 from service.settings import load_settings
@@ -225,13 +225,16 @@ def test_the_openapi_document_has_the_security_schemes(guarded: Connection) -> N
         "header": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
     }
     for path, item in document["paths"].items():
-        for operation in item.values():
+        for method, operation in item.items():
             needs_key = path not in OPEN
             assert ("security" in operation) is needs_key, path
             assert ("401" in operation["responses"]) is needs_key, path
             if needs_key:
                 assert operation["security"] == [{"bearer": []}, {"header": []}]
-                assert list(operation["responses"]["401"]["content"]) == [MEDIA_TYPE]
+                refused = guarded.request(method.upper(), path.replace("{", "").replace("}", ""))
+                assert refused.status_code == 401
+                media_type = refused.headers["Content-Type"]
+                assert list(operation["responses"]["401"]["content"]) == [media_type]
 
 
 def test_without_keys_the_openapi_document_has_no_security_schemes(client: httpx.Client) -> None:
