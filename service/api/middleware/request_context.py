@@ -86,6 +86,8 @@ class RequestContext:
             self._record(scope, status)
             if trace is not None:
                 _end_trace(trace, scope, status)
+            # its traceback has the request and its body, which would stay in this circle
+            state.pop("error", None)
 
     def _record(self, scope: Scope, status: int) -> None:
         state = scope["state"]
