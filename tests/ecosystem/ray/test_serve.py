@@ -157,9 +157,11 @@ def test_serve_run_serves_beside_another_application(ray_server: RayServer, cat:
     command = [serve, "run", *names, "service.ray:build", "num_cpus=0.1"]
     with subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL) as process:
         url = f"{ray_server.url}/second"
-        wait_until(lambda: httpx.get(f"{url}/readyz").status_code == 200)
-        response = httpx.post(f"{url}/predict", content=cat.read_bytes(), headers=RAW)
-        process.kill()  # at SIGINT it would shut down all applications of the cluster
+        try:  # the proxy keeps requests while the first replica is loading
+            wait_until(lambda: httpx.get(f"{url}/readyz", timeout=60).status_code == 200)
+            response = httpx.post(f"{url}/predict", content=cat.read_bytes(), headers=RAW)
+        finally:
+            process.kill()  # at SIGINT it would shut down all applications of the cluster
     assert response.json()["predictions"][0]["label"] == "cat"
     subprocess.run([sys.executable, "-c", DELETE], env=environment, check=True, timeout=60)
     wait_until(lambda: httpx.get(f"{url}/readyz").status_code == 404)
