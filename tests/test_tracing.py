@@ -241,7 +241,9 @@ def assert_expired(trace: list[Exported]) -> None:
 def test_requests_do_not_wait_for_a_collector_that_is_down(tmp_path: Path, cat: Path) -> None:
     with running_collector() as collector:
         settings = {**SOON, "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url}
-    settings["OTEL_EXPORTER_OTLP_TIMEOUT"] = "1"  # between the first try and the last
+    # from the first try to the last: the exporter names no reason where it cannot try twice, and it
+    # waits for up to 1.2 s in between
+    settings["OTEL_EXPORTER_OTLP_TIMEOUT"] = "2"
     with running_server(tmp_path, settings) as server:
         assert explain(server, cat)[1].status_code == 200
         wait_until(lambda: "traces cannot be exported" in server.read_output())
