@@ -108,7 +108,7 @@ graphviz:  ## dot, which draws the architecture, where apt-get may install it
 release: $(DEV)  ## build a release into dist/: packages, chart, SBOMs, checksums, and the image
 	$(BIN)/python -m tools.release $(ARGS)
 
-audit: $(DEV)  ## look for known vulnerabilities of the pinned packages; needs pypi.org
+audit: $(DEV)  ## look for known vulnerabilities of the pinned packages; needs the public package index
 	$(BIN)/pip-audit --strict --progress-spinner off --disable-pip --no-deps -r constraints.txt
 
 pins: $(DEV)  ## make constraints.txt anew with the newest versions

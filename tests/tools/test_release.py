@@ -127,10 +127,10 @@ def test_addresses_of_indexes_are_known_without_their_passwords(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("UV_INDEX_URL", "https://user:secret@index.example/simple")
-    monkeypatch.setenv("PIP_EXTRA_INDEX_URL", "https://pypi.org/simple")
+    monkeypatch.setenv("PIP_EXTRA_INDEX_URL", "https://more.example/simple")
     hosts = index_hosts(ROOT)
-    assert "index.example" in hosts
-    assert "pypi.org" not in hosts
+    assert {"index.example", "more.example"} <= hosts
+    assert not any("secret" in host for host in hosts)
 
 
 def test_the_sbom_has_the_extras_of_the_image() -> None:

@@ -14,7 +14,6 @@ from service import __version__
 from tools.release.process import CommandFailed, run
 
 _ADDRESS = re.compile(r"https?://([^/\s'\"]+)")
-_PUBLIC = {"pypi.org", "files.pythonhosted.org"}
 PROJECTS = {"lrpserve": Path(), "lrpserve-client": Path("client")}
 
 
@@ -71,8 +70,8 @@ def check_document(document: dict[str, Any], hosts: set[str]) -> None:
 
 
 def index_hosts(root: Path) -> set[str]:
-    """Hosts of the package indexes that this machine is set up with, but for the public one."""
+    """Hosts of the package indexes that this machine is set up with."""
     told = run([sys.executable, "-m", "pip", "config", "list"], root)
     given = [value for name, value in os.environ.items() if name.startswith(("PIP_", "UV_"))]
     addresses = _ADDRESS.findall("\n".join([told, *given]))
-    return {address.rpartition("@")[2] for address in addresses} - _PUBLIC
+    return {address.rpartition("@")[2] for address in addresses}
