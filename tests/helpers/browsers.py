@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
 
 from tests.helpers.tools import find_tool
 
@@ -26,3 +26,14 @@ def open_browser() -> Iterator[Browser]:
         browser = playwright.chromium.launch(executable_path=find_tool("chromium"), args=[*FLAGS])
         yield browser
         browser.close()
+
+
+@contextmanager
+def no_errors(page: Page) -> Iterator[None]:
+    """Close the page at the end, and fail where a script of it failed or its console has errors."""
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on("console", lambda line: errors.append(line.text) if line.type == "error" else None)
+    yield
+    page.close()
+    assert errors == []

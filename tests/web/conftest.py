@@ -13,7 +13,7 @@ import pytest
 from numpy.typing import NDArray
 from playwright.sync_api import Browser, Page, expect
 
-from tests.helpers.browsers import open_browser
+from tests.helpers.browsers import no_errors, open_browser
 from tests.helpers.servers import RunningServer
 
 ROOT = Path(__file__).parents[2]
@@ -33,12 +33,8 @@ def browser() -> Iterator[Browser]:
 def page(browser: Browser) -> Iterator[Page]:
     """A page on which any error in the console fails the test."""
     opened = browser.new_page()
-    errors: list[str] = []
-    opened.on("pageerror", lambda error: errors.append(str(error)))
-    opened.on("console", lambda line: errors.append(line.text) if line.type == "error" else None)
-    yield opened
-    opened.close()
-    assert errors == []
+    with no_errors(opened):
+        yield opened
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.helpers.authority import Authority
+from tests.helpers.browsers import no_errors
 from tests.helpers.servers import RunningServer, running_server
 
 
@@ -25,12 +26,9 @@ def secure_page(browser: Browser) -> Iterator[Page]:
     """A page that takes certificates of any authority; errors in the console fail the test."""
     context = browser.new_context(ignore_https_errors=True)
     page = context.new_page()
-    errors: list[str] = []
-    page.on("pageerror", lambda error: errors.append(str(error)))
-    page.on("console", lambda line: errors.append(line.text) if line.type == "error" else None)
-    yield page
+    with no_errors(page):
+        yield page
     context.close()
-    assert errors == []
 
 
 def test_the_page_explains_an_own_image_and_fetches_nothing_in_the_clear(
