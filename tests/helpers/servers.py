@@ -28,6 +28,7 @@ COMMAND = (
     "--port",
     "0",
 )
+GREETING = "ready: "  # printed a moment after the first request may be served
 START_LIMIT_S = 90.0
 STOP_LIMIT_S = 30.0
 
@@ -91,10 +92,10 @@ def running_server(
 
 
 def wait_until_ready(server: RunningServer, trust: ssl.SSLContext | None = None) -> None:
-    """Wait until a server that was started takes requests."""
+    """Wait until a server that was started takes requests, and has said so."""
     limit = time.monotonic() + START_LIMIT_S
     while time.monotonic() < limit and server.process.poll() is None:
-        if _is_ready(server.url, trust):
+        if _is_ready(server.url, trust) and GREETING in server.read_output():
             return
         time.sleep(0.05)
     raise RuntimeError(f"the server did not become ready:\n{server.read_output()}")
