@@ -25,8 +25,10 @@ SAMPLES = Path(__file__).parent / "samples"
 settings.register_profile("patient", deadline=None)
 settings.load_profile("patient")
 
-# `nohup` ignores SIGHUP, and servers under test would inherit that; handlers are not inherited
+# `nohup` ignores SIGHUP, and a shell's `&` SIGINT: processes under test would inherit that, while
+# handlers are not inherited
 signal.signal(signal.SIGHUP, lambda number, frame: None)
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 torch.set_num_threads(1)  # the networks are small, and the servers under test need the other core
 
