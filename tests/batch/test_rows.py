@@ -54,6 +54,17 @@ def test_a_row_has_the_explanation_of_the_engine(
         assert json.loads(row["method"])["composite"] == explainer.resolved.method.composite
 
 
+def test_a_row_alone_has_the_engine_s_numbers_to_the_last_bit(
+    engine: Engine, make_explainer: MakeExplainer, cat: Path
+) -> None:
+    explainer = make_explainer()
+    (row,) = explain_rows(explainer, source_images([cat])).to_pylist()
+    expected = explain_directly(engine, explainer, cat)
+    relevance = expected.attributions[0].relevance.sum(axis=0)
+    np.testing.assert_array_equal(np.float32(row["relevance"]).reshape(row["shape"]), relevance)
+    np.testing.assert_array_equal(np.float32(row["logits"]), expected.logits)
+
+
 @pytest.mark.parametrize("content", [b"no image", None, Path("/nowhere.png"), Path("a\0b")])
 def test_an_image_that_fails_is_a_row_with_an_error(
     make_explainer: MakeExplainer, cat: Path, content: bytes | Path | None
