@@ -1,0 +1,152 @@
+"""Perturbation curves: a class's score while patches are hidden or shown in an order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+import torch
+from torch import Tensor
+
+from service.evidence.fills import Fill
+from service.evidence.patches import PatchGrid
+
+PredictFn = Callable[[Tensor], Tensor]  # normalized images (N, C, H, W) -> logits (N, K)
+ScoreFn = Callable[[Tensor, Tensor], Tensor]  # logits (N, K), targets (N,) -> scores (N,)
+
+# values of the network's input in one call: 256 images of 3x32x32, or 5 of 3x224x224
+_VALUES_AT_ONCE = 256 * 3 * 32 * 32
+
+
+def probability(logits: Tensor, targets: Tensor) -> Tensor:
+    """Softmax probability of the targets, shape (N,)."""
+    return logits.softmax(1).gather(1, targets[:, None])[:, 0]
+
+
+def logit(logits: Tensor, targets: Tensor) -> Tensor:
+    """Logit of the targets, shape (N,)."""
+    return logits.gather(1, targets[:, None])[:, 0]
+
+
+def perturbation_curve(
+    predict: PredictFn,
+    images: Tensor,
+    targets: Tensor,
+    grid: PatchGrid,
+    order: Tensor,
+    fill: Fill,
+    counts: Sequence[int],
+    generator: torch.Generator,
+    *,
+    score: ScoreFn = probability,
+    chunk: int | None = None,
+) -> Tensor:
+    """Score of the target with the first `counts` patches of each order hidden.
+
+    Pixel flipping (Bach et al. 2015, doi:10.1371/journal.pone.0130140) with patches of one pixel,
+    region perturbation (Samek et al. 2017, arXiv:1509.06321) with larger ones, the deletion metric
+    (Petsiuk et al. 2018, arXiv:1806.07421), and ROAD (Rong et al. 2022, arXiv:2202.00449) with the
+    fill "linear": they differ in patches, fill and order only. All count on what is hidden at once,
+    not step by step, so that a fill never sees another fill.
+
+    Parameters
+    ----------
+    predict : callable
+        Gives the logits of normalized images.
+    images : Tensor
+        Normalized, shape (N, C, H, W).
+    targets : Tensor
+        Classes, int64 of shape (N,).
+    grid : PatchGrid
+        Of the size of the images.
+    order : Tensor
+        Patches in the order in which they are hidden, int64 of shape (N, P).
+    fill : Fill
+        What hidden pixels show.
+    counts : sequence of int
+        Numbers of hidden patches, each from 0 to P.
+    generator : torch.Generator
+        Seeds the fill: its random numbers are the same for each image and count.
+    score : callable
+        Of logits and targets; the softmax probability by default.
+    chunk : int, optional
+        Images in one call of `predict`; by default as many as fit into bounded memory.
+
+    Returns
+    -------
+    Tensor
+        Shape (N, len(counts)). Rows do not depend on each other, nor on `chunk`.
+    """
+    seed = int(torch.randint(2**62, (), generator=generator))
+    limits = _checked(counts, grid).to(images.device)
+    ranks = grid.ranks(order.to(images.device))
+    scores = []
+    for rows, steps in _pairs(len(images), len(limits), chunk or _images_at_once(images)):
+        hidden = ranks[rows] < limits[steps].view(-1, 1, 1)
+        filled = fill(images[rows], hidden, torch.Generator().manual_seed(seed))
+        with torch.no_grad():
+            scores.append(score(predict(filled), targets[rows]))
+    found = torch.cat(scores) if scores else images.new_zeros(0)
+    return found.view(len(images), len(limits))
+
+
+def insertion_curve(
+    predict: PredictFn,
+    images: Tensor,
+    targets: Tensor,
+    grid: PatchGrid,
+    order: Tensor,
+    fill: Fill,
+    counts: Sequence[int],
+    generator: torch.Generator,
+    *,
+    score: ScoreFn = probability,
+    chunk: int | None = None,
+) -> Tensor:
+    """Score of the target with only the first `counts` patches of each order shown.
+
+    The insertion metric of Petsiuk et al. 2018, arXiv:1806.07421: a good order, most relevant
+    first, rises early. Parameters and result are those of `perturbation_curve`.
+    """
+    hidden = [grid.n_patches - count for count in counts]
+    return perturbation_curve(
+        predict, images, targets, grid, order.flip(1), fill, hidden, generator,
+        score=score, chunk=chunk,
+    )  # fmt: skip
+
+
+def area(curve: Tensor, shares: Sequence[float]) -> Tensor:
+    """Area under each curve by trapezoids, over the width of the shares: its mean height.
+
+    Parameters
+    ----------
+    curve : Tensor
+        Of shape (N, S).
+    shares : sequence of float
+        Share of the image that is hidden, or shown, at each point, rising; at least two.
+
+    Returns
+    -------
+    Tensor
+        Shape (N,).
+    """
+    x = torch.tensor(list(shares), dtype=curve.dtype, device=curve.device)
+    if len(x) < 2 or not bool((x.diff() > 0).all()):
+        raise ValueError(f"shares have to be two or more that rise: {list(shares)}")
+    return torch.trapezoid(curve, x, dim=1) / (x[-1] - x[0])
+
+
+def _checked(counts: Sequence[int], grid: PatchGrid) -> Tensor:
+    limits = torch.tensor(list(counts), dtype=torch.int64)
+    if bool(((limits < 0) | (limits > grid.n_patches)).any()):
+        raise ValueError(f"counts have to be from 0 to {grid.n_patches}: {list(counts)}")
+    return limits
+
+
+def _images_at_once(images: Tensor) -> int:
+    return max(1, _VALUES_AT_ONCE // max(1, images[:1].numel()))
+
+
+def _pairs(n_images: int, n_counts: int, chunk: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """All pairs of an image and a count, image by image, in chunks."""
+    for pairs in torch.arange(n_images * n_counts).split(chunk):
+        yield pairs // max(1, n_counts), pairs % max(1, n_counts)
