@@ -12,12 +12,11 @@ from torch import Tensor
 from torchvision.datasets import CIFAR10, ImageFolder
 
 from service.errors import ServiceError
-from service.imaging.decode import EncodedImage
-from service.imaging.fit import fit_image
+from service.evaluation.images import read_pixels
+from service.imaging.pictures import PictureSpec
 
 CIFAR10_SOURCE = "cifar10"
 Channels = tuple[float, float, float]  # a value for red, green and blue
-_MAX_PIXELS = 40_000_000
 _TEST_SHARE = 6  # without a test folder every sixth image is held out for the test
 _PAD_FILL = (0, 0, 0)  # `crop` never pads
 
@@ -153,12 +152,13 @@ def _load_folder(root: Path, size: tuple[int, int]) -> tuple[Split, tuple[str, .
     if len(folder.classes) < 2:
         raise DataError(f"{root} has one class folder, {folder.classes[0]}; give two or more")
 
+    spec = PictureSpec(size, "crop", _PAD_FILL)
+
     def load_one(path: str) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
         try:
-            decoded = EncodedImage(Path(path).read_bytes()).decode(_MAX_PIXELS)
-        except (OSError, ServiceError) as error:
-            raise DataError(f"{path} cannot be read: {error}") from error
-        return fit_image(decoded, size, "crop", _PAD_FILL).pixels
+            return read_pixels(Path(path), spec)
+        except ServiceError as error:
+            raise DataError(f"{path} cannot be read: {error.detail}") from error
 
     with ThreadPoolExecutor() as pool:
         images = np.stack(list(pool.map(load_one, (path for path, _ in folder.samples))))

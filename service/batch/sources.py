@@ -17,11 +17,8 @@ from typing import BinaryIO
 from service.batch.errors import InputError
 from service.batch.images import ImageKey, SourceImage
 from service.batch.listing import count_list, printable, read_list, write_list, write_sorted
+from service.imaging.formats import SUFFIXES
 
-SUFFIXES = (
-    *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".webp", ".gif", ".bmp", ".dib"),
-    *(".tif", ".tiff", ".avif"),
-)
 STANDARD_INPUT = "-"
 _LIST_FILE = "images.jsonl"
 

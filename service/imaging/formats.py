@@ -15,6 +15,11 @@ from service.errors import NotAnImage, ServiceError, UnsupportedMediaType
 HAS_AVIF = bool(features.check("avif"))
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", *(["AVIF"] if HAS_AVIF else []))
 FORMAT_NAMES = "PNG, JPEG, WebP, GIF, BMP" + (", TIFF or AVIF" if HAS_AVIF else " or TIFF")
+# of files that are taken as images in folders
+SUFFIXES = (
+    *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".webp", ".gif", ".bmp", ".dib"),
+    *(".tif", ".tiff", ".avif"),
+)
 # files that start so are of the format, however damaged the rest is
 _SIGNATURES = {
     "PNG": rb"\x89PNG\r\n\x1a\n",
