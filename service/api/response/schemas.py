@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from service.api.request.parameters import Method, Rule
 from service.methods import Kind, Start, Value
 from service.methods.rules import Affects
+from service.models.evidence import DefaultMethod, Evidence
 from service.models.measures import Accuracy, Confusion, Epoch
 
 REFERENCE = "#/components/schemas/{model}"  # in the OpenAPI document
@@ -260,6 +261,13 @@ class ModelInfo(_Schema):
     history: list[Epoch] = Field(description="The epochs of the training; empty if unknown")
     provenance: dict[str, Any]
     sha256: str
+    default_method: DefaultMethod | None = Field(
+        description="The method of requests that name neither a composite nor an attributor; null "
+        "for the default of the service"
+    )
+    evidence: Evidence | None = Field(
+        description="How faithful the explanations of each method are, as it was measured; or null"
+    )
     default: bool = Field(description="Whether it is used for requests that name no model")
     ready: bool = Field(description="Whether it is loaded and warmed up")
     layers: list[LayerDescription] = Field(description="Empty until the model is loaded")
