@@ -7,6 +7,10 @@ from pathlib import Path
 
 import torch
 
+from service.evaluation.versions import library_versions
+
+__all__ = ["autocast_dtype", "describe_hardware", "library_versions"]
+
 
 def autocast_dtype(device: torch.device) -> torch.dtype:
     """bfloat16 if the device supports it, else float32 (no autocast)."""

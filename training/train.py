@@ -15,7 +15,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from service.evaluation.versions import library_versions
 from service.models.architectures import build
 from service.models.bundles import write_bundle
 from service.models.card import ModelCard, Provenance
@@ -31,7 +30,7 @@ from training.config import Recipe
 from training.curves import draw_curves
 from training.data import DataSet, Split, channel_statistics, hold_out
 from training.evaluate import count_confusion
-from training.hardware import autocast_dtype, describe_hardware
+from training.hardware import autocast_dtype, describe_hardware, library_versions
 from training.measure import loss_and_accuracy, predict_logits
 from training.optim import make_optimizers, rate_factor
 from training.progress import Record, make_progress
