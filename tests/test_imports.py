@@ -48,13 +48,11 @@ ALLOWED: dict[str, set[str]] = {
         "service.text",
     },
     "service.models.measures": set(),
-    "service.models.evidence": set(),
     "service.models.labels": {"service.errors", "service.files", "service.strict_json"},
     "service.models.card": {
         "service.errors",
         "service.files",
         "service.methods",  # the composites of a bundle
-        "service.models.evidence",
         "service.models.labels",  # how many there may be
         "service.models.measures",
         "service.strict_json",
@@ -87,6 +85,7 @@ ALLOWED: dict[str, set[str]] = {
     "service.logs": {"service.line_writer"},
     "service.metrics": {"service.errors", "service.shared_metrics"},
     "service.evidence": {"service.errors", "service.methods", "service.text"},
+    "service.evidence.live": {"service.evidence", "service.lrp"},  # runs in an engine's passes
     "service.runtime": {
         "service.errors",
         "service.evidence",
@@ -122,10 +121,13 @@ ALLOWED: dict[str, set[str]] = {
         "service.api.executor",
         "service.api.request",
         "service.errors",
+        # of these only what needs no torch
+        "service.evidence.cost",
+        "service.evidence.findings",
+        "service.evidence.verdict",
         "service.imaging",
         "service.methods",
         "service.models.card",
-        "service.models.evidence",
         "service.models.measures",
         "service.runtime.jobs",
         "service.text",

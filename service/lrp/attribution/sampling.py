@@ -51,7 +51,7 @@ def smooth_grad(
     scale = (float(method["noise_level"]) * (high - low)).view(-1, 1, 1, 1)
     relevances, layer_sums = list(clean.relevances), list(clean.layer_sums)
     totals = list(clean.totals)
-    for noise in _noise(images, n_samples - 1, int(method["seed"])):
+    for noise in make_noise(images, n_samples - 1, int(method["seed"])):
         yield Pause.BETWEEN
         n = len(noise)
         noisy = (images + noise[:, None] * scale).flatten(0, 1)
@@ -97,7 +97,7 @@ def integrated_gradients(
     difference = images - baseline
     alphas = torch.linspace(1 / n_steps, 1.0, n_steps, device=images.device).to(images)
     means = [torch.zeros_like(images) for _ in fixed]
-    for part in alphas.split(_samples_at_once(images)):
+    for part in alphas.split(samples_at_once(images)):
         yield Pause.BETWEEN
         n = len(part)
         steps = (baseline + part.view(-1, 1, 1, 1, 1) * difference).flatten(0, 1)
@@ -135,7 +135,7 @@ def occlusion(
     fixed = [start.resolve_targets(logits) for start in starts]
     rows, columns = (_spans(side, method, images.device) for side in images.shape[2:])
     falls = [images.new_zeros(len(images), *images.shape[2:]) for _ in fixed]
-    for part in _squares(rows, columns, _samples_at_once(images)):
+    for part in _squares(rows, columns, samples_at_once(images)):
         yield Pause.BETWEEN
         covered = torch.where(part[:, None, None], hidden, images)
         found = predict(covered.flatten(0, 1)).unflatten(0, (len(part), len(images)))
@@ -154,12 +154,13 @@ def occlusion(
     )
 
 
-def _samples_at_once(images: Tensor) -> int:
+def samples_at_once(images: Tensor) -> int:
+    """How many samples of each image go into one pass."""
     values = _VALUES_ON_CPU if images.device.type == "cpu" else _VALUES_ON_GPU
     return max(1, values // images.numel())
 
 
-def _noise(images: Tensor, n: int, seed: int) -> Iterator[Tensor]:
+def make_noise(images: Tensor, n: int, seed: int) -> Iterator[Tensor]:
     """Noise of shape (samples, C, H, W): the same for each image of a batch, as each has the seed.
 
     Each sample is drawn by itself on the CPU, as in a loop: a GPU gets the same numbers.
@@ -167,7 +168,7 @@ def _noise(images: Tensor, n: int, seed: int) -> Iterator[Tensor]:
     generator = torch.Generator().manual_seed(seed)
     shape = (1, *images.shape[1:])
     while n > 0:
-        n_now = min(n, _samples_at_once(images))
+        n_now = min(n, samples_at_once(images))
         drawn = [torch.randn(shape, generator=generator, dtype=images.dtype) for _ in range(n_now)]
         noise = torch.cat(drawn)
         if images.is_cuda:
