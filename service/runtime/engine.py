@@ -14,7 +14,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from service.errors import BundleError, OptionError, ServiceError
+from service.evidence.live import Explained
 from service.lrp import selftest
+from service.lrp.attribution.gradient import AttributionResult
+from service.lrp.attribution.output_relevance import OutputRelevance
 from service.lrp.explainer import Explainer
 from service.lrp.passes import Passes, finish
 from service.lrp.prepared_method import PreparedMethod
@@ -43,12 +46,14 @@ from service.runtime.collate import (
 )
 from service.runtime.device import describe_device, memory_bytes, usable_threads
 from service.runtime.exceptions import translate_oom, wrap_model_errors
+from service.runtime.findings import add_findings
 from service.runtime.jobs import (
     ExplainJob,
     Explanation,
     Job,
     LayerInfo,
     Prediction,
+    PredictJob,
     Result,
 )
 from service.runtime.transfer import to_device, to_device_at_once, to_host
@@ -119,16 +124,14 @@ class Engine:
 
     def best_batch_size(self, job: Job) -> int:
         """The number of jobs like this one that a batch should have at most."""
-        return self.batch_size(job.method if isinstance(job, ExplainJob) else None)
+        if isinstance(job, PredictJob):
+            return self.batch_size(None)
+        return self.batch_size(job.method, has_evidence=job.has_evidence)
 
-    def batch_size(self, method: Method | None) -> int:
+    def batch_size(self, method: Method | None, *, has_evidence: bool = False) -> int:
         """The best batch size of a method; None is a prediction."""
-        is_one_pass = method is None or self._is_one_pass(method)
+        is_one_pass = method is None or _is_one_pass(method, has_evidence=has_evidence)
         return self.plan.size if is_one_pass else 1  # the others make batches of their own
-
-    @staticmethod
-    def _is_one_pass(method: Method) -> bool:
-        return method.attributor == DEFAULT_ATTRIBUTOR
 
     def run(self, jobs: Sequence[Job]) -> list[Result | ServiceError]:
         """Run a batch without a pause; see `run_in_passes`."""
@@ -253,7 +256,8 @@ class Engine:
 
     def _explain(self, jobs: Sequence[ExplainJob]) -> Passes[list[Explanation | ServiceError]]:
         method = jobs[0].method
-        if any(job.method.batch_key != method.batch_key for job in jobs):
+        kinds = {(job.method.batch_key, job.has_evidence) for job in jobs}
+        if len(kinds) > 1:
             raise ValueError("a batch has one method: explain the others in another batch")
         prepared = self.explainer.prepare(method)
         groups: defaultdict[object, list[int]] = defaultdict(list)
@@ -271,18 +275,26 @@ class Engine:
     def _explain_together(
         self, jobs: Sequence[ExplainJob], prepared: PreparedMethod
     ) -> Passes[list[Explanation | ServiceError]]:
-        method = jobs[0].method
-        n_images = len(jobs) if self._is_one_pass(method) else None
+        method, has_evidence = jobs[0].method, jobs[0].has_evidence
+        n_images = len(jobs) if _is_one_pass(method, has_evidence=has_evidence) else None
         rows, stabilizers, pixels = to_device_at_once(
             collate(jobs, prepared.default_start), self.device
         )
         self._set_threads(n_images)
-        images, starts = self._normalize(pixels), make_starts(rows)
-        passes = self.explainer.explain_in_passes(
-            prepared, images, starts, method, stabilizers.to(images)
-        )
+        images = self._normalize(pixels)
+
+        def explain(images: Tensor, starts: Sequence[OutputRelevance]) -> Passes[AttributionResult]:
+            return self.explainer.explain_in_passes(
+                prepared, images, starts, method, stabilizers.to(images)
+            )
+
+        passes = explain(images, make_starts(rows))
         result = yield from self._with_threads(passes, n_images)
-        return split_result(jobs, flatten_result(result), prepared)
+        outcomes = split_result(jobs, flatten_result(result), prepared)
+        if not has_evidence:
+            return outcomes
+        explained = Explained(images, result, self.explainer.predict, explain)
+        return (yield from self._with_threads(add_findings(jobs, outcomes, explained), n_images))
 
     def _with_threads(self, passes: Passes[T], batch_size: int | None) -> Passes[T]:
         """Set the number of threads after each pause: other batches have theirs."""
@@ -307,3 +319,7 @@ class Engine:
     def _normalize(self, pixels: Tensor) -> Tensor:
         images = normalize(pixels, self._mean, self._std)
         return images if self.device.type == "cpu" else images.contiguous()
+
+
+def _is_one_pass(method: Method, *, has_evidence: bool) -> bool:
+    return method.attributor == DEFAULT_ATTRIBUTOR and not has_evidence

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from service.evidence.cost import count_forwards
+from service.evidence.findings import Findings
 from service.methods import Method, Start
 
 Pixels = NDArray[np.uint8]
@@ -64,6 +66,8 @@ class ExplainJob:
         Index of the class to explain each target against.
     start : {"one_hot", "logit"} or None
         Relevance at the target: 1, or the logit; None for the method's default.
+    has_evidence : bool
+        Whether to find out, on this image, whether the explanation of each target is right.
     """
 
     pixels: Pixels
@@ -73,23 +77,27 @@ class ExplainJob:
     contrast: int | None = None
     start: Start | None = None
     version: str = ""
+    has_evidence: bool = False
 
     @property
     def key(self) -> Hashable:
         """Jobs with the same key can share a batch: targets and stabilizers differ freely."""
-        return self.model, self.version, "explain", self.method.batch_key, len(self.targets)
+        kind = (self.method.batch_key, len(self.targets), self.has_evidence)
+        return self.model, self.version, "explain", *kind
 
     @property
     def memory_class(self) -> Hashable:
         """Jobs of the same class need about the same memory."""
         method = self.method
-        return self.model, "explain", method.composite, method.attributor, bool(method.layers)
+        kind = (method.composite, method.attributor, bool(method.layers), self.has_evidence)
+        return self.model, "explain", *kind
 
     @property
     def n_passes(self) -> int:
         """Passes of the image through the network."""
         height, width = self.pixels.shape[:2]
-        return self.method.n_passes(len(self.targets), (height, width))
+        n_targets, size = len(self.targets), (height, width)
+        return count_passes(self.method, n_targets, size, has_evidence=self.has_evidence)
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,6 +133,8 @@ class Attribution:
     layers : mapping of str to NDArray[float32]
         Relevance at each of `Method.layers`, of the shape of one output or, summed over its
         channels, (H, W).
+    findings : Findings or None
+        The evidence about it, where the job asks for that.
     """
 
     target: int
@@ -132,6 +142,7 @@ class Attribution:
     total: float
     by_layer: tuple[LayerRelevance, ...] | None
     layers: Mapping[str, Floats] = field(default_factory=dict)
+    findings: Findings | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -185,3 +196,11 @@ class LayerInfo:
 
 Job = PredictJob | ExplainJob
 Result = Prediction | Explanation
+
+
+def count_passes(
+    method: Method, n_targets: int, input_size: tuple[int, int], *, has_evidence: bool
+) -> int:
+    """Count the passes of one image through the network: those of each target count apart."""
+    n_passes = method.n_passes(n_targets, input_size)
+    return n_passes + (count_forwards(n_targets, n_passes) if has_evidence else 0)
