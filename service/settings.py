@@ -109,7 +109,7 @@ class Settings(BaseSettings):
         1280,
         gt=0,
         description="Passes through the network that one request may take: samples times targets, "
-        "or windows of occlusion; more get a 422",
+        "or windows of occlusion, and 75 or more for `evidence`; more get a 422",
     )
     queue_size: int = Field(
         256,

@@ -17,6 +17,7 @@ import service.app
 from service.api.request.accept import JSON
 from service.api.state import AppState
 from service.app import create_app
+from service.evidence.findings import Findings
 from service.lrp.passes import Passes
 from service.methods import Start
 from service.runtime.batcher import Outcomes
@@ -44,6 +45,18 @@ INFOS = (
     LayerInfo("classifier", "Linear", (12,)),
     LayerInfo("features.0", "Conv2d", (8, 16, 16)),
     LayerInfo("input", "Image", (3, 32, 32)),
+)
+
+
+FINDINGS = Findings(
+    patch=16,
+    hidden=(0.0, 0.25, 1.0),
+    most_relevant_first=(2.0, -1.0, -2.0),
+    least_relevant_first=(2.0, 3.0, -2.0),
+    random=((2.0, 0.5, -2.0), (2.0, 1.0, -2.0)),
+    has_order=True,
+    similarities=(0.9, 0.8),
+    n_forwards=75,
 )
 
 
@@ -101,6 +114,7 @@ class FakeEngine:
                 total=1.0,
                 by_layer=(LayerRelevance("classifier", 0.75),) if job.method.conserves else None,
                 layers={name: self.relevance_at(name, job) for name in job.method.layers},
+                findings=FINDINGS if job.has_evidence else None,
             )
             for target in job.targets
         )

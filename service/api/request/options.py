@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from itertools import chain, repeat
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_args
 
 from pydantic import (
     BaseModel,
@@ -41,9 +41,10 @@ from service.methods import (
 )
 from service.models.card import ModelCard
 
-Output = Literal["heatmap", "overlay", "relevance", "view", "original"]
-OUTPUTS: tuple[Output, ...] = ("heatmap", "overlay", "relevance", "view", "original")
-PICTURES = tuple(name for name in OUTPUTS if name != "relevance")
+Output = Literal["heatmap", "overlay", "relevance", "evidence", "view", "original"]
+OUTPUTS: tuple[Output, ...] = get_args(Output)
+EVIDENCE: Output = "evidence"
+PICTURES = tuple(name for name in OUTPUTS if name not in ("relevance", EVIDENCE))
 NEEDS_RELEVANCE_MAP = frozenset({"heatmap", "overlay"})
 NEEDS_IMAGE = frozenset({"overlay", "view", "original"})
 MAX_TARGETS = 10
@@ -164,6 +165,7 @@ class _ExplainOptions(PredictOptions):
     output: Outputs = Field(
         ("heatmap",),
         description="What to return, comma-separated: `heatmap` and `overlay` (PNG), `relevance`; "
+        "`evidence`, whether the map is right about this image; "
         "and of the image as it was decoded (upright, in sRGB, on white), as PNG in `image`: "
         "`view`, the part that the network saw, and `original`, all of it",
         json_schema_extra={"default": "heatmap", "examples": ["heatmap,relevance"]},

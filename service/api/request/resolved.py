@@ -8,8 +8,10 @@ from dataclasses import dataclass, replace
 
 from service.api.request.accept import JSON, NPY, PNG
 from service.api.request.class_names import class_index, target_indices
+from service.api.request.evidence import check_evidence
 from service.api.request.layer_names import select_layers
 from service.api.request.options import (
+    EVIDENCE,
     NEEDS_RELEVANCE_MAP,
     PICTURES,
     ExplainOptions,
@@ -18,14 +20,20 @@ from service.api.request.options import (
 from service.errors import OptionError, join_names
 from service.methods import (
     ATTRIBUTORS,
-    DEFAULT_ATTRIBUTOR,
     INPUT,
     SAMPLES_OF,
     Method,
     all_parameters,
 )
 from service.models.card import ModelCard
-from service.runtime.jobs import ExplainJob, Job, LayerInfo, Pixels, PredictJob
+from service.runtime.jobs import (
+    ExplainJob,
+    Job,
+    LayerInfo,
+    Pixels,
+    PredictJob,
+    count_passes,
+)
 
 # options that `ResolvedExplain` has resolved: the canonical text has the results instead
 _METHOD_OPTIONS = {"composite", "attributor", "layer", "layers", *all_parameters()}
@@ -130,6 +138,11 @@ class ResolvedExplain(ResolvedRequest):
         return self.options.targets is not None
 
     @property
+    def has_evidence(self) -> bool:
+        """Whether the response says if each explanation is right about the image."""
+        return EVIDENCE in self.options.output
+
+    @property
     def log_fields(self) -> Mapping[str, str]:
         """Fields for the log and the metrics."""
         return {"model": self.card.name, "composite": self.method.composite}
@@ -138,7 +151,7 @@ class ResolvedExplain(ResolvedRequest):
         """Make the job for an image."""
         return ExplainJob(
             *(pixels, self.card.name, self.method, self.targets, self.contrast),
-            *(self.options.start, self.card.digest),
+            *(self.options.start, self.card.digest, self.has_evidence),
         )
 
     def check_passes(self, max_passes: int, n_images: int = 1) -> None:
@@ -150,17 +163,12 @@ class ResolvedExplain(ResolvedRequest):
             Names what to lower.
         """
         height, width = self.card.input_size
-        n_passes = n_images * self.method.n_passes(len(self.targets), (height, width))
+        n_passes = n_images * count_passes(
+            *(self.method, len(self.targets), (height, width)), has_evidence=self.has_evidence
+        )
         if n_passes <= max_passes:
             return
-        samples = SAMPLES_OF.get(self.method.attributor)
-        if self.method.attributor == "occlusion":
-            option, formula, advice = "stride", "windows", "raise it"
-        elif samples is None:
-            option, formula, advice = "targets", "targets", "give fewer"
-        else:
-            option, formula = samples, f"{samples} times the number of targets"
-            advice = "lower it, or give fewer targets"
+        option, formula, advice = self._describe_passes()
         if n_images > 1:
             formula += f" times {n_images} images"
             advice += ", or send fewer images"
@@ -169,6 +177,20 @@ class ResolvedExplain(ResolvedRequest):
             f"takes {n_passes} passes through the network ({formula}); this service allows "
             f"{max_passes}: {advice}",
         )
+
+    def _describe_passes(self) -> tuple[str, str, str]:
+        """The option that the number of passes depends on, how, and what lowers it."""
+        samples = SAMPLES_OF.get(self.method.attributor)
+        if self.method.attributor == "occlusion":
+            return "stride", "windows", "raise it"
+        found = ("targets", "targets", "give fewer")
+        if samples:
+            formula = f"{samples} times the number of targets"
+            found = (samples, formula, "lower it, or give fewer targets")
+        if self.has_evidence:
+            option, formula, advice = found
+            return option, f"{formula}, and {EVIDENCE}", f"{advice}, or leave {EVIDENCE} out"
+        return found
 
     def canonical(self) -> str:
         """A text that two requests have in common if, and only if, they have the same response."""
@@ -213,7 +235,6 @@ def resolve_explain(
         There is no such class, composite, parameter or layer, the options contradict each other,
         or the format cannot hold what `output` and `targets` ask for.
     """
-    options = _with_default_method(options, card)
     method = options.method(card)
     listed: tuple[LayerInfo, ...] = ()
     if options.layers is not None:
@@ -226,29 +247,11 @@ def resolve_explain(
     targets = target_indices(options, card)
     if contrast is not None and contrast in targets:
         raise OptionError.of("contrast", "is the class that is explained; give another class")
+    check_evidence(options, media_type, has_picture=has_picture)
     _check_output(options, media_type, has_picture=has_picture)
     return ResolvedExplain(
         card, options, media_type, method, targets, contrast, has_picture, listed
     )
-
-
-def _with_default_method(options: ExplainOptions, card: ModelCard) -> ExplainOptions:
-    """Let the model's own default method apply where the request names no method.
-
-    One that explains the plain network has no relevance of other layers, nor a start: a request
-    for those gets the default of the service.
-    """
-    default = card.default_method
-    is_named = options.composite is not None or "attributor" in options.model_fields_set
-    if default is None or is_named:
-        return options
-    is_modified = ATTRIBUTORS[default.attributor or DEFAULT_ATTRIBUTOR].is_modified
-    has_layers = options.layer != INPUT or options.layers is not None
-    if (has_layers or options.start is not None) and not is_modified:
-        return options
-    if options.layers is not None and default.attributor not in (None, DEFAULT_ATTRIBUTOR):
-        return options  # several layers come from one pass
-    return options.model_copy(update=default.options())
 
 
 def _check_start(options: ExplainOptions) -> None:

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 import pybase64
 
-from service.api.request.options import NEEDS_RELEVANCE_MAP
+from service.api.request.options import EVIDENCE, NEEDS_RELEVANCE_MAP
 from service.api.request.resolved import ResolvedExplain
+from service.api.response.evidence import evidence_fields
 from service.api.response.scores import class_scores
 from service.imaging.pictures import Pictures
 from service.imaging.render import heatmap_pixels, heatmap_png, overlay_png, own_bound
@@ -91,11 +92,12 @@ class TargetExplanation:
         return {"target": self.fields()["target"], "layers": layers}
 
     def payload(self, pictures: Pictures | None) -> dict[str, Any]:
-        """The pictures and arrays that `output` names, as JSON fields."""
+        """The pictures, arrays and evidence that `output` names, as JSON fields."""
         makers = {
             "heatmap": lambda: _base64(self.draw("heatmap", pictures)),
             "overlay": lambda: _base64(self.draw("overlay", pictures)),
             "relevance": self._relevance,
+            EVIDENCE: self._evidence,
         }
         return {name: makers[name]() for name in self._outputs if name in makers}
 
@@ -168,6 +170,12 @@ class TargetExplanation:
         as_text = self.options.relevance_format == "base64"
         data = _base64(array.data) if as_text else array
         return {"shape": list(array.shape), "dtype": "float32", "data": data}
+
+    def _evidence(self) -> dict[str, Any]:
+        findings, contrast = self.attribution.findings, self.resolved.contrast
+        assert findings is not None  # noqa: S101  the job asked for them
+        against = "" if contrast is None else f" rather than {self.resolved.card.labels[contrast]}"
+        return evidence_fields(findings, f"{self.label}{against}")
 
     def conservation(self) -> dict[str, Any]:
         """The sums of the relevance at the output and at the requested layer."""
