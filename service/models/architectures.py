@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from service.errors import BundleError
-from service.models.builtin import TORCHVISION, check_architecture
+from service.models.builtin import RESNET18_32, TORCHVISION, check_architecture
 
 Factory = Callable[[int], nn.Module]
 
@@ -81,8 +81,35 @@ def _of_torchvision(name: str) -> Factory:
     return make
 
 
+def resnet18_for_32x32(num_classes: int = 10) -> nn.Module:
+    """Build a ResNet18 for 32x32 RGB images (He et al. 2015, as it is usual on CIFAR-10).
+
+    It is torchvision's, with a stem that keeps the resolution: a 3x3 convolution of stride 1, and
+    no max-pool. The parameter names are torchvision's.
+
+    Parameters
+    ----------
+    num_classes : int
+        The number of logits.
+
+    Returns
+    -------
+    torchvision.models.ResNet
+        A network from images (N, 3, 32, 32) to logits (N, num_classes).
+    """
+    from torchvision.models import resnet18  # slow, and MiniVGG needs none of it
+
+    model = resnet18(weights=None, num_classes=num_classes)
+    stem = nn.Conv2d(3, 64, 3, padding=1, bias=False)
+    nn.init.kaiming_normal_(stem.weight, mode="fan_out", nonlinearity="relu")  # as all others
+    model.conv1 = stem
+    model.maxpool = nn.Identity()
+    return model
+
+
 ARCHITECTURES: dict[str, Factory] = {
     "minivgg": MiniVGG,
+    RESNET18_32: resnet18_for_32x32,
     **{name: _of_torchvision(name) for name in TORCHVISION},
 }
 

@@ -9,12 +9,13 @@ from service.errors import BundleError, join_names
 VGG = tuple(f"vgg{depth}{norm}" for depth in (11, 13, 16, 19) for norm in ("", "_bn"))
 RESNET = tuple(f"resnet{depth}" for depth in (18, 34, 50, 101, 152))
 TORCHVISION = ("alexnet", *VGG, *RESNET)
+RESNET18_32 = "resnet18-32"  # for images of 32x32
 
 # the linear layer whose outputs are the logits: its weight has a row for each class
 LAST_LAYERS = {
     "minivgg": "classifier.7",
     **dict.fromkeys(("alexnet", *VGG), "classifier.6"),
-    **dict.fromkeys(RESNET, "fc"),
+    **dict.fromkeys((*RESNET, RESNET18_32), "fc"),
 }
 
 

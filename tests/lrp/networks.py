@@ -29,6 +29,7 @@ SIDES = {
     "vgg11": 32,
     "vgg11_bn": 32,
     "resnet18": 32,
+    "resnet18-32": 8,
     "resnet50": 32,
     "alexnet": 63,
 }

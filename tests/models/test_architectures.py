@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 from torch import nn
+from torchvision.models import resnet18
 
 from service.errors import BundleError
 from service.models.architectures import (
@@ -68,7 +69,9 @@ def test_logits_have_one_column_for_each_class() -> None:
     assert MiniVGG(num_classes=7)(torch.zeros(2, 3, 32, 32)).shape == (2, 7)
 
 
-@pytest.mark.parametrize("name", ["minivgg", "resnet18"])  # the others take their time
+@pytest.mark.parametrize(
+    "name", ["minivgg", "resnet18", "resnet18-32"]
+)  # the others take their time
 def test_an_architecture_can_be_built_with_and_without_storage(name: str) -> None:
     full, empty = build(name, 4), build_empty(name, 4)
     assert isinstance(full, nn.Module)
@@ -115,7 +118,25 @@ def test_the_last_layer_has_a_row_for_each_class(name: str) -> None:
 def test_the_list_of_torchvisions_networks_is_as_promised() -> None:
     vggs = {f"vgg{depth}{norm}" for depth in (11, 13, 16, 19) for norm in ("", "_bn")}
     resnets = {f"resnet{depth}" for depth in (18, 34, 50, 101, 152)}
-    assert set(ARCHITECTURES) == {"minivgg", "alexnet"} | vggs | resnets
+    assert set(TORCHVISION) == {"alexnet"} | vggs | resnets
+    assert set(ARCHITECTURES) == {"minivgg", "resnet18-32", *TORCHVISION}
+
+
+def test_resnet18_for_32x32_is_torchvisions_with_another_stem() -> None:
+    torch.manual_seed(0)
+    own, reference = build("resnet18-32", 4).eval(), resnet18(num_classes=4).eval()
+    reference.conv1 = nn.Conv2d(3, 64, kernel_size=3, stride=1, padding=1, bias=False)
+    reference.maxpool = nn.Sequential()
+    assert list(own.state_dict()) == list(reference.state_dict())
+    reference.load_state_dict(own.state_dict())
+    images = torch.randn(2, 3, 32, 32)
+    assert torch.equal(own(images), reference(images))
+    # the resolution at each stage, as is usual on CIFAR-10
+    sides = []
+    for stage in (own.layer1, own.layer2, own.layer3, own.layer4):
+        stage.register_forward_hook(lambda _, __, output: sides.append(output.shape[-1]))
+    own(images)
+    assert sides == [32, 16, 8, 4]
 
 
 # The user's own code
