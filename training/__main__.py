@@ -1,13 +1,15 @@
-"""Command line of training: `python -m training train | evaluate | report`."""
+"""Command line of training: `python -m training train | evaluate | report | seeds`."""
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from service.errors import ServiceError
+from service.models.builtin import check_architecture
 from service.models.bundles import read_bundle
 from service.models.card import check_name
 from service.runtime.device import open_device
@@ -18,6 +20,7 @@ from training.data import load_data
 from training.evaluate import evaluate as evaluate_bundle
 from training.evaluate import keep_evaluation, print_table, write_evaluation
 from training.report import write_report
+from training.seeds import draw_seeds, read_run, summarize
 from training.train import Trainer
 
 app = typer.Typer(
@@ -28,6 +31,7 @@ app = typer.Typer(
 )
 
 
+TRY_AGAIN = 75  # EX_TEMPFAIL of sysexits.h
 CACHE = Path("data")  # where the original CIFAR-10 is kept
 BundleFolder = Annotated[Path, typer.Argument(metavar="BUNDLE", help="Folder of a bundle")]
 Data = Annotated[str, typer.Option(help="`cifar10`, or a folder of images")]
@@ -43,6 +47,9 @@ def train(
     data: Data,
     out: Annotated[Path, typer.Option(help="Folder of the run")],
     recipe: Annotated[str, typer.Option(help=f"One of: {', '.join(RECIPES)}")] = "strong",
+    architecture: Annotated[
+        str, typer.Option(help="`minivgg`, `resnet18-32`, or a network of torchvision")
+    ] = "minivgg",
     name: Annotated[str, typer.Option(help="Name of the model")] = "minivgg-cifar10",
     describe: Annotated[str, typer.Option(help="Description of the data, for the card")] = "",
     seed: Annotated[
@@ -50,6 +57,9 @@ def train(
     ] = 0,
     device: Annotated[str, typer.Option(help="`auto`, `cpu` or `cuda:0`")] = "auto",
     resume: Annotated[bool, typer.Option(help="Continue from the last checkpoint")] = False,
+    minutes: Annotated[
+        float, typer.Option(min=0, help="Stop after so many, with exit code 75; --resume goes on")
+    ] = math.inf,
 ) -> None:
     """Train a network and write a bundle to OUT/bundle.
 
@@ -58,22 +68,29 @@ def train(
     if recipe not in RECIPES:
         raise typer.BadParameter(f"{recipe!r} is not a recipe; there are: {', '.join(RECIPES)}")
     check_name(name)
+    check_architecture(architecture)
     opened = open_device(device)
     open_run(out, resume=resume)
     loaded = load_data(data, CACHE)
-    trainer = Trainer(RECIPES[recipe], loaded, opened, seed)
+    trainer = Trainer(RECIPES[recipe], loaded, opened, seed, architecture)
     if resume:
         trainer.resume(out)
     try:
-        trainer.fit(out)
+        is_finished = trainer.fit(out, minutes)
     except KeyboardInterrupt:
-        kept = f"{trainer.epoch} epochs are kept in {out}: add --resume"
-        typer.echo(f"stopped; {kept if trainer.epoch else 'no epoch was finished'}", err=True)
-        raise typer.Exit(130) from None
+        raise _stopped(trainer, out, 130) from None
+    if not is_finished:
+        raise _stopped(trainer, out, TRY_AGAIN)
     card = trainer.finish(out / "bundle", name, describe or loaded.description)
     for split, measured in card.accuracy.items():
         typer.echo(f"{split}: {measured.accuracy:.2%} of {measured.n} images")
     typer.echo(f"bundle: {out / 'bundle'}")
+
+
+def _stopped(trainer: Trainer, run: Path, code: int) -> typer.Exit:
+    kept = f"{trainer.saved_step} of {trainer.n_steps} steps are kept in {run}: add --resume"
+    typer.echo(f"stopped; {kept if trainer.saved_step else 'nothing is kept yet'}", err=True)
+    return typer.Exit(code)
 
 
 @app.command()
@@ -115,6 +132,23 @@ def report(
     loaded = read_bundle(bundle)
     pages = write_report(loaded, load_data(data, CACHE, loaded.card.input_size), out)
     typer.echo(f"{len(pages)} pages: {out}")
+
+
+@app.command()
+def seeds(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Folders of finished runs")],
+    out: Annotated[Path, typer.Option(help="Picture of the curves of all runs, PNG")],
+) -> None:
+    """Print mean and spread of the accuracy over runs that differ by their seeds, and draw them.
+
+    Example: python -m training seeds runs/fast-0 runs/fast-1 runs/fast-2 --out curves.png
+    """
+    found = [read_run(run) for run in runs]
+    for (recipe, architecture), spreads in summarize(found).items():
+        for split, spread in spreads.items():
+            typer.echo(f"{recipe}, {architecture}, {split}: {spread}")
+    draw_seeds(found, out)
+    typer.echo(f"written: {out}")
 
 
 def run() -> None:

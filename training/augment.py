@@ -6,13 +6,14 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from service.models.normalization import normalize
 from training.config import Recipe
 
 
-def augment(images: Tensor, recipe: Recipe, generator: torch.Generator) -> Tensor:
+def augment(
+    images: Tensor, recipe: Recipe, generator: torch.Generator, mirrored: Tensor | None = None
+) -> Tensor:
     """Crop and flip each image of a batch at random.
 
     Parameters
@@ -23,6 +24,8 @@ def augment(images: Tensor, recipe: Recipe, generator: torch.Generator) -> Tenso
         Its `flip` and `crop_border`.
     generator : torch.Generator
         On the device of the images.
+    mirrored : Tensor, optional
+        bool, shape (N,): which images are flipped, in place of random ones.
 
     Returns
     -------
@@ -32,14 +35,19 @@ def augment(images: Tensor, recipe: Recipe, generator: torch.Generator) -> Tenso
     n, _, height, width = images.shape
     rows, columns = (torch.arange(s, device=images.device).repeat(n, 1) for s in (height, width))
     if recipe.crop_border:
-        images = _reflect(images, recipe.crop_border)
-        rows += _offsets(n, recipe.crop_border, generator)
-        columns += _offsets(n, recipe.crop_border, generator)
+        rows = _reflect(rows + _offsets(n, recipe.crop_border, generator), height)
+        columns = _reflect(columns + _offsets(n, recipe.crop_border, generator), width)
     if recipe.flip:
-        mirrored = torch.rand(n, 1, generator=generator, device=images.device) < 0.5
-        columns = torch.where(mirrored, columns.flip(1), columns)
+        if mirrored is None:
+            mirrored = torch.rand(n, generator=generator, device=images.device) < 0.5
+        columns = torch.where(mirrored[:, None], columns.flip(1), columns)
     item = torch.arange(n, device=images.device)[:, None, None]
     return images[item, :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
+
+
+def choose_half(n: int, seed: int) -> Tensor:
+    """Choose about half of `n` images, bool of shape (N,), for `mirrored` of the first epoch."""
+    return torch.rand(n, generator=torch.Generator().manual_seed(seed)) < 0.5
 
 
 def network_input(images: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
@@ -47,10 +55,12 @@ def network_input(images: Tensor, mean: Sequence[float], std: Sequence[float]) -
     return normalize(images.permute(0, 2, 3, 1), mean, std)
 
 
-def _reflect(images: Tensor, border: int) -> Tensor:
-    # `pad` has no reflection for uint8; float32 holds 0 to 255 exactly
-    return functional.pad(images.float(), (border,) * 4, mode="reflect").to(torch.uint8)
+def _reflect(positions: Tensor, size: int) -> Tensor:
+    """Mirror positions outside of an image at its border pixels."""
+    positions = positions.abs()
+    return torch.where(positions < size, positions, 2 * (size - 1) - positions)
 
 
 def _offsets(n: int, border: int, generator: torch.Generator) -> Tensor:
-    return torch.randint(0, 2 * border + 1, (n, 1), generator=generator, device=generator.device)
+    shape, device = (n, 1), generator.device
+    return torch.randint(-border, border + 1, shape, generator=generator, device=device)

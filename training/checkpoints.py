@@ -1,4 +1,4 @@
-"""Checkpoints of a run: one file per finished epoch, written atomically."""
+"""Checkpoints of a run, written atomically."""
 
 from __future__ import annotations
 
@@ -23,14 +23,18 @@ class CheckpointError(ServiceError):
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """The state of a run after an epoch.
+    """The state of a run after a step.
 
     Attributes
     ----------
-    epoch : int
-        Number of finished epochs.
+    step : int
+        Number of finished steps, over all epochs.
+    loss_sum, seconds : float
+        Of the steps of the epoch in hand: sum of their losses, and time.
     recipe : dict
         The recipe's values; another recipe cannot continue the run.
+    architecture : str
+        Name of the network.
     seed : int
         Seed of the run.
     model, average : dict
@@ -41,13 +45,21 @@ class Checkpoint:
         A record for each finished epoch.
     """
 
-    epoch: int
+    step: int
+    loss_sum: float
+    seconds: float
     recipe: dict[str, Any]
+    architecture: str
     seed: int
     model: dict[str, Tensor]
     average: dict[str, Tensor]
     optimizers: list[dict[str, Any]]
     history: list[dict[str, float]]
+
+    @property
+    def epoch(self) -> int:
+        """Number of finished epochs."""
+        return len(self.history)
 
 
 def open_run(run: Path, *, resume: bool) -> None:
@@ -73,7 +85,7 @@ def write_checkpoint(run: Path, checkpoint: Checkpoint) -> Path:
     """Write a checkpoint, and remove all but the last `KEPT`."""
     folder = run / "checkpoints"
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"epoch-{checkpoint.epoch:03d}.pt"
+    path = folder / f"step-{checkpoint.step:07d}.pt"
     partial = path.with_suffix(".partial")
     torch.save(checkpoint.__dict__, partial)
     partial.replace(path)
@@ -107,4 +119,4 @@ def _no_checkpoint(run: Path) -> CheckpointError:
 
 
 def _checkpoints(run: Path) -> list[Path]:
-    return sorted((run / "checkpoints").glob("epoch-*.pt"))
+    return sorted((run / "checkpoints").glob("step-*.pt"))

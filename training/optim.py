@@ -61,24 +61,36 @@ class Muon(Optimizer):
 def orthogonalize(matrix: Tensor, steps: int = 5) -> Tensor:
     """Bring all singular values of a matrix to about 1 (0.7 to 1.2).
 
-    A quintic Newton-Schulz iteration with the coefficients of Jordan et al. 2024, in bfloat16 if
-    the device supports it; emulated it would take sixty times as long.
+    A quintic Newton-Schulz iteration with the coefficients of Jordan et al. 2024. Each of its
+    factors is a polynomial in the square matrix `x @ x.T`, so all but one product are of square
+    matrices, which for a wide matrix are far smaller than itself. They are in float32, as rounding
+    errors would grow with each step; the product with the matrix itself is in bfloat16 if the
+    device supports it.
     """
-    x = matrix.to(autocast_dtype(matrix.device))
-    is_tall = x.size(0) > x.size(1)
-    x = x.T if is_tall else x
+    is_tall = matrix.size(0) > matrix.size(1)
+    x = matrix.T if is_tall else matrix
     x = x / (x.norm() + 1e-7)
+    factor = _polar_factor(x @ x.T, steps)
+    dtype = autocast_dtype(matrix.device)
+    result = (factor.to(dtype) @ x.to(dtype)).to(matrix.dtype)
+    return result.T if is_tall else result
+
+
+def _polar_factor(gram: Tensor, steps: int) -> Tensor:
+    """Product of the iteration's factors; all of them commute with the Gram matrix."""
+    product = identity = torch.eye(len(gram), dtype=gram.dtype, device=gram.device)
     for _ in range(steps):
-        gram = x @ x.T
-        x = 3.4445 * x + (-4.7750 * gram + 2.0315 * gram @ gram) @ x
-    result: Tensor = (x.T if is_tall else x).to(matrix.dtype)
-    return result
+        factor = 3.4445 * identity - 4.7750 * gram + 2.0315 * gram @ gram
+        product = factor @ product
+        gram = factor @ gram @ factor
+    return product
 
 
 def make_optimizers(model: nn.Module, recipe: Recipe) -> list[Optimizer]:
     """Make the optimizers of a recipe; each parameter belongs to exactly one."""
+    betas = (0.9, recipe.second_moment_decay)
     if recipe.optimizer == "adam":
-        return [Adam(model.parameters(), recipe.learning_rate)]
+        return [Adam(model.parameters(), recipe.learning_rate, betas=betas)]
     weights = [p for p in model.parameters() if p.ndim > 1]
     # as Muon's authors advise, the first and the last layer stay with AdamW
     inner, outer = weights[1:-1], [weights[0], weights[-1]]
@@ -88,7 +100,7 @@ def make_optimizers(model: nn.Module, recipe: Recipe) -> list[Optimizer]:
         {"params": biases, "weight_decay": 0.0},
     ]
     muon = Muon(inner, recipe.muon_learning_rate, recipe.weight_decay)
-    return [muon, AdamW(groups, recipe.learning_rate)]
+    return [muon, AdamW(groups, recipe.learning_rate, betas=betas)]
 
 
 def rate_factor(recipe: Recipe, progress: float) -> float:

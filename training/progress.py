@@ -30,10 +30,10 @@ class ProgressView(Protocol):
         """Report a finished epoch."""
 
 
-def make_progress(epochs: int, steps_per_epoch: int, first_epoch: int) -> ProgressView:
-    """A bar if standard error is a terminal, else lines."""
+def make_progress(epochs: int, steps_per_epoch: int, n_done: int) -> ProgressView:
+    """A bar if standard error is a terminal, else lines; `n_done` steps are done before."""
     if sys.stderr.isatty():
-        return BarView(epochs, steps_per_epoch, first_epoch)
+        return BarView(epochs, steps_per_epoch, n_done)
     return LineView(epochs)
 
 
@@ -69,7 +69,7 @@ class LineView:
 class BarView:
     """A bar over all steps, with the loss, the last accuracy and the time left."""
 
-    def __init__(self, epochs: int, steps_per_epoch: int, first_epoch: int) -> None:
+    def __init__(self, epochs: int, steps_per_epoch: int, n_done: int) -> None:
         self._epochs = epochs
         self._progress = Progress(
             TextColumn("epoch {task.fields[epoch]}/" + str(epochs)),
@@ -83,8 +83,8 @@ class BarView:
         self._task = self._progress.add_task(
             "train",
             total=epochs * steps_per_epoch,
-            completed=first_epoch * steps_per_epoch,
-            epoch=first_epoch + 1,
+            completed=n_done,
+            epoch=n_done // steps_per_epoch + 1,
             loss=0.0,
             accuracy="-",
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import math
 import statistics
 import time
 from collections.abc import Callable
@@ -19,7 +20,8 @@ from service.models.architectures import build
 from service.models.bundles import write_bundle
 from service.models.card import ModelCard, Provenance
 from service.models.measures import MAX_CONFUSED, Confusion, Epoch, accuracy_of
-from training.augment import augment, network_input
+from training.augment import augment, choose_half, network_input
+from training.average import measure_statistics, update_average
 from training.checkpoints import (
     Checkpoint,
     CheckpointError,
@@ -32,17 +34,18 @@ from training.data import DataSet, Split, channel_statistics, hold_out
 from training.evaluate import count_confusion
 from training.hardware import autocast_dtype, describe_hardware, library_versions
 from training.measure import loss_and_accuracy, predict_logits
+from training.network import initialize, set_training
 from training.optim import make_optimizers, rate_factor
 from training.progress import Record, make_progress
 
-ARCHITECTURE = "minivgg"
+CHECKPOINT_S = 300.0  # an epoch of a large network may take longer than one wants to lose
 
 
 class Trainer:
     """A training run: network, optimizers and data on one device.
 
-    The whole training set is on the device, as uint8. Random numbers of an epoch depend on the seed
-    and the number of the epoch only, so a resumed run continues bit for bit (on the same device,
+    The whole training set is on the device, as uint8. Random numbers of a step depend on the seed
+    and the number of the step only, so a resumed run continues bit for bit (on the same device,
     with the same number of threads).
 
     Parameters
@@ -56,21 +59,36 @@ class Trainer:
         Device of network and data.
     seed : int
         Seed of weights, split and augmentation.
+    architecture : str
+        A key of `ARCHITECTURES`.
     """
 
-    def __init__(self, recipe: Recipe, data: DataSet, device: torch.device, seed: int) -> None:
+    def __init__(
+        self,
+        recipe: Recipe,
+        data: DataSet,
+        device: torch.device,
+        seed: int,
+        architecture: str = "minivgg",
+    ) -> None:
         self.recipe, self.data, self.device, self.seed = recipe, data, device, seed
+        self.architecture = architecture
         train, validation = hold_out(data.train, recipe.validation_images, seed)
         self.mean, self.std = channel_statistics(train)
         self.train, self.validation = train.to(device), validation.to(device)
+        self._first_mirrored = choose_half(len(train), seed).to(device)
         torch.manual_seed(seed)
-        model = build(ARCHITECTURE, len(data.class_names)).to(device)
+        model = build(architecture, len(data.class_names)).to(device)
+        if recipe.initialization == "whitening":
+            initialize(model, network_input(self.train.images[:2000], self.mean, self.std))
         self.model = model.to(memory_format=torch.channels_last)
         self.average = copy.deepcopy(self.model).eval().requires_grad_(False)
         self.optimizers = make_optimizers(self.model, recipe)
         self._highest_rates = [[g["lr"] for g in o.param_groups] for o in self.optimizers]
         self.dtype = autocast_dtype(device)
         self.history: list[Record] = []
+        self.step = self.saved_step = 0
+        self._loss_sum = self._seconds = 0.0
 
     @property
     def epoch(self) -> int:
@@ -83,21 +101,41 @@ class Trainer:
         return max(1, len(self.train) // self.recipe.batch_size)
 
     @property
+    def n_steps(self) -> int:
+        """Number of steps of the whole run."""
+        return self.recipe.epochs * self.steps_per_epoch
+
+    @property
     def result(self) -> nn.Module:
         """The trained network: the moving average if the recipe has one."""
         return self.average if self.recipe.average_decay else self.model
 
-    def fit(self, run: Path) -> None:
-        """Train the remaining epochs; write checkpoint, history and curves after each."""
-        epochs = self.recipe.epochs
-        with make_progress(epochs, self.steps_per_epoch, self.epoch) as progress:
+    def fit(self, run: Path, minutes: float = math.inf) -> bool:
+        """Train the remaining epochs; write history and curves after each.
+
+        Parameters
+        ----------
+        run : Path
+            Folder of the run. A checkpoint is written to it after each epoch, and after each
+            `CHECKPOINT_S` within one.
+        minutes : float
+            Stop after so many, with a checkpoint.
+
+        Returns
+        -------
+        bool
+            Whether all epochs are done.
+        """
+        epochs, stop_at = self.recipe.epochs, time.monotonic() + 60 * minutes
+        with make_progress(epochs, self.steps_per_epoch, self.step) as progress:
             while self.epoch < epochs:
-                start = time.perf_counter()
-                training_loss = self._train_epoch(progress.step)
-                seconds = time.perf_counter() - start
-                self.history.append(self._measure_epoch(training_loss, seconds))
+                if not self._train_epoch(run, progress.step, stop_at):
+                    return False
+                self._finish_epoch()
                 self._save(run)
+                self._write_history(run)
                 progress.epoch(self.history[-1])
+        return True
 
     def resume(self, run: Path) -> None:
         """Continue from the newest checkpoint of a run.
@@ -108,8 +146,11 @@ class Trainer:
             There is none, or it is of another recipe, seed or number of classes.
         """
         checkpoint = read_last_checkpoint(run, self.device)
-        if (checkpoint.recipe, checkpoint.seed) != (asdict(self.recipe), self.seed):
-            raise CheckpointError(f"the checkpoint in {run} is of another recipe or seed")
+        own = (asdict(self.recipe), self.seed, self.architecture)
+        if (checkpoint.recipe, checkpoint.seed, checkpoint.architecture) != own:
+            raise CheckpointError(
+                f"the checkpoint in {run} is of another recipe or seed, or another architecture"
+            )
         try:
             self.model.load_state_dict(checkpoint.model)
         except RuntimeError as error:
@@ -118,6 +159,8 @@ class Trainer:
         for optimizer, state in zip(self.optimizers, checkpoint.optimizers, strict=True):
             optimizer.load_state_dict(state)
         self.history = checkpoint.history
+        self.step = self.saved_step = checkpoint.step
+        self._loss_sum, self._seconds = checkpoint.loss_sum, checkpoint.seconds
 
     def finish(self, folder: Path, name: str, description: str) -> ModelCard:
         """Evaluate the result on validation and, only once, on test; write the bundle."""
@@ -126,7 +169,7 @@ class Trainer:
         is_kept = len(self.data.class_names) <= MAX_CONFUSED
         card = ModelCard(
             name=name,
-            architecture=ARCHITECTURE,
+            architecture=self.architecture,
             labels=self.data.class_names,
             input_size=(self.train.images.shape[2], self.train.images.shape[3]),
             mean=self.mean,
@@ -144,24 +187,42 @@ class Trainer:
         counts = count_confusion(predicted, split.labels, len(self.data.class_names))
         return tuple(map(tuple, counts.tolist()))
 
-    def _train_epoch(self, on_step: Callable[[float], None]) -> float:
-        epoch_seed = self.seed * 1_000_003 + self.epoch
-        torch.manual_seed(epoch_seed)  # dropout draws from the global generator
-        generator = torch.Generator(self.device).manual_seed(epoch_seed)
-        order = torch.randperm(len(self.train), generator=generator, device=self.device)
-        _set_training(self.model, self.recipe)
-        total = torch.zeros((), device=self.device)
-        for step in range(self.steps_per_epoch):
+    def _train_epoch(self, run: Path, on_step: Callable[[float], None], stop_at: float) -> bool:
+        """Train the remaining steps of an epoch; return whether it was not stopped before."""
+        order = self._shuffled()
+        set_training(self.model, self.recipe)
+        saved_at = time.monotonic()
+        for step in range(self.step - self.epoch * self.steps_per_epoch, self.steps_per_epoch):
+            start = time.monotonic()
+            is_late = start >= stop_at
+            if is_late or start - saved_at >= CHECKPOINT_S:
+                self._save(run)
+                saved_at = start
+            if is_late:
+                return False
             batch_size = self.recipe.batch_size
-            batch = self.train.subset(order[step * batch_size : (step + 1) * batch_size])
-            self._set_rates(self.epoch * self.steps_per_epoch + step + 1)
-            loss = self._train_step(batch, generator)
-            total += loss
-            on_step(float(loss))
-        return float(total) / self.steps_per_epoch
+            loss = float(self._train_step(order[step * batch_size : (step + 1) * batch_size]))
+            self._loss_sum += loss
+            self._seconds += time.monotonic() - start
+            on_step(loss)
+        return True
 
-    def _train_step(self, batch: Split, generator: torch.Generator) -> Tensor:
-        images = network_input(augment(batch.images, self.recipe, generator), self.mean, self.std)
+    def _shuffled(self) -> Tensor:
+        generator = torch.Generator(self.device).manual_seed(self.seed * 1_000_003 + self.epoch)
+        return torch.randperm(len(self.train), generator=generator, device=self.device)
+
+    def _train_step(self, indices: Tensor) -> Tensor:
+        self.step += 1
+        batch = self.train.subset(indices)
+        self._set_rates()
+        step_seed = self.seed * 1_000_003 + self.step
+        torch.manual_seed(step_seed)  # dropout draws from the global generator
+        generator = torch.Generator(self.device).manual_seed(step_seed)
+        mirrored = None
+        if self.recipe.alternating_flip:
+            mirrored = self._first_mirrored[indices] ^ (self.epoch % 2 == 1)
+        augmented = augment(batch.images, self.recipe, generator, mirrored)
+        images = network_input(augmented, self.mean, self.std)
         enabled = self.dtype != torch.float32
         with torch.autocast(self.device.type, dtype=self.dtype, enabled=enabled):
             logits = self.model(images)
@@ -172,38 +233,41 @@ class Trainer:
         loss.backward()
         for optimizer in self.optimizers:
             optimizer.step()
-        self._update_average()
+        if self.recipe.average_decay:
+            # soon forgets the initial weights
+            decay = min(self.recipe.average_decay, (self.step + 1) / (self.step + 10))
+            update_average(self.average, self.model, decay)
         return loss.detach()
 
-    def _set_rates(self, step: int) -> None:
-        factor = rate_factor(self.recipe, step / (self.recipe.epochs * self.steps_per_epoch))
+    def _set_rates(self) -> None:
+        factor = rate_factor(self.recipe, self.step / self.n_steps)
         for optimizer, rates in zip(self.optimizers, self._highest_rates, strict=True):
             for group, rate in zip(optimizer.param_groups, rates, strict=True):
                 group["lr"] = rate * factor
 
-    @torch.no_grad()
-    def _update_average(self) -> None:
+    def _finish_epoch(self) -> None:
         if self.recipe.average_decay:
-            average: list[Tensor] = list(self.average.parameters())
-            current: list[Tensor] = list(self.model.parameters())
-            torch._foreach_lerp_(average, current, 1 - self.recipe.average_decay)
-
-    def _measure_epoch(self, training_loss: float, seconds: float) -> Record:
+            measure_statistics(self.average, self.train, self.mean, self.std)
         logits = predict_logits(self.result, self.validation, self.mean, self.std)
         loss, accuracy = loss_and_accuracy(logits, self.validation.labels)
-        return {
+        record = {
             "epoch": self.epoch + 1,
-            "training_loss": training_loss,
+            "training_loss": self._loss_sum / self.steps_per_epoch,
             "validation_loss": loss,
             "validation_accuracy": accuracy,
-            "seconds": seconds,
-            "images_per_s": self.steps_per_epoch * self.recipe.batch_size / seconds,
+            "seconds": self._seconds,
+            "images_per_s": self.steps_per_epoch * self.recipe.batch_size / self._seconds,
         }
+        self.history.append(record)
+        self._loss_sum, self._seconds = 0.0, 0.0
 
     def _save(self, run: Path) -> None:
         checkpoint = Checkpoint(
-            epoch=self.epoch,
+            step=self.step,
+            loss_sum=self._loss_sum,
+            seconds=self._seconds,
             recipe=asdict(self.recipe),
+            architecture=self.architecture,
             seed=self.seed,
             model=self.model.state_dict(),
             average=self.average.state_dict(),
@@ -211,6 +275,9 @@ class Trainer:
             history=self.history,
         )
         write_checkpoint(run, checkpoint)
+        self.saved_step = self.step
+
+    def _write_history(self, run: Path) -> None:
         (run / "history.json").write_text(json.dumps(self.history, indent=1) + "\n")
         draw_curves(self.history, run / "curves.png")
 
@@ -228,11 +295,3 @@ class Trainer:
 
 def _to_epoch(record: Record) -> Epoch:
     return Epoch.model_validate({name: record[name] for name in Epoch.model_fields})
-
-
-def _set_training(model: nn.Module, recipe: Recipe) -> None:
-    model.train()
-    if not recipe.feature_dropout:
-        for module in model.get_submodule("features").modules():
-            if isinstance(module, nn.Dropout):
-                module.eval()

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from training.augment import augment
+from training.augment import augment, choose_half
 from training.config import TUTORIAL, Recipe
 
 NOTHING = replace(TUTORIAL, flip=False, crop_border=0)
@@ -37,6 +37,20 @@ def test_a_flip_mirrors_about_half_of_the_images(images: Tensor) -> None:
     is_mirrored = (result == images.flip(3)).all((1, 2, 3))
     assert (is_same | is_mirrored).all()
     assert 16 < int(is_mirrored.sum()) < 48
+
+
+def test_images_that_are_named_are_mirrored(images: Tensor) -> None:
+    mirrored = torch.arange(len(images)) % 3 == 0
+    result = augment(images, FLIP, torch.Generator(), mirrored)
+    assert torch.equal(result[mirrored], images[mirrored].flip(3))
+    assert torch.equal(result[~mirrored], images[~mirrored])
+
+
+def test_about_half_of_the_images_are_chosen_by_the_seed() -> None:
+    chosen = choose_half(1000, 1)
+    assert 400 < int(chosen.sum()) < 600
+    assert torch.equal(chosen, choose_half(1000, 1))
+    assert not torch.equal(chosen, choose_half(1000, 2))
 
 
 def test_a_crop_is_a_window_of_the_reflected_image(images: Tensor) -> None:

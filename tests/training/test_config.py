@@ -27,6 +27,6 @@ def test_a_recipe_is_frozen_and_known_by_its_name(name: str) -> None:
         RECIPES[name].epochs = 1  # type: ignore[misc]
 
 
-def test_there_are_two_recipes() -> None:
-    assert sorted(RECIPES) == ["strong", "tutorial"]
+def test_these_are_the_recipes() -> None:
+    assert sorted(RECIPES) == ["fast", "residual", "strong", "tutorial"]
     assert all(isinstance(recipe, Recipe) for recipe in RECIPES.values())

@@ -20,6 +20,7 @@ from service.models.card import Provenance
 from service.models.measures import accuracy_of
 from tests.training.folders import write_folder
 from training import __main__ as command_line
+from training.augment import augment
 from training.checkpoints import CheckpointError, open_run, read_last_checkpoint
 from training.config import RECIPES, Recipe
 from training.data import DataSet, load_data
@@ -34,7 +35,7 @@ def small(recipe: Recipe, epochs: int = 3) -> Recipe:
     return replace(recipe, epochs=epochs, batch_size=8, validation_images=8)
 
 
-SMALL = {name: small(recipe) for name, recipe in RECIPES.items()}
+SMALL = {name: small(RECIPES[name]) for name in ("fast", "strong", "tutorial")}
 
 
 @pytest.fixture(scope="module")
@@ -109,6 +110,24 @@ def test_each_epoch_draws_anew(data: DataSet, tmp_path: Path) -> None:
     assert trainer.history[0]["training_loss"] != trainer.history[1]["training_loss"]
 
 
+def test_each_image_is_seen_from_both_sides_in_two_epochs(
+    data: DataSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def mirrored(images: torch.Tensor, *arguments: Any) -> torch.Tensor:
+        *_, is_mirrored = arguments
+        for image, flag in zip(images, is_mirrored, strict=True):
+            sides.setdefault(image.numpy().tobytes(), []).append(bool(flag))
+        return augment(images, *arguments)
+
+    sides: dict[bytes, list[bool]] = {}
+    monkeypatch.setattr("training.train.augment", mirrored)
+    recipe = replace(small(RECIPES["fast"], epochs=2), batch_size=32)  # all images in each epoch
+    Trainer(recipe, data, CPU, seed=0).fit(tmp_path)
+    assert len(sides) == 32
+    assert all(sorted(seen_from) == [False, True] for seen_from in sides.values())
+    assert {seen_from[0] for seen_from in sides.values()} == {False, True}
+
+
 def test_training_lowers_the_loss(recipe: Recipe, data: DataSet, tmp_path: Path) -> None:
     longer = replace(recipe, epochs=6)
     trainer = Trainer(longer, data, CPU, seed=0)
@@ -116,14 +135,14 @@ def test_training_lowers_the_loss(recipe: Recipe, data: DataSet, tmp_path: Path)
     assert trainer.history[-1]["training_loss"] < trainer.history[0]["training_loss"]
 
 
-def test_dropout_behind_convolutions_is_off_where_the_recipe_says_so(
+def test_dropout_is_off_where_the_recipe_says_so(
     recipe: Recipe, data: DataSet, tmp_path: Path
 ) -> None:
     trainer = Trainer(replace(recipe, epochs=1), data, CPU, seed=0)
     trainer.fit(tmp_path)
     features, classifier = trainer.model.features, trainer.model.classifier
     assert features[2].training == recipe.feature_dropout  # type: ignore[index, union-attr]
-    assert classifier[3].training  # type: ignore[index, union-attr]
+    assert classifier[3].training == recipe.classifier_dropout  # type: ignore[index, union-attr]
 
 
 def test_a_run_writes_history_curves_and_a_bundle(
@@ -155,7 +174,7 @@ def test_a_run_writes_history_curves_and_a_bundle(
 def test_only_the_last_checkpoints_are_kept(data: DataSet, tmp_path: Path) -> None:
     Trainer(SMALL["tutorial"], data, CPU, seed=0).fit(tmp_path)
     names = sorted(path.name for path in (tmp_path / "checkpoints").iterdir())
-    assert names == ["epoch-002.pt", "epoch-003.pt"]
+    assert names == ["step-0000008.pt", "step-0000012.pt"]
 
 
 def test_a_checkpoint_that_cannot_be_written_leaves_the_one_before(
@@ -192,9 +211,9 @@ def test_a_truncated_checkpoint_is_refused_and_the_one_before_still_serves(
     data: DataSet, tmp_path: Path
 ) -> None:
     Trainer(small(RECIPES["tutorial"], epochs=2), data, CPU, seed=0).fit(tmp_path)
-    last = tmp_path / "checkpoints" / "epoch-002.pt"
+    last = tmp_path / "checkpoints" / "step-0000008.pt"
     last.write_bytes(last.read_bytes()[:1000])
-    with pytest.raises(CheckpointError, match=r"epoch-002\.pt cannot be read .*remove it"):
+    with pytest.raises(CheckpointError, match=r"step-0000008\.pt cannot be read .*remove it"):
         read_last_checkpoint(tmp_path, CPU)
     last.unlink()
     assert read_last_checkpoint(tmp_path, CPU).epoch == 1
@@ -212,7 +231,7 @@ class Trap:
 
 def test_a_checkpoint_runs_no_code_of_its_own(tmp_path: Path) -> None:
     open_run(tmp_path, resume=False)
-    torch.save(Trap(tmp_path / "trace"), tmp_path / "checkpoints" / "epoch-001.pt")
+    torch.save(Trap(tmp_path / "trace"), tmp_path / "checkpoints" / "step-0000004.pt")
     with pytest.raises(CheckpointError, match="cannot be read") as refused:
         read_last_checkpoint(tmp_path, CPU)
     assert "\n" not in refused.value.detail
@@ -266,7 +285,7 @@ def test_the_bar_shows_loss_accuracy_and_time_left(
 ) -> None:
     monkeypatch.setenv("COLUMNS", "120")
     figures = ("training_loss", "validation_loss", "validation_accuracy", "images_per_s")
-    with BarView(epochs=4, steps_per_epoch=1, first_epoch=2) as bar:
+    with BarView(epochs=4, steps_per_epoch=1, n_done=2) as bar:
         bar.step(0.625)
         bar.epoch({"epoch": 3, "seconds": 1.0, **dict.fromkeys(figures, 0.5)})
     shown = capsys.readouterr().err
@@ -308,8 +327,8 @@ def test_ctrl_c_keeps_the_last_epoch_and_resume_goes_on(
 ) -> None:
     monkeypatch.setattr(command_line, "RECIPES", SMALL)
 
-    def interrupted(recipe: Recipe, data: DataSet, device: torch.device, seed: int) -> Trainer:
-        trainer = Trainer(recipe, data, device, seed)
+    def interrupted(*arguments: Any) -> Trainer:
+        trainer = Trainer(*arguments)
         interrupt_in_epoch(trainer, monkeypatch, epoch=1)
         return trainer
 
@@ -317,7 +336,7 @@ def test_ctrl_c_keeps_the_last_epoch_and_resume_goes_on(
     arguments = ["train", "--data", str(folder), "--out", str(tmp_path), "--recipe", "tutorial"]
     stopped = RUNNER.invoke(command_line.app, arguments)
     assert stopped.exit_code == 130
-    assert "1 epochs are kept" in stopped.output
+    assert "4 of 12 steps are kept" in stopped.output
     monkeypatch.setattr("training.__main__.Trainer", Trainer)
     resumed = RUNNER.invoke(command_line.app, [*arguments, "--resume"])
     assert resumed.exit_code == 0, resumed.output
