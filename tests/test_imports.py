@@ -48,11 +48,13 @@ ALLOWED: dict[str, set[str]] = {
         "service.text",
     },
     "service.models.measures": set(),
+    "service.models.evidence": set(),
     "service.models.labels": {"service.errors", "service.files", "service.strict_json"},
     "service.models.card": {
         "service.errors",
         "service.files",
         "service.methods",  # the composites of a bundle
+        "service.models.evidence",
         "service.models.labels",  # how many there may be
         "service.models.measures",
         "service.strict_json",
@@ -128,6 +130,7 @@ ALLOWED: dict[str, set[str]] = {
         "service.imaging",
         "service.methods",
         "service.models.card",
+        "service.models.evidence",
         "service.models.measures",
         "service.runtime.jobs",
         "service.text",

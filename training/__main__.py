@@ -1,4 +1,4 @@
-"""Command line of training: `python -m training train | evaluate | report | seeds`."""
+"""Command line of training: `python -m training train | evaluate | ...`."""
 
 from __future__ import annotations
 
@@ -19,6 +19,9 @@ from training.config import RECIPES
 from training.data import load_data
 from training.evaluate import evaluate as evaluate_bundle
 from training.evaluate import keep_evaluation, print_table, write_evaluation
+from training.ground_truth.experiment import run_experiment
+from training.ground_truth.scores import Sizes
+from training.ground_truth.variants import VARIANTS
 from training.report import write_report
 from training.seeds import draw_seeds, read_run, summarize
 from training.train import Trainer
@@ -149,6 +152,34 @@ def seeds(
             typer.echo(f"{recipe}, {architecture}, {split}: {spread}")
     draw_seeds(found, out)
     typer.echo(f"written: {out}")
+
+
+@app.command("ground-truth")
+def ground_truth(
+    out: Annotated[Path, typer.Option(help="Folder of networks and results; goes on if it exists")],
+    variant: Annotated[
+        list[str] | None,
+        typer.Option(help=f"One or more of: {', '.join(VARIANTS)}; all by default"),
+    ] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="Number of networks of each variant")] = 3,
+    n: Annotated[int, typer.Option(min=2, help="Images for methods of one pass")] = 500,
+    n_sampled: Annotated[int, typer.Option(min=2, help="Images for methods of many passes")] = 100,
+    device: Annotated[str, typer.Option(help="`auto`, `cpu` or `cuda:0`")] = "auto",
+) -> None:
+    """Score every method on images of which it is known which object decides.
+
+    Example: python -m training ground-truth --out runs/ground-truth
+    """
+    chosen = variant or list(VARIANTS)
+    if unknown := sorted(set(chosen) - set(VARIANTS)):
+        raise typer.BadParameter(
+            f"{unknown[0]!r} is not a variant; there are: {', '.join(VARIANTS)}"
+        )
+    out.mkdir(parents=True, exist_ok=True)
+    sizes = Sizes(controls=2 * n, one_pass=n, sampled=min(n, n_sampled))
+    opened = open_device(device)
+    written = run_experiment(out, chosen, range(seeds), sizes, opened, typer.echo)
+    typer.echo(f"written: {written}")
 
 
 def run() -> None:

@@ -1,15 +1,15 @@
-"""Precision, hardware and library versions of a run."""
+"""Precision and hardware of a run."""
 
 from __future__ import annotations
 
 import platform
-import sys
 from pathlib import Path
 
-import numpy as np
 import torch
 
-from service import __version__
+from service.evaluation.versions import library_versions
+
+__all__ = ["autocast_dtype", "describe_hardware", "library_versions"]
 
 
 def autocast_dtype(device: torch.device) -> torch.dtype:
@@ -25,16 +25,6 @@ def describe_hardware(device: torch.device) -> str:
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     return f"{_cpu_name()}, {torch.get_num_threads()} threads"
-
-
-def library_versions() -> dict[str, str]:
-    """Versions of the libraries that a result depends on."""
-    return {
-        "lrpserve": __version__,
-        "python": sys.version.split()[0],
-        "torch": torch.__version__,
-        "numpy": np.__version__,
-    }
 
 
 def _cpu_name() -> str:

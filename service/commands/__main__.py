@@ -190,7 +190,7 @@ def explain(
         str | None,
         option(
             f"Rules: {', '.join(COMPOSITES)}, a composite of the bundle, or your own rules "
-            f"as JSON or @FILE ({DEFAULT_COMPOSITE})"
+            f"as JSON or @FILE (the model's default method, else {DEFAULT_COMPOSITE})"
         ),
     ] = None,
     attributor: Annotated[
@@ -278,6 +278,36 @@ def verify(
     from service.commands.verify import verify_model
 
     _exit(verify_model(load_settings(**_given(model=model, device=device))))
+
+
+@app.command()
+def advise(
+    model: Annotated[
+        str, typer.Argument(help="Name of a model, or a bundle's folder", metavar="MODEL")
+    ],
+    data: Annotated[
+        Path, typer.Option(help="Folder of images; those in it that are of its classes do best")
+    ],
+    n: Annotated[int, typer.Option("--n", help="Images to compare the methods on", min=10)] = 200,
+    minutes: Annotated[
+        float,
+        typer.Option(help="Time that it may take: else fewer images, or methods", min=0.1),
+    ] = 10,
+    seed: Annotated[int, typer.Option(help="Of the choice of images", min=0)] = 0,
+    keep: Annotated[
+        bool,
+        typer.Option("--keep", help="Write evidence and default method into the bundle's card"),
+    ] = False,
+    device: Device = None,
+) -> None:
+    """Compare all methods on your model and images, and say which composite to set.
+
+    Example: lrpserve advise my-resnet --data photos --keep
+    """
+    from service.commands.advise import AdviseArguments, advise_model
+
+    settings = load_settings(**_given(model=model, device=device))
+    raise typer.Exit(advise_model(settings, AdviseArguments(data, n, minutes, seed, keep)))
 
 
 @app.command()

@@ -62,6 +62,10 @@ class ImageSet:
         paths = tuple(self.paths[index] for index in indices)
         return ImageSet(self.pixels[indices], self.labels[indices], paths, self.failed)
 
+    def shuffled(self, seed: int) -> ImageSet:
+        """The images in a random order, so that the first ones are of all folders."""
+        return self.subset(np.random.default_rng(seed).permutation(len(self)))
+
 
 def load_images(folder: Path, card: ModelCard, n: int | None = None, seed: int = 0) -> ImageSet:
     """Load images of a folder and its sub-folders, sorted by path.

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 
+from service.evidence.chunks import images_at_once, pairs
 from service.evidence.fills import Fill
 from service.evidence.patches import PatchGrid
 
 PredictFn = Callable[[Tensor], Tensor]  # normalized images (N, C, H, W) -> logits (N, K)
-ScoreFn = Callable[[Tensor, Tensor], Tensor]  # logits (N, K), targets (N,) -> scores (N,)
-
-# values of the network's input in one call: 256 images of 3x32x32, or 5 of 3x224x224
-_VALUES_AT_ONCE = 256 * 3 * 32 * 32
+ScoreFn = Callable[[Tensor, Tensor], Tensor]  # logits (N, K), targets (N, ...) -> scores (N,)
+MaskFn = Callable[[Tensor, Tensor], Tensor]  # images and variants (M,) -> hidden pixels (M, H, W)
 
 
 def probability(logits: Tensor, targets: Tensor) -> Tensor:
@@ -25,6 +24,44 @@ def probability(logits: Tensor, targets: Tensor) -> Tensor:
 def logit(logits: Tensor, targets: Tensor) -> Tensor:
     """Logit of the targets, shape (N,)."""
     return logits.gather(1, targets[:, None])[:, 0]
+
+
+def logit_difference(logits: Tensor, targets: Tensor) -> Tensor:
+    """Logit of a target minus that of its contrast, shape (N,), of pairs of shape (N, 2)."""
+    both = logits.gather(1, targets)
+    return both[:, 0] - both[:, 1]
+
+
+def perturbed_scores(
+    predict: PredictFn,
+    images: Tensor,
+    targets: Tensor,
+    mask: MaskFn,
+    n_variants: int,
+    fill: Fill,
+    generator: torch.Generator,
+    *,
+    score: ScoreFn = probability,
+    chunk: int | None = None,
+) -> Tensor:
+    """Score each image with other pixels hidden: shape (N, n_variants).
+
+    Parameters
+    ----------
+    mask : callable
+        The hidden pixels, bool of shape (M, H, W), of indices of images and of variants.
+    predict, images, targets, fill, generator, score, chunk
+        As in `perturbation_curve`.
+    """
+    seed = int(torch.randint(2**62, (), generator=generator))
+    scores = []
+    for rows, variants in pairs(len(images), n_variants, chunk or images_at_once(images)):
+        hidden = mask(rows, variants)
+        filled = fill(images[rows], hidden, torch.Generator().manual_seed(seed))
+        with torch.no_grad():
+            scores.append(score(predict(filled), targets[rows]))
+    found = torch.cat(scores) if scores else images.new_zeros(0)
+    return found.view(len(images), n_variants)
 
 
 def perturbation_curve(
@@ -55,7 +92,7 @@ def perturbation_curve(
     images : Tensor
         Normalized, shape (N, C, H, W).
     targets : Tensor
-        Classes, int64 of shape (N,).
+        Classes, int64 of shape (N,); with the score `logit_difference` pairs, of shape (N, 2).
     grid : PatchGrid
         Of the size of the images.
     order : Tensor
@@ -76,17 +113,13 @@ def perturbation_curve(
     Tensor
         Shape (N, len(counts)). Rows do not depend on each other, nor on `chunk`.
     """
-    seed = int(torch.randint(2**62, (), generator=generator))
     limits = _checked(counts, grid).to(images.device)
     ranks = grid.ranks(order.to(images.device))
-    scores = []
-    for rows, steps in _pairs(len(images), len(limits), chunk or _images_at_once(images)):
-        hidden = ranks[rows] < limits[steps].view(-1, 1, 1)
-        filled = fill(images[rows], hidden, torch.Generator().manual_seed(seed))
-        with torch.no_grad():
-            scores.append(score(predict(filled), targets[rows]))
-    found = torch.cat(scores) if scores else images.new_zeros(0)
-    return found.view(len(images), len(limits))
+    return perturbed_scores(
+        predict, images, targets,
+        lambda rows, steps: ranks[rows] < limits[steps].view(-1, 1, 1),
+        len(limits), fill, generator, score=score, chunk=chunk,
+    )  # fmt: skip
 
 
 def insertion_curve(
@@ -140,13 +173,3 @@ def _checked(counts: Sequence[int], grid: PatchGrid) -> Tensor:
     if bool(((limits < 0) | (limits > grid.n_patches)).any()):
         raise ValueError(f"counts have to be from 0 to {grid.n_patches}: {list(counts)}")
     return limits
-
-
-def _images_at_once(images: Tensor) -> int:
-    return max(1, _VALUES_AT_ONCE // max(1, images[:1].numel()))
-
-
-def _pairs(n_images: int, n_counts: int, chunk: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """All pairs of an image and a count, image by image, in chunks."""
-    for pairs in torch.arange(n_images * n_counts).split(chunk):
-        yield pairs // max(1, n_counts), pairs % max(1, n_counts)

@@ -24,7 +24,16 @@ from pydantic import (
 from service import strict_json
 from service.errors import BundleError, OptionError
 from service.files import read_file
-from service.methods import COMPOSITES, CUSTOM, Rules, parse_rules
+from service.methods import (
+    ATTRIBUTORS,
+    COMPOSITES,
+    CUSTOM,
+    DEFAULT_ATTRIBUTOR,
+    Rules,
+    make_method,
+    parse_rules,
+)
+from service.models.evidence import DefaultMethod, Evidence
 from service.models.labels import MAX_LABELS
 from service.models.measures import Accuracy, Confusion, Epoch, accuracy_of
 
@@ -108,6 +117,14 @@ class ModelCard(_Frozen):
     composites: dict[str, list[dict[str, Any]]] = Field(
         default_factory=dict, description="Composites for this network, by name: lists of rules"
     )
+    default_method: DefaultMethod | None = Field(
+        None,
+        description="The method of requests that name neither a composite nor an attributor; "
+        "`lrpserve advise` finds it",
+    )
+    evidence: Evidence | None = Field(
+        None, description="How faithful the explanations of each method are, as it was measured"
+    )
 
     @model_validator(mode="after")
     def _check(self) -> ModelCard:
@@ -119,6 +136,7 @@ class ModelCard(_Frozen):
             raise ValueError("resize must be at least as large as both sides of input_size")
         for split, matrix in self.confusion.items():
             self._check_confusion(split, matrix)
+        self._check_default_method()
         return self
 
     def _check_confusion(self, split: str, matrix: Confusion) -> None:
@@ -130,6 +148,22 @@ class ModelCard(_Frozen):
                 f"confusion of {split} says {counted.accuracy:.4f} of {counted.n} images, "
                 f"accuracy says {told.accuracy:.4f} of {told.n}"
             )
+
+    def _check_default_method(self) -> None:
+        if (default := self.default_method) is None:
+            return
+        attributor = default.attributor or DEFAULT_ATTRIBUTOR
+        if attributor not in ATTRIBUTORS:
+            raise ValueError(f"default_method has an unknown attributor: {attributor}")
+        try:
+            make_method(
+                *(default.composite, attributor, {}),
+                input_size=self.input_size,
+                own=self.own_composites,
+            )
+        except OptionError as error:
+            problem = error.problems[0]
+            raise ValueError(f"default_method: {problem.option} {problem.detail}") from None
 
     @field_validator("composites")
     @classmethod
@@ -216,7 +250,9 @@ def read_card(folder: Path, name: str | None = None) -> ModelCard:
 def write_card(folder: Path, card: ModelCard) -> None:
     """Write `model.json` of a bundle; fields with default values are left out."""
     fields = card.model_dump_json(indent=1, exclude_defaults=True)
-    (folder / CARD_FILE).write_text(f"{fields}\n", encoding="utf-8")
+    new = folder / f".{CARD_FILE}.new"
+    new.write_text(f"{fields}\n", encoding="utf-8")
+    new.replace(folder / CARD_FILE)  # in one step: a server may read it now
 
 
 def first_problem(error: ValidationError) -> str:

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from service.api.request.accept import NPY, PNG
-from service.api.response.evidence_schemas import EXAMPLE, Evidence
+from service.api.response.evidence_schemas import EXAMPLE, ExplanationEvidence
 from service.api.response.result_schemas import ExplainResults
 from service.api.response.schemas import ExplainResponse, TargetsResponse
 from service.settings import Settings
@@ -165,5 +165,5 @@ def test_only_those_who_ask_pay_for_it(
 
 
 def test_the_example_of_the_document_is_valid() -> None:
-    Evidence.model_validate(EXAMPLE)
+    ExplanationEvidence.model_validate(EXAMPLE)
     assert json.loads(json.dumps(EXAMPLE)) == EXAMPLE

@@ -262,7 +262,9 @@ def describe_composites() -> str:
         "`rule` fits its kind; a layer without a rule passes a plain gradient. `layers` is the "
         f"name of a layer, with `*` and `?` as wildcards, or one of:\n\n{types}\n\n"
         f"`rule`, with its parameters beside it, is one of:\n\n{rules}\n\n"
-        f"Default: `{DEFAULT_COMPOSITE}`, but `{PLAIN}` with {plain}"
+        f"Default: `{DEFAULT_COMPOSITE}`, but `{PLAIN}` with {plain}. A model may have a default "
+        "of its own, `default_method` in `/models`, for requests that name neither a composite "
+        "nor an attributor"
     )
 
 

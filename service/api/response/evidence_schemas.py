@@ -66,7 +66,7 @@ class Stability(_Schema):
     std: float | None = Field(description="Its standard deviation over the copies; or null")
 
 
-class Evidence(_Schema):
+class ExplanationEvidence(_Schema):
     """Whether the explanation of a target is right about this image."""
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [EXAMPLE]})

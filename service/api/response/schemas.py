@@ -7,9 +7,10 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from service.api.request.parameters import Method, Rule
-from service.api.response.evidence_schemas import Evidence
+from service.api.response.evidence_schemas import ExplanationEvidence
 from service.methods import Kind, Start, Value
 from service.methods.rules import Affects
+from service.models.evidence import DefaultMethod, Evidence
 from service.models.measures import Accuracy, Confusion, Epoch
 
 REFERENCE = "#/components/schemas/{model}"  # in the OpenAPI document
@@ -120,7 +121,7 @@ class ExplainedTarget(_Schema):
     heatmap: str | None = Field(None, description="PNG in base64")
     overlay: str | None = Field(None, description="PNG in base64")
     relevance: RelevanceArray | None = None
-    evidence: Evidence | None = None
+    evidence: ExplanationEvidence | None = None
 
 
 class Explained(PredictResponse):
@@ -262,6 +263,13 @@ class ModelInfo(_Schema):
     history: list[Epoch] = Field(description="The epochs of the training; empty if unknown")
     provenance: dict[str, Any]
     sha256: str
+    default_method: DefaultMethod | None = Field(
+        description="The method of requests that name neither a composite nor an attributor; null "
+        "for the default of the service"
+    )
+    evidence: Evidence | None = Field(
+        description="How faithful the explanations of each method are, as it was measured; or null"
+    )
     default: bool = Field(description="Whether it is used for requests that name no model")
     ready: bool = Field(description="Whether it is loaded and warmed up")
     layers: list[LayerDescription] = Field(description="Empty until the model is loaded")

@@ -1,0 +1,83 @@
+"""The experiment: train, check the controls, score every method; for several seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from service.runtime.engine import Engine
+from training.ground_truth.networks import train_network
+from training.ground_truth.scores import Sizes, measure_methods
+from training.ground_truth.summary import summarize, write_summary
+from training.ground_truth.variants import N_TRAIN
+
+SCORES = "scores.json"
+MIN_ACCURACY = 0.99  # below, a network may be right for other reasons than the known one
+
+
+def run_experiment(
+    out: Path,
+    variants: Sequence[str],
+    seeds: Sequence[int],
+    sizes: Sizes,
+    device: torch.device,
+    say: Callable[[str], object],
+    n_train: int = N_TRAIN,
+) -> Path:
+    """Run the experiment, or what is left of it.
+
+    Parameters
+    ----------
+    out : Path
+        Folder: `<variant>-<seed>/` has the bundle and the scores of a network, `ground-truth.json`
+        the summary.
+    variants : sequence of str
+        Keys of `VARIANTS`.
+    seeds : sequence of int
+        Of data and weights: a network for each.
+    sizes : Sizes
+        How many images are measured.
+    device : torch.device
+        Where networks are trained and explained.
+    say : callable
+        Called with a line for each network.
+    n_train : int
+        Images to train on.
+
+    Returns
+    -------
+    Path
+        The summary.
+    """
+    runs = {
+        variant: [_run(out, variant, seed, sizes, device, say, n_train) for seed in seeds]
+        for variant in variants
+    }
+    return write_summary(summarize(runs, sizes, device), out)
+
+
+def _run(
+    out: Path,
+    variant: str,
+    seed: int,
+    sizes: Sizes,
+    device: torch.device,
+    say: Callable[[str], object],
+    n_train: int,
+) -> dict[str, Any]:
+    folder = out / f"{variant}-{seed}"
+    bundle = train_network(variant, seed, folder, device, n_train)
+    accuracy = bundle.card.accuracy["test"].accuracy
+    engine = Engine(bundle, device)
+    result = measure_methods(variant, engine, seed, sizes, folder / SCORES)
+    engine.close()
+    is_known = accuracy >= MIN_ACCURACY
+    controls = ", ".join(f"{name} {share:.1%}" for name, share in result["controls"].items())
+    say(f"{variant}, seed {seed}: accuracy {accuracy:.2%}; {controls}")
+    if not is_known:
+        say(f"{variant}, seed {seed}: below {MIN_ACCURACY:.0%}, so that its answer is not known")
+    identity = {"seed": seed, "architecture": bundle.card.architecture}
+    return {**identity, "accuracy": accuracy, **result}

@@ -1,0 +1,30 @@
+"""Networks that are trained on the ground truth."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from service.models.bundles import Bundle, read_bundle
+from service.models.card import CARD_FILE
+from training.checkpoints import open_run
+from training.ground_truth.recipe import GROUND_TRUTH
+from training.ground_truth.variants import N_TRAIN, make_data
+from training.train import Trainer
+
+
+def train_network(
+    variant: str, seed: int, run: Path, device: torch.device, n_train: int = N_TRAIN
+) -> Bundle:
+    """Train a network, or read it where that is done; goes on from its last checkpoint."""
+    folder = run / "bundle"
+    if not (folder / CARD_FILE).is_file():
+        trainer = Trainer(GROUND_TRUTH, make_data(variant, seed, n_train), device, seed)
+        if any((run / "checkpoints").glob("*.pt")):
+            trainer.resume(run)
+        else:
+            open_run(run, resume=False)
+        trainer.fit(run)
+        trainer.finish(folder, f"ground-truth-{variant}-{seed}", trainer.data.description)
+    return read_bundle(folder)
