@@ -7,13 +7,16 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-# values of the network's input in one call: 256 images of 3x32x32, or 5 of 3x224x224
-_VALUES_AT_ONCE = 256 * 3 * 32 * 32
+# values of the network's input in one call. On a CPU, MiniVGG is fastest with 32 images of 3x32x32:
+# with 256, which its cache does not hold, an image takes twice as long.
+_VALUES_ON_CPU = 32 * 3 * 32 * 32
+_VALUES_ON_GPU = 2048 * 3 * 32 * 32
 
 
 def images_at_once(images: Tensor) -> int:
     """How many images of shape (C, H, W) go into one call, at least 1."""
-    return max(1, _VALUES_AT_ONCE // max(1, images[:1].numel()))
+    n_values = _VALUES_ON_CPU if images.device.type == "cpu" else _VALUES_ON_GPU
+    return max(1, n_values // max(1, images[:1].numel()))
 
 
 def pairs(n_images: int, n_variants: int, chunk: int) -> Iterator[tuple[Tensor, Tensor]]:

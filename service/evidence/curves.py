@@ -15,6 +15,8 @@ PredictFn = Callable[[Tensor], Tensor]  # normalized images (N, C, H, W) -> logi
 ScoreFn = Callable[[Tensor, Tensor], Tensor]  # logits (N, K), targets (N, ...) -> scores (N,)
 MaskFn = Callable[[Tensor, Tensor], Tensor]  # images and variants (M,) -> hidden pixels (M, H, W)
 
+_CALLS_PER_FILL = 4  # a fill takes less memory than a network, and is faster with more images
+
 
 def probability(logits: Tensor, targets: Tensor) -> Tensor:
     """Softmax probability of the targets, shape (N,)."""
@@ -30,6 +32,11 @@ def logit_difference(logits: Tensor, targets: Tensor) -> Tensor:
     """Logit of a target minus that of its contrast, shape (N,), of pairs of shape (N, 2)."""
     both = logits.gather(1, targets)
     return both[:, 0] - both[:, 1]
+
+
+def is_predicted(logits: Tensor, targets: Tensor) -> Tensor:
+    """1 where the target is the likeliest class, else 0, shape (N,): its mean is an accuracy."""
+    return (logits.argmax(1) == targets).to(logits)
 
 
 def perturbed_scores(
@@ -54,12 +61,13 @@ def perturbed_scores(
         As in `perturbation_curve`.
     """
     seed = int(torch.randint(2**62, (), generator=generator))
+    chunk = chunk or images_at_once(images)
     scores = []
-    for rows, variants in pairs(len(images), n_variants, chunk or images_at_once(images)):
-        hidden = mask(rows, variants)
-        filled = fill(images[rows], hidden, torch.Generator().manual_seed(seed))
+    for rows, variants in pairs(len(images), n_variants, _CALLS_PER_FILL * chunk):
+        filled = fill(images[rows], mask(rows, variants), torch.Generator().manual_seed(seed))
         with torch.no_grad():
-            scores.append(score(predict(filled), targets[rows]))
+            logits = torch.cat([predict(some) for some in filled.split(chunk)])
+        scores.append(score(logits, targets[rows]))
     found = torch.cat(scores) if scores else images.new_zeros(0)
     return found.view(len(images), n_variants)
 

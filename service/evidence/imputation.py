@@ -14,7 +14,8 @@ from torch.nn import functional
 
 TOLERANCE = 1e-5  # of the residual's norm, in shares of the first one
 _ROUNDING = 1e-6  # a residual below this share of the guess is the guess's rounding
-_STEPS_BETWEEN_LOOKS = 8  # whether all are solved: on a GPU, a look waits for the device
+_STEPS_BETWEEN_LOOKS = 4  # at what is solved: on a GPU, a look waits for the device
+_VALUES_ON_CPU = 128 * 3 * 32 * 32  # solved at once: more do not fit into its cache
 
 
 def impute(images: Tensor, hidden: Tensor) -> Tensor:
@@ -34,13 +35,24 @@ def impute(images: Tensor, hidden: Tensor) -> Tensor:
     Tensor
         As `images`. Rows do not depend on each other.
     """
+    n_at_once = max(1, len(images))
+    if images.device.type == "cpu":
+        n_at_once = max(1, _VALUES_ON_CPU // max(1, images[:1].numel()))
+    parts = zip(images.split(n_at_once), hidden.split(n_at_once), strict=True)
+    return torch.cat([_impute(some, mask) for some, mask in parts])
+
+
+def _impute(images: Tensor, hidden: Tensor) -> Tensor:
     weight = hidden[:, None].to(images)
-    degree = _neighbor_sum(torch.ones_like(weight[:1]))
-    shown = torch.where(hidden[:, None], 0, images)
-    guess = _guess(images, hidden) * weight
-    residual = weight * (_neighbor_sum(shown + guess) - degree * guess)
-    goal = torch.maximum(_dot(residual, residual) * TOLERANCE**2, _dot(guess, guess) * _ROUNDING**2)
-    return shown + guess + _solve(residual, weight, degree, goal)
+    degree = _neighbor_sum(functional.pad(torch.ones_like(weight[:1]), (1, 1, 1, 1)))
+    scale = weight / degree.sqrt()
+    known = torch.where(hidden[:, None], _guess(images, hidden), images)
+    gap = _neighbor_sum(functional.pad(known, (1, 1, 1, 1))) - degree * known
+    residual = scale * gap
+    goal = torch.maximum(
+        _dot(residual, residual) * TOLERANCE**2, _dot(weight * known, known) * _ROUNDING**2
+    )
+    return known + scale * _solve(residual, scale, goal)
 
 
 def _guess(images: Tensor, hidden: Tensor) -> Tensor:
@@ -50,49 +62,48 @@ def _guess(images: Tensor, hidden: Tensor) -> Tensor:
     return total / seen.sum((1, 2)).view(-1, 1, 1, 1)
 
 
-def _solve(residual: Tensor, weight: Tensor, degree: Tensor, goal: Tensor) -> Tensor:
-    """Conjugate gradients with the diagonal as preconditioner; a solved channel stands still.
+def _solve(residual: Tensor, scale: Tensor, goal: Tensor) -> Tensor:
+    """Conjugate gradients, in place, for the system that is scaled to a diagonal of ones.
 
     Parameters
     ----------
     residual : Tensor
         The right side, shape (N, C, H, W), zero where nothing is hidden.
-    weight : Tensor
-        1 where hidden, else 0, shape (N, 1, H, W).
-    degree : Tensor
-        The diagonal: the sum of the weights of each pixel's neighbours, shape (1, 1, H, W).
+    scale : Tensor
+        One over the root of the diagonal where hidden, else 0, shape (N, 1, H, W).
     goal : Tensor
-        Squared norm of the residual at which a channel is solved, shape (N, C, 1, 1).
+        Squared norm of the residual at which a channel is solved, shape (N, C, 1, 1): it stands
+        still from then on, so that it does not depend on the others.
     """
-    solution = torch.zeros_like(residual)
-    scaled = residual / degree
-    direction = scaled
-    old = _dot(residual, scaled)
-    for step in range(residual[0, 0].numel() if residual.numel() else 0):
-        active = _dot(residual, residual) > goal
+    solution, direction = torch.zeros_like(residual), residual.clone()
+    padded = functional.pad(torch.zeros_like(residual), (1, 1, 1, 1))
+    inner = padded[..., 1:-1, 1:-1]
+    norm = _dot(residual, residual)
+    for step in range(residual[0, 0].numel()):
+        active = norm > goal
         if step % _STEPS_BETWEEN_LOOKS == 0 and not active.any():
             break
-        image = weight * (degree * direction - _neighbor_sum(direction))
-        length = torch.where(active, old / _dot(direction, image), 0)
-        solution = solution + length * direction
-        residual = residual - length * image
-        scaled = residual / degree
-        new = _dot(residual, scaled)
-        direction = torch.where(active, scaled + new / old * direction, direction)
-        old = torch.where(active, new, old)
+        torch.mul(direction, scale, out=inner)
+        image = torch.addcmul(direction, scale, _neighbor_sum(padded), value=-1)
+        length = torch.where(active, norm / _dot(direction, image), 0)
+        solution.addcmul_(length, direction)
+        residual.addcmul_(-length, image)
+        new = _dot(residual, residual)
+        direction.mul_(torch.where(active, new / norm, 0)).add_(residual)
+        norm = new
     return solution
 
 
-def _neighbor_sum(values: Tensor) -> Tensor:
-    """The weighted sum of each pixel's neighbours; beyond the edge there is nothing.
+def _neighbor_sum(padded: Tensor) -> Tensor:
+    """The weighted sum of each pixel's neighbours, of values with a border of zeros.
 
     The weights are those of the separable mask (1, 2, 1) x (1, 2, 1) / 12 without its centre.
     """
-    padded = functional.pad(values, (1, 1, 1, 1))
-    rows = padded[..., :-2, :] + 2 * padded[..., 1:-1, :] + padded[..., 2:, :]
-    both = rows[..., :-2] + 2 * rows[..., 1:-1] + rows[..., 2:]
-    return both / 12 - values / 3
+    rows = (padded[..., :-2, :] + padded[..., 2:, :]).add_(padded[..., 1:-1, :], alpha=2)
+    both = (rows[..., :-2] + rows[..., 2:]).add_(rows[..., 1:-1], alpha=2)
+    return both.sub_(padded[..., 1:-1, 1:-1], alpha=4).mul_(1 / 12)
 
 
 def _dot(left: Tensor, right: Tensor) -> Tensor:
-    return (left * right).sum((2, 3), keepdim=True)
+    products: Tensor = torch.linalg.vecdot(left.flatten(2), right.flatten(2))
+    return products[..., None, None]

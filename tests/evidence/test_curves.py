@@ -10,7 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from service.evidence.curves import area, insertion_curve, logit, perturbation_curve
+from service.evidence.curves import (
+    area,
+    insertion_curve,
+    is_predicted,
+    logit,
+    logit_difference,
+    perturbation_curve,
+)
 from service.evidence.fills import FILLS, constant_fill
 from service.evidence.orders import least_relevant_first, most_relevant_first, random_orders
 from service.evidence.patches import PatchGrid
@@ -131,6 +138,13 @@ def test_predict_gets_no_more_images_than_the_chunk() -> None:
     order = random_orders(GRID, 5, seeded())
     perturbation_curve(predict, IMAGES, TARGETS, GRID, order, BLACK, COUNTS, seeded(), chunk=16)
     assert sizes == [16, 16, 16, 16, 1]
+
+
+def test_a_target_is_predicted_or_not() -> None:
+    logits = torch.tensor([[1.0, 2.0], [3.0, 0.0]])
+    assert is_predicted(logits, torch.tensor([1, 1])).tolist() == [1, 0]
+    pairs = torch.tensor([[1, 0], [1, 0]])
+    assert logit_difference(logits, pairs).tolist() == [1, -3]
 
 
 def test_no_images_have_no_curves() -> None:

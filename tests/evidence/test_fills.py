@@ -116,6 +116,14 @@ def test_imputation_of_a_large_hole_is_exact_to_a_thousandth() -> None:
     torch.testing.assert_close(impute(images, hidden)[0].double(), wanted, rtol=0, atol=1e-3)
 
 
+def test_imputation_of_many_images_is_that_of_each() -> None:
+    images, hidden = noisy(150, 3, 32, 32), some(150, 32, 32)
+    found = impute(images, hidden)
+    for row in (0, 127, 128, 149):
+        alone = impute(images[row : row + 1], hidden[row : row + 1])
+        torch.testing.assert_close(found[row : row + 1], alone, rtol=0, atol=1e-6)
+
+
 def test_imputation_does_not_look_at_what_is_hidden() -> None:
     images, hidden = noisy(2, 3, 12, 12), some(2, 12, 12, share=0.8)
     other = torch.where(hidden[:, None], noisy(2, 3, 12, 12, seed=9), images)

@@ -87,9 +87,11 @@ def test_batch_normalization_forgets_its_statistics(network: nn.Sequential) -> N
 
 
 def test_shuffling_keeps_the_values(network: nn.Sequential) -> None:
-    before = network[5].weight.detach().clone()
-    shuffle_layer(network[5], 0)
-    after = network[5].weight.detach()
+    layer = network[5]
+    assert isinstance(layer, nn.Linear)
+    before = layer.weight.detach().clone()
+    shuffle_layer(layer, 0)
+    after = layer.weight.detach()
     assert not torch.equal(before, after)
     assert torch.equal(before.flatten().sort().values, after.flatten().sort().values)
 
