@@ -27,7 +27,7 @@ package = @command -v $(1) >/dev/null || { echo "installing $(2) ..."; { apt-get
 SUITE = $(BIN)/pytest -n 2 --dist loadfile -m 'not alone and not soak and not ecosystem'; beside=$$?; \
 	$(BIN)/pytest -m 'alone and not soak and not ecosystem' && exit $$beside
 
-.PHONY: help install serve test bench engine networks serving red gpu gpu-bundle ecosystem lint scripts reference docs drawing browser node wrk redis graphviz versions release audit pins clean
+.PHONY: help install serve test bench engine networks serving red verdicts gpu gpu-bundle ecosystem lint scripts reference docs drawing browser node wrk redis graphviz versions release audit pins clean
 
 help:  ## this list (the default)
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12
@@ -61,6 +61,9 @@ serving: $(DEV) wrk  ## measure the service beside its peers, and under too much
 
 red: $(DEV)  ## measure whether red speaks for the class; ARGS=folder of <class>/*.jpg
 	$(BIN)/python -m benchmarks.red $(ARGS)
+
+verdicts: $(DEV)  ## count what evidence says of true and of broken maps; ARGS=folder of <class>/*.jpg
+	$(BIN)/python -m benchmarks.verdicts $(ARGS)
 
 gpu: $(DEV)  ## on a machine with CUDA: the tests and benchmarks that need a GPU, in 8 minutes
 	$(BIN)/python -m benchmarks.gpu $(ARGS)

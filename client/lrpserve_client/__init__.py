@@ -9,6 +9,7 @@ from lrpserve_client.errors import (
     ServiceUnreachable,
     UnreadableResponse,
 )
+from lrpserve_client.evidence import Deletion, Evidence, Stability
 from lrpserve_client.results import (
     Explanation,
     ImageBox,
@@ -26,6 +27,8 @@ __all__ = [
     "AsyncClient",
     "Client",
     "ClientError",
+    "Deletion",
+    "Evidence",
     "Explanation",
     "ImageBox",
     "LayerRelevance",
@@ -36,5 +39,6 @@ __all__ = [
     "RequestRefused",
     "Score",
     "ServiceUnreachable",
+    "Stability",
     "UnreadableResponse",
 ]

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lrpserve_client.evidence import Evidence, read_evidence
+
 
 @dataclass(frozen=True)
 class Score:
@@ -99,6 +101,8 @@ class Explanation(Prediction):
         Every effective parameter.
     layers_without_rule : tuple of str
         Layers that passed a plain gradient.
+    evidence : Evidence or None
+        Whether the map is right about the image; None unless `output` names it.
     """
 
     target: Score
@@ -111,6 +115,7 @@ class Explanation(Prediction):
     overlay: bytes | None
     view: bytes | None
     original: bytes | None
+    evidence: Evidence | None = None
 
     def __repr__(self) -> str:
         shape = "no relevance" if self.relevance is None else f"relevance {self.relevance.shape}"
@@ -207,7 +212,12 @@ def read_explanations(
     """Parse the response of `/explain`: one explanation for each target."""
     shared = _explained_fields(content, timing_ms)
     return tuple(
-        Explanation(**shared, target=Score(**each["target"]), **_relevance_fields(each))
+        Explanation(
+            **shared,
+            target=Score(**each["target"]),
+            **_relevance_fields(each),
+            evidence=read_evidence(each.get("evidence")),
+        )
         for each in content.get("explanations", [content])
     )
 
