@@ -21,6 +21,10 @@ from tests.api.sending import FORMS, send, wrong_options
 EVIDENCE = {"output": "evidence"}
 
 
+def _base64(content: bytes) -> str:
+    return base64.b64encode(content).decode()
+
+
 @pytest.fixture(scope="module")
 def engine() -> FakeEngine:
     return FakeEngine()
@@ -87,11 +91,26 @@ def test_a_contrast_is_judged_on_the_difference(client: httpx.Client, photo: byt
 def test_other_protocols_pass_it_on(client: httpx.Client, photo: bytes, path: str) -> None:
     own = send(client, photo, EVIDENCE).json()["evidence"]
     if path.startswith("/v1"):
-        instances = [{"image": {"b64": base64.b64encode(photo).decode()}}]
+        instances = [{"image": {"b64": _base64(photo)}}]
         body = client.post(path, json={"instances": instances, "parameters": EVIDENCE}).json()
         assert body["explanations"][0]["evidence"] == own
     else:
         assert client.post(path, content=photo, params=EVIDENCE).json()["evidence"] == own
+
+
+def test_open_inference_has_it_as_an_output(client: httpx.Client, photo: bytes) -> None:
+    image = {"name": "image", "datatype": "BYTES", "shape": [1], "data": [_base64(photo)]}
+    body: dict[str, Any] = {"inputs": [image], "outputs": [{"name": "evidence"}]}
+    path = "/v2/models/minivgg-cifar10/infer"
+    (output,) = client.post(path, json=body).json()["outputs"]
+    assert json.loads(output["data"][0]) == send(client, photo, EVIDENCE).json()["evidence"]
+    body["parameters"] = {"targets": '["cat", "dog"]'}
+    (output,) = client.post(path, json=body).json()["outputs"]
+    assert [" dog from " in one["text"] for one in json.loads(output["data"][0])] == [False, True]
+    body["outputs"] = []
+    names = [one["name"] for one in client.post(path, json=body).json()["outputs"]]
+    assert "explanation" in names
+    assert "evidence" not in names
 
 
 # --- what is refused, and what it costs

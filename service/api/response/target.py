@@ -97,7 +97,7 @@ class TargetExplanation:
             "heatmap": lambda: _base64(self.draw("heatmap", pictures)),
             "overlay": lambda: _base64(self.draw("overlay", pictures)),
             "relevance": self._relevance,
-            EVIDENCE: self._evidence,
+            EVIDENCE: self.evidence,
         }
         return {name: makers[name]() for name in self._outputs if name in makers}
 
@@ -171,7 +171,8 @@ class TargetExplanation:
         data = _base64(array.data) if as_text else array
         return {"shape": list(array.shape), "dtype": "float32", "data": data}
 
-    def _evidence(self) -> dict[str, Any]:
+    def evidence(self) -> dict[str, Any]:
+        """The evidence about it as JSON fields."""
         findings, contrast = self.attribution.findings, self.resolved.contrast
         assert findings is not None  # noqa: S101  the job asked for them
         against = "" if contrast is None else f" rather than {self.resolved.card.labels[contrast]}"

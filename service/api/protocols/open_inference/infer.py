@@ -19,6 +19,7 @@ from service.api.protocols.open_inference.plan import (
     timeout_s,
 )
 from service.api.protocols.open_inference.tensors import IMAGE, Images, images_of
+from service.api.request.options import EVIDENCE
 from service.api.request.resolved import resolve_predict
 from service.api.routes.explain import EXPLAIN
 from service.api.routes.predict import PREDICT
@@ -77,7 +78,9 @@ class OpenInference:
         """
         settings = self._app_state.settings
         # options of relevance are checked for a prediction, too; what is drawn is checked below
-        given = {**options_of(request.parameters), "model": request.model, "output": "relevance"}
+        has_evidence = any(output.name == EVIDENCE for output in request.outputs)
+        output = f"relevance,{EVIDENCE}" if has_evidence else "relevance"
+        given = {**options_of(request.parameters), "model": request.model, "output": output}
         resolved = self._explain.resolve(given)
         plan = Plan(choose_outputs(request, resolved), images, resolved)
         layers = self._app_state.queue.layers.get(request.model, ())

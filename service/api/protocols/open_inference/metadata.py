@@ -103,6 +103,7 @@ def _outputs(card: ModelCard) -> list[tuple[str, str, list[int]]]:
         ("heatmap", "UINT8", [_FREE, _FREE, _FREE, 3]),
         ("heatmap_png", "BYTES", [_FREE]),
         ("explanation", "BYTES", [_FREE]),
+        ("evidence", "BYTES", [_FREE]),
     ]
 
 

@@ -11,6 +11,7 @@ from service.api.executor import is_small
 from service.api.inference import Computed
 from service.api.protocols.open_inference.messages import OutputTensor, RequestedOutput
 from service.api.protocols.open_inference.plan import PICTURES
+from service.api.request.options import EVIDENCE
 from service.api.response.explanation import ExplanationRenderer
 from service.api.response.scores import json_bytes, probabilities
 from service.api.response.target import TargetExplanation
@@ -64,6 +65,9 @@ def _element(computed: Computed, output: RequestedOutput) -> Any:
     assert isinstance(renderer, ExplanationRenderer)  # noqa: S101  the plan says so
     if output.name == "explanation":
         return json_bytes(renderer.description())
+    if output.name == EVIDENCE:
+        found = [target.evidence() for target in renderer.targets]
+        return json_bytes(found if renderer.resolved.has_list else found[0])
     elements = [_map(target, output.name) for target in renderer.targets]
     if not renderer.resolved.has_list:
         return elements[0]

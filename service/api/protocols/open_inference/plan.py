@@ -10,6 +10,7 @@ from typing import Any
 from service import strict_json
 from service.api.protocols.open_inference.messages import InferRequest, RequestedOutput
 from service.api.protocols.open_inference.tensors import Images
+from service.api.request.options import EVIDENCE
 from service.api.request.resolved import ResolvedExplain
 from service.api.request.response_size import MAX_VALUES, relevance_shape
 from service.errors import OptionError, OptionProblem, join_names
@@ -19,9 +20,9 @@ from service.text import shorten
 
 SCORES = ("scores", "logits")
 PICTURES = ("heatmap", "heatmap_png")
-OUTPUTS = (*SCORES, "relevance", *PICTURES, "explanation")
-# of a request that names none; the other picture is the same one, as a file
-DEFAULT_OUTPUTS = tuple(name for name in OUTPUTS if name != "heatmap_png")
+OUTPUTS = (*SCORES, "relevance", *PICTURES, "explanation", EVIDENCE)
+# of a request that names none: the other picture is the same one, as a file, and evidence is slow
+DEFAULT_OUTPUTS = tuple(name for name in OUTPUTS if name not in ("heatmap_png", EVIDENCE))
 # for clients, servers between and other codecs: not options
 _RESERVED = frozenset(
     {
