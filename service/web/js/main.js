@@ -17,7 +17,7 @@ import { drawSource } from "./views/source.js";
 
 const STALE_AFTER_MS = 150;
 // values of the address that change no control
-const NOT_IN_CONTROLS = ["side", "target", "contrast", "columns", "own_scale"];
+const NOT_IN_CONTROLS = ["side", "target", "contrast", "columns", "own_scale", "evidence"];
 /** @typedef {(signal: AbortSignal, changed?: string[]) => Promise<void>} Show */
 /** @type {Record<string, { show: Show }>} */
 const VIEWS = { explain, compare, layers, model };

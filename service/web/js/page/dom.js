@@ -23,6 +23,20 @@ export function make(tag, attributes = {}, ...children) {
   return element;
 }
 
+/**
+ * Make an element of a drawing.
+ *
+ * @param {string} tag
+ * @param {Record<string, string | number>} attributes
+ * @param {...(Node | string)} children
+ */
+export function makeSvg(tag, attributes, ...children) {
+  const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
+  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, String(value));
+  element.append(...children);
+  return element;
+}
+
 /** @param {Child[]} children */
 const present = (children) => children.filter((child) => child !== null && child !== undefined);
 

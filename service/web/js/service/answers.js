@@ -1,8 +1,8 @@
 // Responses about the current image, kept: a request that was made before is not sent again.
-import { fetchExplanation, fetchLayers, fetchTopLabels } from "./requests.js";
+import { fetchEvidence, fetchExplanation, fetchLayers, fetchTopLabels } from "./requests.js";
 
 /** @import { Sendable } from "./requests.js" */
-/** @import { Explanation, Grid, Options } from "./types.d.ts" */
+/** @import { Evidence, Explanation, Grid, Options } from "./types.d.ts" */
 
 const MAX_CACHED = 64;
 const MAX_CONCURRENT = 4; // a page shall not fill the service's queue
@@ -91,6 +91,8 @@ export class ImageCache {
 
 /** @type {ImageCache<Explanation>} */
 const explanations = new ImageCache();
+/** @type {ImageCache<Evidence>} */
+const evidence = new ImageCache();
 /** @type {ImageCache<Map<string, Grid>>} */
 const layers = new ImageCache();
 /** @type {ImageCache<string[]>} */
@@ -99,6 +101,7 @@ const topLabels = new ImageCache();
 /** Forget all results: they are of a model that was replaced. */
 export function forgetResults() {
   explanations.clear();
+  evidence.clear();
   layers.clear();
   topLabels.clear();
 }
@@ -115,6 +118,21 @@ export const getExplanation = (image, options, signal) =>
     image,
     JSON.stringify(options),
     (shared) => fetchExplanation(image, options, shared),
+    signal,
+  );
+
+/**
+ * Whether an explanation is right about the image.
+ *
+ * @param {Sendable} image
+ * @param {Options} options
+ * @param {AbortSignal} signal
+ */
+export const getEvidence = (image, options, signal) =>
+  evidence.get(
+    image,
+    JSON.stringify(options),
+    (shared) => fetchEvidence(image, options, shared),
     signal,
   );
 

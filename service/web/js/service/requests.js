@@ -4,8 +4,8 @@ import { explanationOf, gridOf } from "./relevance.js";
 import { pauseMs } from "./retry.js";
 
 /**
- * @import { ExplainResponse, Grid, LayersResponse, ModelList, Options, PredictResponse,
- *   ProblemDetails } from "./types.d.ts"
+ * @import { EvidenceResponse, ExplainResponse, Grid, LayersResponse, ModelList, Options,
+ *   PredictResponse, ProblemDetails } from "./types.d.ts"
  */
 /** @typedef {RequestInit & { headers?: Record<string, string> }} Request */
 /** @typedef {{ blob: Blob }} Sendable */
@@ -224,6 +224,21 @@ export async function fetchExplanation(image, options, signal) {
   const body = await readBody(() => response.json());
   notice(body);
   return explanationOf(body, response.headers.get("Server-Timing"));
+}
+
+/**
+ * Whether an explanation is right about the image.
+ *
+ * @param {Sendable} image
+ * @param {Options} options
+ * @param {AbortSignal} signal
+ */
+export async function fetchEvidence(image, options, signal) {
+  const response = await explain(image, { ...options, output: "evidence" }, { signal });
+  /** @type {EvidenceResponse} */
+  const body = await readBody(() => response.json());
+  notice(body);
+  return body.evidence;
 }
 
 /**

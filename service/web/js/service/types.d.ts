@@ -50,6 +50,32 @@ export interface ExplainResponse {
   relevance: RelevanceArray;
 }
 
+/** What happens to the probability of the target while more and more of the image is hidden. */
+export interface Deletion {
+  /** shares of the image */
+  hidden: number[];
+  most_relevant_first: number[];
+  least_relevant_first: number[];
+  random: { orders: number; mean: number[]; std: number[] };
+}
+
+/** Whether a map is right about its image. */
+export interface Evidence {
+  verdict: "supported" | "not supported" | "undecided";
+  /** the verdict in words, with the numbers behind it */
+  text: string;
+  deletion: Deletion;
+  /** the similarity of the maps of noisy copies; null where a map is constant */
+  stability: { copies: number; mean: number | null; std: number | null };
+}
+
+/** The response of `/explain` with `output=evidence`. */
+export interface EvidenceResponse {
+  model: string;
+  model_sha256: string;
+  evidence: Evidence;
+}
+
 /** The response of `/explain` with `output=relevance` and `layers`. */
 export interface LayersResponse {
   model: string;

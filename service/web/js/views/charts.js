@@ -1,5 +1,5 @@
 // Charts of a model: the curves of its training, and its confusion matrix.
-import { make } from "../page/dom.js";
+import { make, makeSvg } from "../page/dom.js";
 import { formatNumber, formatPercent } from "../page/numbers.js";
 
 /** @import { Epoch } from "../service/types.d.ts" */
@@ -24,7 +24,7 @@ const MAX_SHADE = 33; // per cent: text on it has to stay readable
 export function trainingCurves(history) {
   const top = topOf(history);
   const axes = axesOf(history, top);
-  const figure = svg(
+  const figure = makeSvg(
     "svg",
     {
       viewBox: `0 0 ${WIDTH} ${HEIGHT}`,
@@ -34,7 +34,7 @@ export function trainingCurves(history) {
     ...[0, top / 2, top].flatMap((value) => gridLine(value, axes.y(value))),
     ...epochTexts(history),
     ...LINES.map(({ measure, style }) =>
-      svg("path", { class: `line ${style}`, d: linePath(history, measure, axes) }),
+      makeSvg("path", { class: `line ${style}`, d: linePath(history, measure, axes) }),
     ),
   );
   return make("figure", { id: "curves" }, figure, caption(history[history.length - 1]));
@@ -78,8 +78,8 @@ export function linePath(history, measure, { x, y }) {
  * @param {number} y
  */
 const gridLine = (value, y) => [
-  svg("path", { class: "grid", d: `M${LEFT} ${y}H${RIGHT}` }),
-  svg("text", { x: LEFT - 6, y: y + 4, "text-anchor": "end" }, formatNumber(value)),
+  makeSvg("path", { class: "grid", d: `M${LEFT} ${y}H${RIGHT}` }),
+  makeSvg("text", { x: LEFT - 6, y: y + 4, "text-anchor": "end" }, formatNumber(value)),
 ];
 
 /** @param {Epoch[]} history */
@@ -87,8 +87,8 @@ function epochTexts(history) {
   const [first, last] = [history[0].epoch, history[history.length - 1].epoch];
   const y = HEIGHT - 8;
   return [
-    svg("text", { x: LEFT, y }, `epoch ${first}`),
-    svg("text", { x: RIGHT, y, "text-anchor": "end" }, String(last)),
+    makeSvg("text", { x: LEFT, y }, `epoch ${first}`),
+    makeSvg("text", { x: RIGHT, y, "text-anchor": "end" }, String(last)),
   ];
 }
 
@@ -99,18 +99,6 @@ function caption(last) {
     return make("span", { class: `key ${style}` }, `${text} ${format(last[measure])}`);
   });
   return make("figcaption", {}, ...keys);
-}
-
-/**
- * @param {string} tag
- * @param {Record<string, string | number>} attributes
- * @param {...(Node | string)} children
- */
-function svg(tag, attributes, ...children) {
-  const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
-  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, String(value));
-  element.append(...children);
-  return element;
 }
 
 /**

@@ -14,13 +14,14 @@ import { requireImage } from "../page/image.js";
 import { cssPercent, formatNumber, formatPercent } from "../page/numbers.js";
 import * as state from "../page/state.js";
 import { accountText, startText } from "./account.js";
+import { evidencePanel } from "./evidence.js";
 import { makeExports } from "./exports.js";
 
 /** @import { Color } from "../map/colors.js" */
 /** @import { ChosenImage } from "../page/image.js" */
 /** @import { ClassScore, Explanation } from "../service/types.d.ts" */
 
-const APPEARANCE = ["cmap", "enlarge", "opacity", "side"]; // what changes no request
+const APPEARANCE = ["cmap", "enlarge", "opacity", "side", "evidence"]; // what changes no map
 const OPACITY = "0.9"; // of the largest relevance, by default: as in the service
 const MAX_CLASSES = 10;
 
@@ -31,9 +32,10 @@ const MAX_CLASSES = 10;
  * @property {Explanation} explanation
  * @property {ImageData} view - what the network saw of the image
  * @property {Color[]} table
+ * @property {HTMLElement | null} evidence - whether the map is right
  */
 
-/** @type {{ image: ChosenImage, fetched: Omit<Shown, "table"> } | null} */
+/** @type {{ image: ChosenImage, fetched: Pick<Shown, "explanation" | "view"> } | null} */
 let last = null;
 
 /**
@@ -50,7 +52,8 @@ export async function show(signal, changed) {
   const table = await tableOf(colormap());
   if (signal.aborted) return;
   last = { image, fetched };
-  draw({ ...fetched, table });
+  const evidence = evidencePanel(fetched.explanation, image, signal);
+  draw({ ...fetched, table, evidence });
 }
 
 /**
@@ -86,6 +89,7 @@ function mapCard(shown) {
     appearanceControls(shown),
     make("p", { id: "account" }, accountText(explanation)),
     attributor().is_modified ? startNote(explanation) : null,
+    shown.evidence,
   );
 }
 
