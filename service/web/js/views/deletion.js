@@ -37,7 +37,7 @@ export function deletionChart(deletion, subject) {
     "figure",
     { id: "deletion" },
     drawing,
-    make("figcaption", {}, ...keys, make("span", { class: "quiet" }, `${label}.`)),
+    make("figcaption", {}, ...keys, make("p", { class: "quiet" }, `${label}.`)),
     make("details", {}, make("summary", {}, "Numbers"), tableOf(deletion, orders)),
   );
 }

@@ -4,7 +4,6 @@ import { attributor } from "../method/models.js";
 import { explainOptions } from "../method/question.js";
 import { make } from "../page/dom.js";
 import { makeButton } from "../page/fields.js";
-import { formatNumber } from "../page/numbers.js";
 import * as state from "../page/state.js";
 import { isCancelled, problemOf } from "../page/status.js";
 import { getEvidence } from "../service/answers.js";
@@ -90,7 +89,7 @@ const contentOf = (evidence, subject) => [
 export function stabilityText({ copies, mean, std }) {
   if (mean === null || std === null) return "The map is the same everywhere, whatever the noise.";
   return (
-    `In slight noise the map stays: a correlation of ${formatNumber(mean)} ± ${formatNumber(std)} ` +
+    `In slight noise the map stays: a correlation of ${mean.toFixed(2)} ± ${std.toFixed(2)} ` +
     `with the maps of ${copies} noisy copies (1: the same).`
   );
 }
