@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from tools.reference import api, chart, commands, methods, modules, operations
+from tools.reference import api, chart, commands, evidence, methods, modules, operations
 
 GENERATORS: Mapping[str, Callable[[Path], str]] = {
     "modules": modules.module_map,
@@ -28,6 +28,10 @@ GENERATORS: Mapping[str, Callable[[Path], str]] = {
     "metrics": lambda _: operations.metrics(),
     "errors": lambda _: operations.errors(),
     "commands": lambda _: commands.commands(),
+    "ground-truth-networks": evidence.networks,
+    "ground-truth": evidence.deciding_object,
+    "ground-truth-questions": evidence.other_questions,
+    "ground-truth-planted": evidence.planted,
 }
 _REGION = re.compile(
     r"(?P<start><!-- generated: (?P<name>[a-z-]+) -->\n).*?(?P<end><!-- end of (?P=name) -->)",

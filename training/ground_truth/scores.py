@@ -20,6 +20,7 @@ from service.models.normalization import normalize
 from service.runtime.engine import Engine
 from service.runtime.jobs import Pixels
 from training.ground_truth.interventions import LogitsFn, intervene
+from training.ground_truth.planted import PLANTED, planted_bundle
 from training.ground_truth.questions import Question, Scores, ask
 from training.ground_truth.variants import explained_scenes
 
@@ -111,16 +112,24 @@ def measure_methods(
         )
     for question in ask(variant, known):
         found = result["scores"].setdefault(question.name, {})
-        for name, scores in _score_all(engine, known.render(), question, sizes, set(found)):
+        for name, scores in score_all(engine, known.render(), question, sizes, set(found)):
             found[name] = scores
             _write(result, path)
     return result
 
 
-def _score_all(
+def measure_planted(name: str, seed: int, sizes: Sizes, device: torch.device) -> dict[str, Any]:
+    """Score every method on a network of `PLANTED`: `scores` as in `measure_methods`."""
+    engine = Engine(planted_bundle(name, seed), device)
+    pixels, questions = PLANTED[name][1](seed, sizes.one_pass)
+    scores = {one.name: dict(score_all(engine, pixels, one, sizes, set())) for one in questions}
+    return {"seed": seed, "architecture": engine.card.architecture, "scores": scores}
+
+
+def score_all(
     engine: Engine, pixels: Pixels, question: Question, sizes: Sizes, done: set[str]
 ) -> Iterator[tuple[str, Scores]]:
-    """Score the baselines, then the methods that are not done yet."""
+    """Score the baselines, then the methods that are not done yet, by name."""
     images = normalize(torch.from_numpy(pixels), engine.card.mean, engine.card.std)
     for name, baseline in BASELINES.items():
         yield BASELINE + name, question.score(baseline(images).numpy())

@@ -14,7 +14,7 @@ from training.ground_truth.scenes import SIZE, Scenes, place_boxes
 from training.ground_truth.shapes import SHAPES
 from training.ground_truth.textures import backgrounds, grains, saturated
 
-N_TRAIN, N_TEST = 20_000, 2_000
+N_TRAIN, N_TEST = 10_000, 2_000
 _TRAIN, _TEST, _PAIRS = range(3)  # streams of random numbers that have nothing in common
 _MARK_TURNS = 0.04  # the marked object is red: its hue lies this close to 0, in turns
 _OTHER_TURNS = 0.2  # hues of the others lie at least this far away
