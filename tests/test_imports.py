@@ -317,6 +317,7 @@ ALLOWED: dict[str, set[str]] = {
         "service.methods",
         "service.models",
         "service.runtime",
+        "service.strict_json",
         "service.terminal",
     },
 }
