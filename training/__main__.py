@@ -15,6 +15,7 @@ from service.models.card import check_name
 from service.runtime.device import open_device
 from service.terminal import print_line
 from training.checkpoints import open_run
+from training.claims.command import check_claims
 from training.config import RECIPES
 from training.data import load_data
 from training.evaluate import evaluate as evaluate_bundle
@@ -180,6 +181,31 @@ def ground_truth(
     opened = open_device(device)
     written = run_experiment(out, chosen, range(seeds), sizes, opened, typer.echo)
     typer.echo(f"written: {written}")
+
+
+@app.command()
+def claims(
+    bundles: Annotated[
+        list[Path], typer.Argument(metavar="BUNDLE...", help="Bundles of one recipe, by seed")
+    ],
+    data: Data,
+    out: Annotated[Path, typer.Option(help="Folder for claims.json, tables and pictures")],
+    images: Annotated[int, typer.Option(min=1, help="Test images of each class")] = 100,
+    marks: Annotated[
+        Path | None, typer.Option(help="Masks found good or bad by eye, as in docs/evidence")
+    ] = None,
+    add: Annotated[
+        list[Path] | None, typer.Option(help="Result of a claim that another command measured")
+    ] = None,
+) -> None:
+    """Check what is said about networks: that they look at the object, ignore the background ...
+
+    Example: python -m training claims runs/strong/bundle --data cifar10 --out claims
+    """
+    loaded = [read_bundle(bundle) for bundle in bundles]
+    data_set = load_data(data, CACHE, loaded[0].card.input_size)
+    check_claims(loaded, data_set, out, images, marks, add or ())
+    typer.echo(f"written: {out}")
 
 
 def run() -> None:
