@@ -311,6 +311,38 @@ def advise(
 
 
 @app.command()
+def audit(
+    model: Annotated[
+        str,
+        typer.Argument(help="Name of a model, or a bundle's folder", metavar="BUNDLE"),
+    ],
+    data: Annotated[Path, typer.Option(help="Folder of images, best in a folder for each class")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the results")],
+    n: Annotated[
+        int | None,
+        typer.Option(help="Number of images at most (all)", min=1, show_default=False),
+    ] = None,
+    others: Annotated[
+        int, typer.Option(help="Images of all classes that interventions are tried on", min=10)
+    ] = 100,
+    seed: Annotated[int, typer.Option(help="Seed of clusters and of the choice", min=0)] = 0,
+    device: Device = None,
+) -> None:
+    """Look for images of a class that a network explains alike, and that may share an artefact.
+
+    Writes OUT/report.html, which opens without a network, OUT/audit.json and a project of ViRelAy.
+
+    Example: lrpserve audit minivgg-cifar10 --data photos --out audit
+    """
+    from service.commands.audit import audit_model
+    from service.evaluation.audit.audit import AuditOptions
+
+    options = AuditOptions(n_others=others, seed=seed)
+    settings = load_settings(**_given(model=model, device=device))
+    raise typer.Exit(audit_model(settings, data, out, n, options))
+
+
+@app.command()
 def models() -> None:
     """List the models that can be served; * marks the default.
 

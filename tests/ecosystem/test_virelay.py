@@ -117,6 +117,46 @@ def test_its_server_shows_the_project(virelay: Path, project: Path, engine: Engi
                 assert Image.open(io.BytesIO(picture.content)).size == (32, 32)
 
 
+@pytest.fixture(scope="module")
+def audited(tmp_path_factory: pytest.TempPathFactory, samples: list[Path]) -> Path:
+    """The project of an audit of twenty cats and twenty dogs."""
+    folder = tmp_path_factory.mktemp("audited")
+    for path in samples:
+        if path.parent.name in ("cat", "dog"):
+            (folder / path.parent.name).mkdir(exist_ok=True)
+            shutil.copy(path, folder / path.parent.name)
+    out = tmp_path_factory.mktemp("audit")
+    command = [str(Path(sys.executable).parent / "lrpserve"), "audit", "minivgg-cifar10"]
+    arguments = ["--data", str(folder), "--out", str(out), "--others", "20"]
+    done = subprocess.run([*command, *arguments], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return out / "virelay" / "project.yaml"
+
+
+def test_its_server_shows_the_clusters_of_an_audit(virelay: Path, audited: Path) -> None:
+    with running(virelay, audited) as client:
+        (shown,) = client.get("/projects").json()
+        methods = {one["name"]: one for one in client.get("/projects/0").json()["analysisMethods"]}
+        assert set(methods) == {"position", "shape", "spectrum", "channels"}
+        assert shown["model"] == "minivgg-cifar10"
+        position = methods["position"]
+        names = [one["humanReadableName"] for one in position["categories"]]
+        assert names == ["cat", "dog"]
+        query = {
+            "category": position["categories"][0]["name"],
+            "clustering": position["clusterings"][0],
+            "embedding": position["embeddings"][0],
+        }
+        analysis = client.get("/projects/0/analyses/position", params=query).json()
+        assert len(analysis["embedding"]) == 20
+        assert {one["attributionIndex"] for one in analysis["embedding"]} == set(range(20))
+        assert len({one["cluster"] for one in analysis["embedding"]}) >= 2
+        picture = client.get(
+            "/projects/0/attributions/3/heatmap", params={"colorMap": "blue-white-red"}
+        )
+        assert picture.is_success
+
+
 def assert_close(found: NDArray[np.float32], expected: NDArray[np.float32]) -> None:
     """The job is another process, which may choose another size of batches."""
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
