@@ -208,6 +208,42 @@ def claims(
     typer.echo(f"written: {out}")
 
 
+@app.command()
+def audit(
+    data: Data,
+    out: Annotated[Path, typer.Option(help="Folder for networks and results")],
+    clean: Annotated[
+        list[Path] | None, typer.Option(help="Bundle without artefacts; repeat it for several")
+    ] = None,
+    recipe: Annotated[str, typer.Option(help=f"One of: {', '.join(RECIPES)}")] = "brief",
+    begin: Annotated[
+        Path | None, typer.Option(help="Bundle whose weights training begins with")
+    ] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="Planted networks")] = 3,
+    share: Annotated[
+        float, typer.Option(min=0, max=1, help="Part of a class that gets an artefact")
+    ] = 0.5,
+    n: Annotated[int, typer.Option(min=20, help="Test images of each class")] = 100,
+) -> None:
+    """Calibrate `lrpserve audit`: train networks with artefacts, and see which it finds.
+
+    Example: python -m training audit --data cifar10 --out runs/audit
+    """
+    from training.clever_hans.run import RESULT, Plan, calibrate_audit
+
+    if recipe not in RECIPES:
+        raise typer.BadParameter(f"{recipe!r} is not a recipe; there are: {', '.join(RECIPES)}")
+    loaded = load_data(data, CACHE)
+    begun = None if begin is None else read_bundle(begin)
+    plan = Plan(RECIPES[recipe], seeds, share, n, begun)
+    result = calibrate_audit(loaded, plan, clean or [], out)
+    for name in ("precision", "recall"):
+        rate = result[name]
+        low, high = rate["interval"]
+        typer.echo(f"{name}: {rate['hits']} of {rate['n']} (95% from {low:.0%} to {high:.0%})")
+    typer.echo(f"written: {out / RESULT}")
+
+
 def run() -> None:
     """Run the command line; a `ServiceError` is printed as a sentence, with exit code 2."""
     try:

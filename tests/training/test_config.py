@@ -28,5 +28,5 @@ def test_a_recipe_is_frozen_and_known_by_its_name(name: str) -> None:
 
 
 def test_these_are_the_recipes() -> None:
-    assert sorted(RECIPES) == ["fast", "residual", "strong", "tutorial"]
+    assert sorted(RECIPES) == ["brief", "fast", "further", "residual", "strong", "tutorial"]
     assert all(isinstance(recipe, Recipe) for recipe in RECIPES.values())

@@ -1,0 +1,1 @@
+"""Clever Hans networks: trained with planted artefacts, to calibrate the audit."""

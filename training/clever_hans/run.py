@@ -1,0 +1,153 @@
+"""The experiment from data to a JSON file: train, control, audit, count. Can be resumed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from service.evaluation.audit.audit import THRESHOLD, AuditOptions
+from service.models.bundles import Bundle, read_bundle
+from service.runtime.device import open_device
+from service.runtime.engine import Engine
+from training.clever_hans.calibration import Rate, calibrate, separating_thresholds
+from training.clever_hans.experiment import (
+    Verdict,
+    as_json,
+    audit_planted,
+    first_of_each_class,
+    judge,
+    measure_reliance,
+)
+from training.clever_hans.networks import train_planted
+from training.clever_hans.planting import Plant, assign_plants
+from training.config import Recipe
+from training.data import DataSet
+from training.hardware import describe_hardware, library_versions
+
+RESULT = "clever-hans.json"
+_RECORD = "audit.json"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is trained and audited.
+
+    Attributes
+    ----------
+    recipe : Recipe
+        Of the planted networks.
+    n_seeds : int
+        Planted networks, each with all artefacts, in classes that differ.
+    share : float
+        Part of a class's images that get its artefact.
+    n_per_class : int
+        Test images that are audited.
+    begin : Bundle or None
+        A network whose weights training begins with.
+    """
+
+    recipe: Recipe
+    n_seeds: int
+    share: float
+    n_per_class: int
+    begin: Bundle | None = None
+
+
+def calibrate_audit(data: DataSet, plan: Plan, clean: Sequence[Path], out: Path) -> dict[str, Any]:
+    """Audit planted networks and clean bundles; returns what `clever-hans.json` has.
+
+    Parameters
+    ----------
+    data : DataSet
+        Images without artefacts.
+    plan : Plan
+        What to do.
+    clean : sequence of Path
+        Bundles that were trained without artefacts.
+    out : Path
+        Folder of the results; what is in it already is not computed again.
+    """
+    records = []
+    for seed in range(plan.n_seeds):
+        plants = assign_plants(seed, len(data.class_names), plan.share)
+        folder = out / f"planted-{seed}"
+        bundle = train_planted(data, plants, plan.recipe, seed, folder / "run", plan.begin)
+        records.append(_audit_once(bundle, plants, data, plan, seed, folder))
+    for number, bundle in enumerate(clean):
+        records.append(_audit_once(bundle, (), data, plan, 0, out / f"clean-{number}"))
+    result = _summarize(records, data, plan)
+    (out / RESULT).write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    return result
+
+
+def _audit_once(
+    bundle: Path, plants: Sequence[Plant], data: DataSet, plan: Plan, seed: int, folder: Path
+) -> dict[str, Any]:
+    path = folder / _RECORD
+    if path.is_file():
+        kept: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        return kept
+    engine = Engine(read_bundle(bundle), open_device("auto"))
+    engine.warm_up()
+    reliances = [measure_reliance(engine, data.test, one.artefact, one.label) for one in plants]
+    images = first_of_each_class(data.test, plan.n_per_class)
+    audit, planted = audit_planted(engine, images, plants, AuditOptions(seed=seed))
+    card = engine.card
+    verdicts = judge(f"{card.name} {card.sha256[:8]}", audit, planted, reliances)
+    accuracy = card.accuracy["test"].accuracy if "test" in card.accuracy else None
+    record = {
+        "network": card.name,
+        "sha256": card.sha256,
+        "test_accuracy": accuracy,
+        "n_clusters": len(audit.clusters),
+        **as_json(verdicts, reliances),
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    return record
+
+
+def _summarize(records: Sequence[dict[str, Any]], data: DataSet, plan: Plan) -> dict[str, Any]:
+    verdicts = [Verdict(**one) for record in records for one in record["verdicts"]]
+    counted = calibrate(verdicts, THRESHOLD)
+    clean, planted = separating_thresholds(verdicts)
+    return {
+        "threshold": THRESHOLD,
+        "precision": _rate(counted.precision),
+        "recall": _rate(counted.recall),
+        "highest_clean_score": clean,
+        "lowest_planted_score": planted,
+        "by_artefact": _by_artefact(verdicts, records),
+        "settings": {
+            "recipe": plan.recipe.name,
+            "begins_with": plan.begin.card.name if plan.begin else None,
+            "n_seeds": plan.n_seeds,
+            "share": plan.share,
+            "n_per_class": plan.n_per_class,
+            "classes": data.class_names,
+            "hardware": describe_hardware(open_device("auto")),
+            "versions": library_versions(),
+        },
+        "networks": list(records),
+    }
+
+
+def _by_artefact(
+    verdicts: Iterable[Verdict], records: Sequence[dict[str, Any]]
+) -> dict[str, dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = {}
+    for one in (reliance for record in records for reliance in record["reliance"]):
+        entry = found.setdefault(one["artefact"], {"before": [], "after": [], "scores": []})
+        entry["before"].append(one["before"])
+        entry["after"].append(one["after"])
+    for verdict in verdicts:
+        if verdict.artefact:
+            found[verdict.artefact]["scores"].append(verdict.score)
+    return found
+
+
+def _rate(rate: Rate) -> dict[str, Any]:
+    return {"share": rate.share, "hits": rate.hits, "n": rate.n, "interval": rate.interval}
