@@ -20,6 +20,7 @@ from training.config import RECIPES
 from training.data import load_data
 from training.evaluate import evaluate as evaluate_bundle
 from training.evaluate import keep_evaluation, print_table, write_evaluation
+from training.faithfulness.cli import faithfulness
 from training.ground_truth.experiment import run_experiment
 from training.ground_truth.scores import Sizes
 from training.ground_truth.variants import VARIANTS
@@ -242,6 +243,9 @@ def audit(
         low, high = rate["interval"]
         typer.echo(f"{name}: {rate['hits']} of {rate['n']} (95% from {low:.0%} to {high:.0%})")
     typer.echo(f"written: {out / RESULT}")
+
+
+app.command()(faithfulness)
 
 
 def run() -> None:

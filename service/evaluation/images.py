@@ -88,7 +88,17 @@ def load_images(folder: Path, card: ModelCard, n: int | None = None, seed: int =
     ImagesError
         The folder is missing, or has no image that can be read.
     """
-    paths = sample_paths(list_images(folder), n, seed)
+    return read_images(sample_paths(list_images(folder), n, seed), card)
+
+
+def read_images(paths: Sequence[Path], card: ModelCard) -> ImageSet:
+    """Read image files, in their order; those that cannot be read are left out.
+
+    Raises
+    ------
+    ImagesError
+        None can be read.
+    """
     spec = picture_spec(card)
     with ThreadPoolExecutor(usable_cores(), thread_name_prefix="image") as pool:
         loaded = list(pool.map(partial(_try_pixels, spec=spec), paths))
@@ -100,7 +110,7 @@ def load_images(folder: Path, card: ModelCard, n: int | None = None, seed: int =
     ]
     if not read:
         path, reason = failed[0]
-        raise ImagesError(f"none of the images of {folder} can be read; {path}: {reason}")
+        raise ImagesError(f"none of the images can be read; {path}: {reason}")
     indices = {label: index for index, label in enumerate(card.labels)}
     labels = np.array([indices.get(path.parent.name, -1) for path, _ in read], dtype=np.int64)
     return ImageSet(

@@ -98,12 +98,31 @@ class Engine:
             layers = self.explainer.network.describe_layers(images)
         self.layers = tuple(LayerInfo(one.name, one.kind, one.shape) for one in layers)
         self.default_starts: Mapping[str, Start] = self._find_default_starts()
+        self._check_default_method()
 
     def _make_explainer(self, bundle: Bundle, images: Tensor) -> Explainer:
         model = bundle.model.to(self.device)
         low, high = ((value - self._mean) / self._std for value in (0, 1))
         box = (low.view(1, 3, 1, 1), high.view(1, 3, 1, 1))
         return make_explainer(self.card.name, model, box, images)
+
+    def _check_default_method(self) -> None:
+        """Refuse a card whose default method does not fit the network: no request would work."""
+        if (default := self.card.default_method) is None:
+            return
+        attributor = default.attributor or DEFAULT_ATTRIBUTOR
+        try:
+            self.explainer.prepare(
+                make_method(
+                    *(default.composite, attributor, {}),
+                    input_size=self.card.input_size,
+                    own=self.own_composites,
+                )
+            )
+        except OptionError as error:
+            raise BundleError(
+                f"the default_method of the model {self.card.name} does not fit it: {error.detail}"
+            ) from error
 
     def _find_default_starts(self) -> dict[str, Start]:
         """The default output relevance of each composite that fits the network."""

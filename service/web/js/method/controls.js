@@ -91,7 +91,8 @@ function attributorField() {
   const { attributors } = model();
   const name = requestedName("attributor", attributor());
   const select = makeSelect(entriesOf(attributors), name, (chosen) => {
-    const isDefault = chosen === attributors[0].name;
+    // where the model has a default method of its own, no name would mean that one
+    const isDefault = chosen === attributors[0].name && !model().default_method;
     changeMethod({ attributor: isDefault ? null : chosen, composite: null });
   });
   return makeField("Attributor", select);

@@ -59,7 +59,18 @@ export const isModelKnown = () => requestedName("model", model()) === model().na
  */
 const byName = (entries, name) => entries.find((entry) => entry.name === name) ?? entries[0];
 
-export const attributor = () => byName(model().attributors, state.get("attributor", "gradient"));
+/**
+ * The model's own default method, where the address names none; empty where it has none.
+ *
+ * @returns {{ composite?: string | null, attributor?: string | null }}
+ */
+const ownDefault = () =>
+  state.get("composite") || state.get("attributor") ? {} : (model().default_method ?? {});
+
+export const attributor = () => {
+  const byDefault = ownDefault().attributor ?? "gradient";
+  return byName(model().attributors, state.get("attributor", byDefault));
+};
 export const colormap = () => byName(model().colormaps, state.get("cmap", "bwr"));
 
 /**
@@ -103,8 +114,10 @@ function startParameter({ start }) {
 }
 
 /** The composite; null where the attributor goes with none. */
-export const composite = () =>
-  attributor().is_modified ? byName(composites(), state.get("composite")) : null;
+export const composite = () => {
+  const name = state.get("composite", ownDefault().composite ?? "");
+  return attributor().is_modified ? byName(composites(), name) : null;
+};
 
 /** Every parameter of the method. */
 export const parameters = () => [...(composite()?.parameters ?? []), ...attributor().parameters];

@@ -148,6 +148,35 @@ export interface Epoch {
   validation_accuracy: number;
 }
 
+/** The mean of a measure over images, with its interval. */
+export interface Score {
+  mean: number;
+  low: number;
+  high: number;
+  n: number;
+}
+
+export interface Evidence {
+  data: string;
+  n: number;
+  /** the measure by which methods are ranked */
+  decided_by: string;
+  measures: Record<string, { text: string; higher_is_better: boolean | null }>;
+  /** by method, the best first; by measure */
+  methods: Record<string, Record<string, Score>>;
+  baselines: string[];
+  best: string[];
+  hardware: string;
+  /** ISO 8601 */
+  measured_at: string;
+}
+
+/** The method of requests that name neither a composite nor an attributor. */
+export interface DefaultMethod {
+  composite: string | null;
+  attributor: string | null;
+}
+
 export interface Model {
   name: string;
   architecture: string;
@@ -161,6 +190,8 @@ export interface Model {
   history: Epoch[];
   provenance: Record<string, unknown>;
   sha256: string;
+  default_method: DefaultMethod | null;
+  evidence: Evidence | null;
   default: boolean;
   ready: boolean;
   /** empty before the model is loaded */

@@ -5,9 +5,10 @@ import { words } from "../page/numbers.js";
 import * as state from "../page/state.js";
 import { checkModel } from "../service/requests.js";
 import { confusionMatrix, trainingCurves } from "./charts.js";
+import { evidenceTable } from "./faithfulness.js";
 
 /** @import { Child } from "../page/dom.js" */
-/** @import { Model } from "../service/types.d.ts" */
+/** @import { DefaultMethod, Model } from "../service/types.d.ts" */
 /** @typedef {[name: string, value: string]} Row */
 
 const POLL_MS = 500;
@@ -22,11 +23,12 @@ export async function show(signal) {
   if (!isModelKnown()) await checkModel(state.get("model"), signal);
   await untilLoaded(signal);
   if (signal.aborted) return;
-  const { confusion, history, labels, layers, provenance } = model();
+  const { confusion, evidence, history, labels, layers, provenance } = model();
   const layerRows = layers.map(({ name, kind, shape }) => row(name, `${kind}, ${shape.join("×")}`));
   const cards = [
     card(model().name, makeTable(factsOf(model()))),
     confusion.test ? confusionCard(labels, confusion.test) : null,
+    evidence ? card("Faithfulness of explanations", evidenceTable(evidence)) : null,
     history.length ? card("Training", trainingCurves(history)) : null,
     card("Provenance", makeTable(flatten(provenance))),
     card("Layers", makeTable(layerRows)),
@@ -78,7 +80,7 @@ const row = (name, value) => [name, value];
  * @param {Model} model
  * @returns {Row[]}
  */
-function factsOf({ architecture, accuracy, input_size, labels, sha256 }) {
+function factsOf({ architecture, accuracy, default_method, input_size, labels, sha256 }) {
   const accuracies = Object.entries(accuracy).map(([split, { accuracy: share, n }]) =>
     row(`Accuracy, ${split}`, `${(100 * share).toFixed(2)}% of ${n.toLocaleString("en")} images`),
   );
@@ -87,9 +89,14 @@ function factsOf({ architecture, accuracy, input_size, labels, sha256 }) {
     ...accuracies,
     row("Input", `${input_size.join(" × ")} pixels`),
     row("Classes", shorten(labels)),
+    ...(default_method ? [row("Default method", methodText(default_method))] : []),
     row("Weights (SHA-256)", sha256),
   ];
 }
+
+/** @param {DefaultMethod} method */
+const methodText = ({ attributor, composite }) =>
+  [attributor, composite].flatMap((name) => (name ? [words(name)] : [])).join(", ");
 
 /** @param {string[]} labels */
 function shorten(labels) {

@@ -1,0 +1,1 @@
+"""Faithfulness of every method on a test set, with baselines and controls."""
