@@ -22,5 +22,5 @@ def with_composite(bundle: Bundle, layers: str) -> Bundle:
 def test_a_default_method_has_to_fit_the_network(shipped_bundle: Bundle) -> None:
     cpu = torch.device("cpu")
     assert Engine(with_composite(shipped_bundle, "features.0"), cpu).card.default_method
-    with pytest.raises(BundleError, match="the default_method of the model .* does not fit"):
+    with pytest.raises(BundleError, match="the default_method of the model"):
         Engine(with_composite(shipped_bundle, "no_such_layer"), cpu)

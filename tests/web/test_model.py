@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
+import httpx
 import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -16,11 +17,13 @@ from playwright.sync_api import Browser, Page, expect
 from service.models.card import ModelCard, read_card, write_card
 from service.models.registry import SHIPPED
 from service.settings import DEFAULT_MODEL
+from tests.helpers.evidence import evidence_fields
 from tests.helpers.servers import RunningServer, running_server
 from tests.web.pictures import pixels
 
 N_EPOCHS = 12
 FIRST_EPOCH = 5  # that a history begins with the first one is nowhere said
+NO_EVIDENCE = {"evidence": None, "default_method": None}
 END = "box => box.scrollWidth - box.clientWidth"
 SCHEMES: list[Literal["light", "dark"]] = ["light", "dark"]
 
@@ -38,10 +41,11 @@ def epoch(n: int) -> dict[str, Any]:
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
     """A server of a model that knows how its training went, and of one that does not."""
     folder = tmp_path_factory.mktemp("trained")
-    for name, n_epochs in (("trained", N_EPOCHS), ("untold", 0)):
+    evidence = {"evidence": evidence_fields(), "default_method": {"composite": "epsilon_gamma_box"}}
+    for name, n_epochs, kept in (("trained", N_EPOCHS, evidence), ("untold", 0, NO_EVIDENCE)):
         bundle = Path(shutil.copytree(SHIPPED / DEFAULT_MODEL, folder / "models" / name))
         history = [epoch(n + 1) for n in range(n_epochs)]
-        fields = read_card(bundle).model_dump() | {"name": name, "history": history}
+        fields = read_card(bundle).model_dump() | {"name": name, "history": history} | kept
         write_card(bundle, ModelCard.model_validate(fields))
     settings = {"LRPSERVE_MODELS": str(folder / "models"), "LRPSERVE_MODEL": "trained"}
     with running_server(folder, settings) as running:
@@ -166,3 +170,51 @@ def test_the_view_fits_the_window(trained: RunningServer, page: Page, width: int
     page.goto(f"{trained.url}/?view=model")
     expect(page.locator("#curves")).to_be_visible()
     assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_evidence_is_a_table_of_methods_with_intervals(trained: RunningServer, page: Page) -> None:
+    page.goto(f"{trained.url}/?view=model")
+    table = page.locator("#evidence table")
+    rows = table.locator("tbody tr")
+    expect(table.locator("caption")).to_have_text("Area between both curves. Higher is better.")
+    expect(rows).to_have_count(3)
+    assert rows.nth(0).locator("th, td").all_inner_texts() == [
+        "epsilon gamma box (best, or not significantly different)",
+        *("0.500", "0.450 to 0.550", "1,000"),
+    ]
+    assert rows.nth(2).locator("th, td").all_inner_texts() == [
+        *("random (baseline)", "−0.010", "−0.060 to 0.040", "1,000"),
+    ]
+    page.get_by_label("Measure").select_option("sparseness")
+    expect(table.locator("caption")).to_have_text("Gini index.")
+    expect(rows.nth(0)).to_contain_text("0.300 to 0.500")
+    page.goto(f"{trained.url}/?view=model&model=untold")
+    expect(page.locator("#view")).to_contain_text("Provenance")
+    expect(page.locator("#evidence")).to_have_count(0)
+
+
+def test_the_models_own_method_is_the_default(trained: RunningServer, page: Page) -> None:
+    page.goto(f"{trained.url}/?view=model")
+    expect(page.locator("#view")).to_contain_text("Default methodepsilon gamma box")
+    page.goto(f"{trained.url}/?view=explain&sample=cat")
+    expect(page.get_by_label("Composite")).to_have_value("epsilon_gamma_box")
+    page.goto(f"{trained.url}/?view=explain&sample=cat&composite=epsilon_plus")
+    expect(page.get_by_label("Composite")).to_have_value("epsilon_plus")
+    page.goto(f"{trained.url}/?view=explain&sample=cat&model=untold")
+    expect(page.get_by_label("Composite")).to_have_value("epsilon_plus_flat")
+
+
+def test_explain_says_which_method_it_used(trained: RunningServer, cat: Path) -> None:
+    def used(**options: str) -> str:
+        with httpx.Client(base_url=trained.url, timeout=60) as client:
+            content = client.post("/explain", data=options, files={"image": cat.read_bytes()})
+        composite: str = content.json()["method"]["composite"]
+        return composite
+
+    assert used() == "epsilon_gamma_box"
+    assert used(composite="epsilon_plus") == "epsilon_plus"
+    assert used(model="untold") == "epsilon_plus_flat"
+    with httpx.Client(base_url=trained.url) as client:
+        info = client.get("/models/trained").json()
+    assert info["default_method"] == {"composite": "epsilon_gamma_box", "attributor": None}
+    assert info["evidence"]["methods"]["random"]["gap"]["mean"] == -0.01
