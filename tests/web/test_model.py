@@ -174,7 +174,7 @@ def test_the_view_fits_the_window(trained: RunningServer, page: Page, width: int
 
 def test_evidence_is_a_table_of_methods_with_intervals(trained: RunningServer, page: Page) -> None:
     page.goto(f"{trained.url}/?view=model")
-    table = page.locator("#evidence table")
+    table = page.locator("#faithfulness table")
     rows = table.locator("tbody tr")
     expect(table.locator("caption")).to_have_text("Area between both curves. Higher is better.")
     expect(rows).to_have_count(3)
@@ -190,7 +190,7 @@ def test_evidence_is_a_table_of_methods_with_intervals(trained: RunningServer, p
     expect(rows.nth(0)).to_contain_text("0.300 to 0.500")
     page.goto(f"{trained.url}/?view=model&model=untold")
     expect(page.locator("#view")).to_contain_text("Provenance")
-    expect(page.locator("#evidence")).to_have_count(0)
+    expect(page.locator("#faithfulness")).to_have_count(0)
 
 
 def test_the_models_own_method_is_the_default(trained: RunningServer, page: Page) -> None:

@@ -13,7 +13,7 @@ const DECIMALS = 3;
  *
  * @param {Evidence} evidence
  */
-export function evidenceTable(evidence) {
+export function faithfulnessTable(evidence) {
   const place = make("div", { class: "wide", tabindex: "0", role: "group" });
   place.setAttribute("aria-label", "Scores of the methods");
   const show = (/** @type {string} */ measure) => replaceContent(place, table(evidence, measure));
@@ -23,7 +23,7 @@ export function evidenceTable(evidence) {
   const menu = makeSelect(entries, evidence.decided_by, show);
   return make(
     "div",
-    { id: "evidence" },
+    { id: "faithfulness" },
     make("p", { class: "quiet" }, summaryOf(evidence)),
     entries.length > 1 ? makeField("Measure", menu) : null,
     place,

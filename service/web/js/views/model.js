@@ -5,7 +5,7 @@ import { words } from "../page/numbers.js";
 import * as state from "../page/state.js";
 import { checkModel } from "../service/requests.js";
 import { confusionMatrix, trainingCurves } from "./charts.js";
-import { evidenceTable } from "./faithfulness.js";
+import { faithfulnessTable } from "./faithfulness.js";
 
 /** @import { Child } from "../page/dom.js" */
 /** @import { DefaultMethod, Model } from "../service/types.d.ts" */
@@ -28,7 +28,7 @@ export async function show(signal) {
   const cards = [
     card(model().name, makeTable(factsOf(model()))),
     confusion.test ? confusionCard(labels, confusion.test) : null,
-    evidence ? card("Faithfulness of explanations", evidenceTable(evidence)) : null,
+    evidence ? card("Faithfulness of explanations", faithfulnessTable(evidence)) : null,
     history.length ? card("Training", trainingCurves(history)) : null,
     card("Provenance", makeTable(flatten(provenance))),
     card("Layers", makeTable(layerRows)),
