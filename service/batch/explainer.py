@@ -105,7 +105,8 @@ class BatchExplainer:
     @property
     def batch_size(self) -> int:
         """The best number of images to explain together."""
-        return self.engine.batch_size(self.resolved.method)
+        resolved = self.resolved
+        return self.engine.batch_size(resolved.method, has_evidence=resolved.has_evidence)
 
     @cached_property
     def relevance_shape(self) -> tuple[int, ...]:

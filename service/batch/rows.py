@@ -23,6 +23,7 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
+from service.api.request.options import EVIDENCE
 from service.api.response.explanation import ExplanationRenderer
 from service.api.response.target import TargetExplanation
 from service.batch.explainer import BatchExplainer
@@ -53,7 +54,7 @@ def explain_rows(explainer: BatchExplainer, images: Sequence[SourceImage]) -> pa
 
 
 def check_single_target(explainer: BatchExplainer) -> None:
-    """Refuse several `targets` or `layers`: a row has one relevance.
+    """Refuse several `targets` or `layers`, and evidence: a row has one relevance.
 
     Raises
     ------
@@ -66,6 +67,8 @@ def check_single_target(explainer: BatchExplainer) -> None:
     if explainer.resolved.layers:
         detail = "do not fit into a row: write files, or run a job for each `layer`"
         raise OptionError.of("layers", detail)
+    if explainer.resolved.has_evidence:
+        raise OptionError.of("output", f"{EVIDENCE} does not fit into a row: write files")
 
 
 def make_row(explainer: BatchExplainer, result: ImageResult) -> Row:

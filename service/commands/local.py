@@ -81,13 +81,15 @@ def explain_files(
 
     For `cat.jpg` the files are `cat.json` (the response of `/explain`), and, as `output` says,
     `cat.heatmap.png`, `cat.overlay.png` and `cat.npy`. With `targets` they are
-    `cat.dog.heatmap.png` and so on, with the index of a class whose label is no file name.
+    `cat.dog.heatmap.png` and so on, with the index of a class whose label is no file name. What
+    the evidence says, if `output` asks for it, is printed too.
     """
     given = {"output": DEFAULT_OUTPUT} | read_composite(given)
     options = parse_options(ExplainOptions, given, {offline.card.name: offline.card})
     resolved = resolve_explain(options, offline.card, offline.engine.layers)
     _make_folder(out)
     stems = list(_unique_stems(paths))
+    said: dict[int, list[str]] = {}  # by the place of the file
 
     def run(loaded: Sequence[Loaded]) -> Sequence[Explanation | ServiceError]:
         jobs = [resolved.job(image.pixels) for image, _ in loaded]
@@ -98,10 +100,16 @@ def explain_files(
         renderer = ExplanationRenderer(resolved, explanation, image)
         for suffix, content in renderer.files(pictures).items():
             _write(out / f"{stems[index]}{suffix}", content)
+        if resolved.has_evidence:
+            said[index] = [target.evidence()["text"] for target in renderer.targets]
 
-    batch_size = offline.engine.batch_size(resolved.method)
+    batch_size = offline.engine.batch_size(resolved.method, has_evidence=resolved.has_evidence)
     batches = FileBatches(lambda path: offline.load(path, options), run, write, batch_size)
-    return _count_failures(batches, paths)
+    n_failed = _count_failures(batches, paths)
+    for index in sorted(said):
+        for text in said[index]:
+            print_line(f"{paths[index]}: {text}")
+    return n_failed
 
 
 def read_composite(given: Mapping[str, Any]) -> dict[str, Any]:

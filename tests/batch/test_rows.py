@@ -111,6 +111,11 @@ def test_several_explanations_do_not_fit_into_a_row(
         explain_rows(make_explainer(output="relevance", **options), source_images([cat]))
 
 
+def test_evidence_does_not_fit_into_a_row(make_explainer: MakeExplainer, cat: Path) -> None:
+    with pytest.raises(OptionError, match="evidence does not fit into a row: write files"):
+        explain_rows(make_explainer(output="relevance,evidence"), source_images([cat]))
+
+
 def test_a_size_of_image_that_is_too_large_for_the_settings_is_an_error(
     engine: Engine, cat: Path
 ) -> None:

@@ -81,6 +81,25 @@ def test_explain_writes_only_the_requested_outputs(
     assert sorted(path.name for path in out.iterdir()) == names
 
 
+def test_explain_says_whether_the_map_is_right(
+    lrpserve: Lrpserve, photos: Path, client: httpx.Client
+) -> None:
+    cat, out = photos / "a" / "cat.jpg", photos / "out"
+    done = lrpserve("explain", cat, photos / "b" / "cat.jpg", "-o", out, "--output", "evidence")
+    assert done.code == 0
+    found = json.loads((out / "cat.json").read_bytes())["evidence"]
+    assert done.out.splitlines()[0] == f"{cat}: {found['text']}"
+    assert len(done.out.splitlines()) == 2
+    params = {"output": "evidence"}
+    served = client.post("/explain", content=cat.read_bytes(), params=params).json()["evidence"]
+    assert found["verdict"] == served["verdict"]
+    assert found["n_forwards"] == served["n_forwards"] == 75
+    for name in ("most_relevant_first", "least_relevant_first"):
+        np.testing.assert_allclose(
+            found["deletion"][name], served["deletion"][name], rtol=1e-3, atol=1e-5
+        )
+
+
 @pytest.mark.parametrize("name", ["view", "original"])
 def test_explain_writes_the_image_itself(lrpserve: Lrpserve, photos: Path, name: str) -> None:
     path, out = photos / "a" / "dark.png", photos / "out"

@@ -46,7 +46,7 @@ def test_the_files_are_those_of_single_images(
     lrpserve: Lrpserve, photos: Path, tmp_path: Path
 ) -> None:
     (photos / "a" / "text.jpg").unlink()
-    options = ("--output", "heatmap,relevance", "--composite", "epsilon_plus")
+    options = ("--output", "heatmap,relevance,evidence", "--composite", "epsilon_plus")
     assert lrpserve("explain", photos / "b" / "cat.jpg", "-o", tmp_path / "one", *options).code == 0
     given = ("--input", photos / "b", "--out", tmp_path / "many")
     assert lrpserve("explain", *given, *options).code == 0
