@@ -28,6 +28,7 @@ from service.lrp.attribution.gradient import AttributionResult
 from service.lrp.passes import Passes
 from service.methods import COMPOSITES, DEFAULT_COMPOSITE, make_method
 from service.models.registry import find_bundle
+from service.runtime.device import usable_threads
 from service.runtime.engine import Engine
 from service.runtime.engines import load_engines
 from service.runtime.jobs import ExplainJob, Pixels
@@ -142,18 +143,24 @@ def report(rows: Sequence[Row]) -> None:
 def main(
     folder: Annotated[Path, typer.Argument(help="Test images of CIFAR-10: <class>/*.jpg")],
     n: Annotated[int, typer.Option(help="Number of images")] = 200,
+    first: Annotated[int, typer.Option(help="The first row of the table")] = 0,
+    last: Annotated[int | None, typer.Option(help="The row after the last one")] = None,
     out: Annotated[Path | None, typer.Option(help="Write everything there as JSON")] = None,
 ) -> None:
     """Count the verdicts on true and on broken maps."""
-    engine = load_engines({DEFAULT_MODEL: find_bundle(DEFAULT_MODEL)}, "cpu")[DEFAULT_MODEL]
-    images = read_images(folder, n)
+    found = load_engines(
+        *({DEFAULT_MODEL: find_bundle(DEFAULT_MODEL)}, "cpu"),
+        n_sharing=usable_threads(),  # one thread: nothing is timed
+        measures_batches=False,
+    )
+    engine, images = found[DEFAULT_MODEL], read_images(folder, n)
     cases = [(DEFAULT_COMPOSITE, fault, target) for fault in FAULTS for target in RANKS]
     cases += [(name, "none", "predicted") for name in COMPOSITES if name != DEFAULT_COMPOSITE]
     rows: list[Row] = []
-    for composite, fault, target in cases:
+    for composite, fault, target in cases[first:last]:
         with broken(engine, FAULTS[fault]):
-            found = list(verdicts(engine, images, composite, RANKS[target]))
-        rows.append(Row.of(composite, fault, target, found))
+            judged = list(verdicts(engine, images, composite, RANKS[target]))
+        rows.append(Row.of(composite, fault, target, judged))
         if out is not None:  # after each: the whole takes minutes
             content = {"machine": machine(), "rows": [asdict(one) for one in rows]}
             out.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")

@@ -19,6 +19,7 @@ from service.commands.__main__ import app
 from service.methods import all_parameters
 from service.models.registry import find_bundle
 from service.settings import DEFAULT_MODEL, PREFIX
+from tests.api.sending import send
 from tests.commands.command_line import Lrpserve, assert_one_sentence
 
 
@@ -91,7 +92,7 @@ def test_explain_says_whether_the_map_is_right(
     assert done.out.splitlines()[0] == f"{cat}: {found['text']}"
     assert len(done.out.splitlines()) == 2
     params = {"output": "evidence"}
-    served = client.post("/explain", content=cat.read_bytes(), params=params).json()["evidence"]
+    served = send(client, cat.read_bytes(), params).json()["evidence"]
     assert found["verdict"] == served["verdict"]
     assert found["n_forwards"] == served["n_forwards"] == 75
     for name in ("most_relevant_first", "least_relevant_first"):
