@@ -96,7 +96,8 @@ def run_faithfulness(arguments: Arguments, say: SayFn) -> bool:
     )
     if arguments.has_extras:
         _measure_extras(engine, images, store, methods, say)
-    _write(engine, store, everything, arguments)
+    if not _write(engine, store, everything, arguments):
+        say(f"nothing to summarize before {DECISIVE.name} is measured, which decides")
     return is_done
 
 
@@ -120,8 +121,11 @@ def _measure_extras(
 
 def _write(
     engine: Engine, store: Store, methods: Sequence[Candidate | str], arguments: Arguments
-) -> None:
+) -> bool:
+    """Write what has been measured so far; returns whether there is enough of it."""
     evidence = summarize(engine, store, methods, arguments.data.name)
+    if evidence is None:
+        return False
     write_summary(evidence, store, methods, arguments.out)
     fills = [name for name in SETTINGS if name.endswith("-4")]
     columns = [f"gap {name}" for name in fills] + [
@@ -133,6 +137,7 @@ def _write(
     if arguments.keeps:
         card = read_card(arguments.bundle)
         write_card(arguments.bundle, card.model_copy(update={"evidence": evidence}))
+    return True
 
 
 def _chosen(methods: Sequence[Candidate | str], names: Sequence[str]) -> list[Candidate | str]:

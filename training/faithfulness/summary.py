@@ -60,16 +60,19 @@ def scores_of(store: Store, method: str) -> dict[str, Score]:
 
 def summarize(
     engine: Engine, store: Store, methods: Sequence[Candidate | str], data: str
-) -> Evidence:
-    """What a card keeps of a run; methods by falling gap of the deciding setting.
+) -> Evidence | None:
+    """What a card keeps of a run; None before anything of the deciding setting is measured.
 
-    Methods are compared on the images that all of them have; a score is of all images of its own.
+    Methods, by falling gap of that setting, are compared on the images that all of them have; a
+    score is of all images of its own.
     """
     gaps: dict[str, Tensor] = {}
     for method in methods:
         curves = curves_of(store, name_of(method), DECISIVE)
         if curves is not None:
             gaps[name_of(method)] = curves.gap
+    if not gaps:
+        return None
     n_common = min(map(len, gaps.values()))
     comparison = compare({name: values[:n_common] for name, values in gaps.items()})
     scores = {name: scores_of(store, name) for name in comparison.names}
