@@ -135,7 +135,8 @@ class Parts:
 
     @property
     def _grid(self) -> PatchGrid:
-        return PatchGrid(*self.images.shape[2:], PATCH_SIDE)
+        height, width = self.images.shape[2:]
+        return PatchGrid(height, width, PATCH_SIDE)
 
     @property
     def _is_inside(self) -> Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -155,5 +156,5 @@ def _read(path: Path, sample: Sample) -> Values:
 
 
 def _write(path: Path, sample: Sample, values: Values) -> None:
-    columns = {name: column.numpy() for name, column in values.items()}
-    np.savez_compressed(path, **{_NUMBERS: sample.numbers.numpy()}, **columns)
+    columns: dict[str, Any] = {name: column.numpy() for name, column in values.items()}
+    np.savez_compressed(path, **(columns | {_NUMBERS: sample.numbers.numpy()}))

@@ -49,14 +49,15 @@ def _draw_focus(
 ) -> None:
     """Images with the outline of the object, heatmaps, and the reddest or random quarter hidden."""
     figure = Figure(figsize=(1.6 * len(shown), 10), layout="constrained")
-    upper, lower = figure.subfigures(2, 1, height_ratios=[2.2, 1])
+    upper, lower = figure.subfigures(2, 1, squeeze=False, height_ratios=[2.2, 1]).flat
     grid = upper.subplots(4, len(shown), squeeze=False)
     pixels, masks = sample.pixels[shown], sample.masks[shown]
     maps = subject.explain(pixels)
     targets = torch.from_numpy(maps.targets)
     images = subject.normalize(pixels)
     parts = Parts(subject.logits, images, targets, masks)
-    patches = PatchGrid(*images.shape[2:], PATCH_SIDE)
+    height, width = images.shape[2:]
+    patches = PatchGrid(height, width, PATCH_SIDE)
     noise = BASELINES["random"](images)
     red, random = (
         parts.hide(most_relevant_first(patches, one))
@@ -90,7 +91,7 @@ def _draw_backgrounds(
 ) -> None:
     """Whole images, the background alone, and objects on another background, with predictions."""
     figure = Figure(figsize=(1.6 * len(shown), 10), layout="constrained")
-    upper, lower = figure.subfigures(2, 1, height_ratios=[2.2, 1])
+    upper, lower = figure.subfigures(2, 1, squeeze=False, height_ratios=[2.2, 1]).flat
     grid = upper.subplots(4, len(shown), squeeze=False)
     images = subject.normalize(sample.pixels)
     cutouts = Cutouts(images, sample.masks)

@@ -30,9 +30,9 @@ class Reader(nn.Module):
         self.head = nn.Linear(len(colors), len(colors))
         with torch.no_grad():
             self.look.weight.copy_(colors[:, :, None, None])
-            self.look.bias.copy_(-thresholds)
+            self.look.bias = nn.Parameter(-thresholds)
             self.head.weight.copy_(torch.eye(len(colors)) * 100)
-            self.head.bias.zero_()
+            self.head.bias = nn.Parameter(torch.zeros(len(colors)))
 
     def forward(self, images: Tensor) -> Tensor:
         """Compute logits of images with values from 0 to 1."""

@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from service.models.registry import find_bundle
 from service.settings import DEFAULT_MODEL
+from tests.helpers.bundles import write_variant
 from tests.training.claims.planted import planted_sample
 from training.__main__ import app
 from training.claims.masks import GrabCut
@@ -35,28 +36,32 @@ def test_the_command_writes_verdicts_and_pictures(
 ) -> None:
     fast = GrabCut(enlarge=4, margin=1 / 32, n_iterations=2)
     monkeypatch.setattr("training.claims.command.GrabCut", lambda: fast)
-    bundle, out = find_bundle(DEFAULT_MODEL), tmp_path / "out"
+    bundles, out = (find_bundle(DEFAULT_MODEL), tmp_path / "variant"), tmp_path / "out"
+    write_variant(bundles[1], seed=1)
     marks, fourth = tmp_path / "marks.json", tmp_path / "fourth.json"
     marks.write_text(json.dumps({"good": list(range(2, 200)), "bad": [1]}), encoding="utf-8")
     added = {"number": 4, "verdict": "refuted", "n_networks": 3, "reasons": ["a tag in a corner"]}
     fourth.write_text(json.dumps(added), encoding="utf-8")
-    arguments = ("--data", SAMPLES, "--out", out, "--images", "3", "--marks", marks)
-    output = run(bundle, *arguments, "--add", fourth)
+    arguments = ("--data", SAMPLES, "--out", out, "--images", "2", "--marks", marks)
+    output = run(*bundles, *arguments, "--add", fourth)
     written = json.loads((out / "claims.json").read_text(encoding="utf-8"))
     assert [claim["number"] for claim in written["claims"]] == [1, 2, 3, 4]
     assert written["claims"][3]["verdict"] == "refuted"
     assert "a tag in a corner" in output
-    assert len(written["claims_on_good_masks"]) == 3
+    assert [claim["number"] for claim in written["claims_on_good_masks"]] == [1, 2, 3]
+    area = written["claims"][0]["conditions"][0]
+    assert len(area["intervals"]) == 2
+    assert area["spread"] > 0
     for claim in written["claims"]:
         assert claim["verdict"] in output
         assert claim["verdict"] in (out / "claims.md").read_text(encoding="utf-8")
     for name in ("masks", "claim-1", "claim-2", "claim-3"):
         picture = Image.open(out / f"{name}.png").convert("L")
         assert picture.getextrema() == (0, 255), name
-    kept = next((out / "networks").iterdir())
-    before = kept.stat().st_mtime_ns
-    run(bundle, *arguments)
-    assert kept.stat().st_mtime_ns == before  # measured once
+    kept = {path: path.stat().st_mtime_ns for path in (out / "networks").iterdir()}
+    assert len(kept) == 2
+    run(*bundles, *arguments)
+    assert kept == {path: path.stat().st_mtime_ns for path in kept}  # measured once
 
 
 def test_images_are_taken_class_by_class_in_turn() -> None:

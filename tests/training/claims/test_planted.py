@@ -94,7 +94,7 @@ def test_relevance_that_is_no_better_than_a_control_is_not_confirmed(control: st
 def test_relevance_that_is_always_in_the_middle_is_not_confirmed() -> None:
     images, masks = centred_sample()
     narrow = BASELINES["gaussian"](images) ** 8
-    found = summarize(share_inside(narrow, masks, images, narrow))
+    found = summarize(share_inside(narrow, masks, images, BASELINES["random"](images)))
     after = states(judge(FOCUS, [found]))
     assert after["mass - area"] == after["mass - gaussian"] == "holds"  # by being concentrated
     assert after["mass - another image"] == after["half - gaussian"] == "open"

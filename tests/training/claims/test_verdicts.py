@@ -43,6 +43,7 @@ GOOD, BAD, WIDE = (0.3, 0.4), (0.0, 0.05), (0.05, 0.3)
         ([network(GOOD, cost=(0.3, 0.4))], "not decidable with this data"),
         ([network(BAD, cost=(0.3, 0.4))], "refuted"),
         ([{"gain": interval(*GOOD)}], "not decidable with this data"),
+        ([network(GOOD), {"gain": interval(*GOOD)}], "not decidable with this data"),
         ([], "not decidable with this data"),
     ],
 )
