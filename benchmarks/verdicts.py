@@ -6,13 +6,12 @@ Run by `make verdicts ARGS=folder`. The bounds of `service.evidence.verdict` wer
 from __future__ import annotations
 
 import json
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 import torch
@@ -23,15 +22,20 @@ from torch import Tensor
 
 from benchmarks.attribution import machine
 from benchmarks.red import read_images
+from service.evidence.cost import N_STEPS
+from service.evidence.findings import Findings
+from service.evidence.live import Explained, measure
 from service.evidence.verdict import Verdict, judge
 from service.lrp.attribution.gradient import AttributionResult
-from service.lrp.passes import Passes
+from service.lrp.attribution.output_relevance import OutputRelevance
+from service.lrp.passes import Passes, finish
 from service.methods import COMPOSITES, DEFAULT_COMPOSITE, make_method
+from service.models.normalization import normalize
 from service.models.registry import find_bundle
 from service.runtime.device import usable_threads
 from service.runtime.engine import Engine
 from service.runtime.engines import load_engines
-from service.runtime.jobs import ExplainJob, Pixels
+from service.runtime.jobs import Pixels
 from service.settings import DEFAULT_MODEL
 
 BATCH = 8
@@ -92,38 +96,75 @@ class Row:
         return cls(composite, fault, target, len(verdicts), shares, quantiles)
 
 
-@contextmanager
-def broken(engine: Engine, fault: Fault) -> Iterator[None]:
-    """Break the relevance of an engine, of images and of their noisy copies."""
-    explain = engine.explainer.explain_in_passes
+class Judge:
+    """Judges the maps of images, true ones and broken ones; all share the random orders.
 
-    def explain_wrongly(*args: Any) -> Passes[AttributionResult]:
-        result = yield from explain(*args)
-        return replace(result, relevances=[fault(one) for one in result.relevances])
+    Parameters
+    ----------
+    engine : Engine
+        Explains them.
+    composite : str
+        How.
+    faults : sequence of str
+        Keys of `FAULTS`.
+    targets : sequence of str
+        Keys of `RANKS`.
+    """
 
-    engine.explainer.explain_in_passes = explain_wrongly  # type: ignore[method-assign]
-    try:
-        yield
-    finally:
-        del engine.explainer.explain_in_passes
+    def __init__(
+        self, engine: Engine, composite: str, faults: Sequence[str], targets: Sequence[str]
+    ) -> None:
+        self.explainer, self.method = engine.explainer, make_method(composite, "gradient", {})
+        self.composite, self.faults, self.targets = composite, faults, targets
+        self._mean, self._std = torch.tensor(engine.card.mean), torch.tensor(engine.card.std)
+
+    def rows(self, pixels: Sequence[Pixels]) -> Iterator[Row]:
+        """Judge all maps; a row for each fault and target."""
+        verdicts: dict[tuple[str, str], list[Verdict]] = defaultdict(list)
+        for first in range(0, len(pixels), BATCH):
+            batch = torch.from_numpy(np.stack(pixels[first : first + BATCH]))
+            for kind, found in self._judge(normalize(batch, self._mean, self._std)).items():
+                verdicts[kind] += found
+        for (fault, target), found in verdicts.items():
+            yield Row.of(self.composite, fault, target, found)
+
+    def _judge(self, images: Tensor) -> dict[tuple[str, str], list[Verdict]]:
+        """The verdicts on a batch."""
+        order = self.explainer.predict(images).argsort(dim=1, descending=True)
+        is_logit = self.explainer.default_start(self.method) == "logit"
+        predicted = OutputRelevance.predicted(len(images), is_logit=is_logit)
+        starts = [replace(predicted, targets=order[:, RANKS[name]]) for name in self.targets]
+        true = self.explainer.explain(images, starts, self.method)
+        kinds = [(fault, n) for fault in self.faults for n in range(len(starts))]
+        maps = replace(
+            true,
+            starts=[true.starts[n] for _, n in kinds],
+            relevances=[FAULTS[fault](true.relevances[n]) for fault, n in kinds],
+        )
+        explained = Explained(
+            *(images, maps, self.explainer.predict),
+            lambda noisy, _: _unused(maps, len(noisy) // len(images)),
+        )
+        measured = finish(measure(explained))
+        return {
+            (fault, self.targets[n]): [
+                judge(_findings(*one)) for one in zip(found.curves, found.has_order, strict=True)
+            ]
+            for (fault, n), found in zip(kinds, measured, strict=True)
+        }
 
 
-def verdicts(
-    engine: Engine, images: Sequence[Pixels], composite: str, rank: int
-) -> Iterator[Verdict]:
-    """Judge the map of the class of a rank for each image."""
-    method = make_method(composite, "gradient", {})
-    for first in range(0, len(images), BATCH):
-        part = images[first : first + BATCH]
-        ranked = [one.logits.argsort()[::-1] for one in engine.predict(part)]
-        jobs = [
-            ExplainJob(pixels, engine.card.name, method, (int(order[rank]),), has_evidence=True)
-            for pixels, order in zip(part, ranked, strict=True)
-        ]
-        for explanation in engine.explain(jobs):
-            findings = explanation.attributions[0].findings
-            assert findings is not None  # noqa: S101  the jobs ask for them
-            yield judge(findings)
+def _unused(maps: AttributionResult, n_copies: int) -> Passes[AttributionResult]:
+    """In place of the maps of noisy copies, which no verdict depends on."""
+    yield from ()
+    relevances = [one.repeat(n_copies, 1, 1, 1) for one in maps.relevances]
+    return replace(maps, relevances=relevances)
+
+
+def _findings(curves: Tensor, has_order: Tensor) -> Findings:
+    most, least, *random = (tuple(curve) for curve in curves.tolist())
+    shares = tuple(step / N_STEPS for step in range(N_STEPS + 1))
+    return Findings(0, shares, most, least, tuple(random), bool(has_order), (), 0)
 
 
 def report(rows: Sequence[Row]) -> None:
@@ -143,8 +184,6 @@ def report(rows: Sequence[Row]) -> None:
 def main(
     folder: Annotated[Path, typer.Argument(help="Test images of CIFAR-10: <class>/*.jpg")],
     n: Annotated[int, typer.Option(help="Number of images")] = 200,
-    first: Annotated[int, typer.Option(help="The first row of the table")] = 0,
-    last: Annotated[int | None, typer.Option(help="The row after the last one")] = None,
     out: Annotated[Path | None, typer.Option(help="Write everything there as JSON")] = None,
 ) -> None:
     """Count the verdicts on true and on broken maps."""
@@ -154,15 +193,14 @@ def main(
         measures_batches=False,
     )
     engine, images = found[DEFAULT_MODEL], read_images(folder, n)
-    cases = [(DEFAULT_COMPOSITE, fault, target) for fault in FAULTS for target in RANKS]
-    cases += [(name, "none", "predicted") for name in COMPOSITES if name != DEFAULT_COMPOSITE]
+    judges = [Judge(engine, DEFAULT_COMPOSITE, list(FAULTS), list(RANKS))]
+    others = [name for name in COMPOSITES if name != DEFAULT_COMPOSITE]
+    judges += [Judge(engine, name, ["none"], ["predicted"]) for name in others]
     rows: list[Row] = []
-    for composite, fault, target in cases[first:last]:
-        with broken(engine, FAULTS[fault]):
-            judged = list(verdicts(engine, images, composite, RANKS[target]))
-        rows.append(Row.of(composite, fault, target, judged))
+    for one in judges:
+        rows += one.rows(images)
         if out is not None:  # after each: the whole takes minutes
-            content = {"machine": machine(), "rows": [asdict(one) for one in rows]}
+            content = {"machine": machine(), "rows": [asdict(row) for row in rows]}
             out.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     report(rows)
 
