@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -10,6 +12,8 @@ from torch.optim import Adam, AdamW, Optimizer
 
 from training.config import Recipe
 from training.hardware import autocast_dtype
+
+ForEach = Callable[[Callable[[Tensor], None], list[Tensor]], Iterable[None]]
 
 
 class Muon(Optimizer):
@@ -28,12 +32,20 @@ class Muon(Optimizer):
         Decoupled: each step takes off `lr * weight_decay` of a weight.
     momentum : float
         Decay of the gradient's moving average.
+    for_each : callable
+        Applies a function to weights, the largest first; in several threads if it likes.
     """
 
     def __init__(
-        self, params: Iterable[Tensor], lr: float, weight_decay: float, momentum: float = 0.9
+        self,
+        params: Iterable[Tensor],
+        lr: float,
+        weight_decay: float,
+        momentum: float = 0.9,
+        for_each: ForEach = map,
     ) -> None:
         super().__init__(params, {"lr": lr, "weight_decay": weight_decay, "momentum": momentum})
+        self._for_each = for_each
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
@@ -41,21 +53,23 @@ class Muon(Optimizer):
         if closure is not None:
             raise ValueError("Muon does not support a closure")
         for group in self.param_groups:
-            for weight in group["params"]:
-                if weight.grad is not None:
-                    weight.mul_(1 - group["lr"] * group["weight_decay"])
-                    self._update(weight, weight.grad, group["lr"], group["momentum"])
+            update = partial(self._update, group)
+            list(self._for_each(update, sorted(group["params"], key=Tensor.numel, reverse=True)))
 
-    def _update(self, weight: Tensor, gradient: Tensor, lr: float, momentum: float) -> None:
-        state = self.state[weight]
+    @torch.no_grad()  # of each thread
+    def _update(self, group: dict[str, Any], weight: Tensor) -> None:
+        state, gradient = self.state[weight], weight.grad
+        if gradient is None:
+            return
         if not state:
             state["average"] = torch.zeros_like(weight)
-        average = state["average"].lerp_(gradient, 1 - momentum)
-        direction = gradient.lerp(average, momentum).reshape(len(weight), -1)
+        average = state["average"].lerp_(gradient, 1 - group["momentum"])
+        direction = gradient.lerp(average, group["momentum"]).reshape(len(weight), -1)
         rows, columns = direction.shape
         scale = max(1.0, rows / columns) ** 0.5
         update = orthogonalize(direction).reshape(weight.shape)
-        weight.add_(update, alpha=-lr * scale)
+        weight.mul_(1 - group["lr"] * group["weight_decay"])
+        weight.add_(update, alpha=-group["lr"] * scale)
 
 
 def orthogonalize(matrix: Tensor, steps: int = 5) -> Tensor:
@@ -72,7 +86,7 @@ def orthogonalize(matrix: Tensor, steps: int = 5) -> Tensor:
     x = x / (x.norm() + 1e-7)
     factor = _polar_factor(x @ x.T, steps)
     dtype = autocast_dtype(matrix.device)
-    result = (factor.to(dtype) @ x.to(dtype)).to(matrix.dtype)
+    result: Tensor = (factor.to(dtype) @ x.to(dtype)).to(matrix.dtype)
     return result.T if is_tall else result
 
 
@@ -86,8 +100,11 @@ def _polar_factor(gram: Tensor, steps: int) -> Tensor:
     return product
 
 
-def make_optimizers(model: nn.Module, recipe: Recipe) -> list[Optimizer]:
-    """Make the optimizers of a recipe; each parameter belongs to exactly one."""
+def make_optimizers(model: nn.Module, recipe: Recipe, for_each: ForEach = map) -> list[Optimizer]:
+    """Make the optimizers of a recipe; each parameter belongs to exactly one.
+
+    `for_each` is as of `Muon`, whose updates take the most time.
+    """
     betas = (0.9, recipe.second_moment_decay)
     if recipe.optimizer == "adam":
         return [Adam(model.parameters(), recipe.learning_rate, betas=betas)]
@@ -99,7 +116,7 @@ def make_optimizers(model: nn.Module, recipe: Recipe) -> list[Optimizer]:
         {"params": outer, "weight_decay": recipe.weight_decay},
         {"params": biases, "weight_decay": 0.0},
     ]
-    muon = Muon(inner, recipe.muon_learning_rate, recipe.weight_decay)
+    muon = Muon(inner, recipe.muon_learning_rate, recipe.weight_decay, for_each=for_each)
     return [muon, AdamW(groups, recipe.learning_rate, betas=betas)]
 
 

@@ -5,11 +5,9 @@ from __future__ import annotations
 import copy
 import json
 import math
-import statistics
 import time
 from collections.abc import Callable
 from dataclasses import asdict
-from datetime import UTC, datetime
 from pathlib import Path
 
 import torch
@@ -18,8 +16,8 @@ from torch.nn import functional
 
 from service.models.architectures import build
 from service.models.bundles import write_bundle
-from service.models.card import ModelCard, Provenance
-from service.models.measures import MAX_CONFUSED, Confusion, Epoch, accuracy_of
+from service.models.card import ModelCard
+from service.models.measures import MAX_CONFUSED, Confusion, accuracy_of
 from training.augment import augment, choose_half, network_input
 from training.average import measure_statistics, update_average
 from training.checkpoints import (
@@ -32,11 +30,13 @@ from training.config import Recipe
 from training.curves import draw_curves
 from training.data import DataSet, Split, channel_statistics, hold_out
 from training.evaluate import count_confusion
-from training.hardware import autocast_dtype, describe_hardware, library_versions
+from training.hardware import autocast_dtype
 from training.measure import loss_and_accuracy, predict_logits
 from training.network import initialize, set_training
 from training.optim import make_optimizers, rate_factor
 from training.progress import Record, make_progress
+from training.provenance import make_provenance, to_epoch
+from training.replicas import Replicas, count_replicas
 
 CHECKPOINT_S = 300.0  # an epoch of a large network may take longer than one wants to lose
 
@@ -83,7 +83,10 @@ class Trainer:
             initialize(model, network_input(self.train.images[:2000], self.mean, self.std))
         self.model = model.to(memory_format=torch.channels_last)
         self.average = copy.deepcopy(self.model).eval().requires_grad_(False)
-        self.optimizers = make_optimizers(self.model, recipe)
+        has_dropout = recipe.feature_dropout or recipe.classifier_dropout
+        n_replicas = 1 if has_dropout else count_replicas(device, recipe.batch_size)
+        self.replicas = Replicas(self.model, n_replicas)
+        self.optimizers = make_optimizers(self.model, recipe, self.replicas.map)
         self._highest_rates = [[g["lr"] for g in o.param_groups] for o in self.optimizers]
         self.dtype = autocast_dtype(device)
         self.history: list[Record] = []
@@ -129,7 +132,9 @@ class Trainer:
         epochs, stop_at = self.recipe.epochs, time.monotonic() + 60 * minutes
         with make_progress(epochs, self.steps_per_epoch, self.step) as progress:
             while self.epoch < epochs:
-                if not self._train_epoch(run, progress.step, stop_at):
+                with self.replicas.own_threads():
+                    is_complete = self._train_epoch(run, progress.step, stop_at)
+                if not is_complete:
                     return False
                 self._finish_epoch()
                 self._save(run)
@@ -176,8 +181,10 @@ class Trainer:
             std=self.std,
             accuracy={split: accuracy_of(matrix) for split, matrix in confusion.items()},
             confusion=confusion if is_kept else {},
-            history=tuple(_to_epoch(record) for record in self.history),
-            provenance=self._provenance(description),
+            history=tuple(to_epoch(record) for record in self.history),
+            provenance=make_provenance(
+                self.recipe, self.seed, self.device, self.history, description
+            ),
             sha256="0" * 64,  # write_bundle puts the weights' own here
         )
         return write_bundle(folder, card, self.result)
@@ -190,7 +197,8 @@ class Trainer:
     def _train_epoch(self, run: Path, on_step: Callable[[float], None], stop_at: float) -> bool:
         """Train the remaining steps of an epoch; return whether it was not stopped before."""
         order = self._shuffled()
-        set_training(self.model, self.recipe)
+        for model in self.replicas.models:
+            set_training(model, self.recipe)
         saved_at = time.monotonic()
         for step in range(self.step - self.epoch * self.steps_per_epoch, self.steps_per_epoch):
             start = time.monotonic()
@@ -223,21 +231,21 @@ class Trainer:
             mirrored = self._first_mirrored[indices] ^ (self.epoch % 2 == 1)
         augmented = augment(batch.images, self.recipe, generator, mirrored)
         images = network_input(augmented, self.mean, self.std)
-        enabled = self.dtype != torch.float32
-        with torch.autocast(self.device.type, dtype=self.dtype, enabled=enabled):
-            logits = self.model(images)
-        smoothing = self.recipe.label_smoothing
-        loss = functional.cross_entropy(logits.float(), batch.labels, label_smoothing=smoothing)
-        for optimizer in self.optimizers:
-            optimizer.zero_grad()
-        loss.backward()
+        loss = self.replicas.backward(self._loss, images, batch.labels)
         for optimizer in self.optimizers:
             optimizer.step()
         if self.recipe.average_decay:
             # soon forgets the initial weights
             decay = min(self.recipe.average_decay, (self.step + 1) / (self.step + 10))
             update_average(self.average, self.model, decay)
-        return loss.detach()
+        return loss
+
+    def _loss(self, model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
+        enabled = self.dtype != torch.float32
+        with torch.autocast(self.device.type, dtype=self.dtype, enabled=enabled):
+            logits = model(images)
+        smoothing = self.recipe.label_smoothing
+        return functional.cross_entropy(logits.float(), labels, label_smoothing=smoothing)
 
     def _set_rates(self) -> None:
         factor = rate_factor(self.recipe, self.step / self.n_steps)
@@ -280,18 +288,3 @@ class Trainer:
     def _write_history(self, run: Path) -> None:
         (run / "history.json").write_text(json.dumps(self.history, indent=1) + "\n")
         draw_curves(self.history, run / "curves.png")
-
-    def _provenance(self, description: str) -> Provenance:
-        return Provenance(
-            recipe=asdict(self.recipe),
-            data=description,
-            seed=self.seed,
-            hardware=describe_hardware(self.device),
-            versions=library_versions(),
-            images_per_s=round(statistics.median(r["images_per_s"] for r in self.history), 1),
-            trained_at=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-        )
-
-
-def _to_epoch(record: Record) -> Epoch:
-    return Epoch.model_validate({name: record[name] for name in Epoch.model_fields})

@@ -99,7 +99,7 @@ def resnet18_for_32x32(num_classes: int = 10) -> nn.Module:
     """
     from torchvision.models import resnet18  # slow, and MiniVGG needs none of it
 
-    model = resnet18(weights=None, num_classes=num_classes)
+    model: nn.Module = resnet18(weights=None, num_classes=num_classes)
     stem = nn.Conv2d(3, 64, 3, padding=1, bias=False)
     nn.init.kaiming_normal_(stem.weight, mode="fan_out", nonlinearity="relu")  # as all others
     model.conv1 = stem

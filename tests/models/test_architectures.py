@@ -133,8 +133,10 @@ def test_resnet18_for_32x32_is_torchvisions_with_another_stem() -> None:
     assert torch.equal(own(images), reference(images))
     # the resolution at each stage, as is usual on CIFAR-10
     sides = []
-    for stage in (own.layer1, own.layer2, own.layer3, own.layer4):
-        stage.register_forward_hook(lambda _, __, output: sides.append(output.shape[-1]))
+    for name in ("layer1", "layer2", "layer3", "layer4"):
+        own.get_submodule(name).register_forward_hook(
+            lambda _, __, output: sides.append(output.shape[-1])
+        )
     own(images)
     assert sides == [32, 16, 8, 4]
 

@@ -77,7 +77,7 @@ def test_every_parameter_belongs_to_exactly_one_optimizer(recipe: Recipe) -> Non
 
 
 def test_biases_do_not_decay() -> None:
-    _, adamw = make_optimizers(MiniVGG(), STRONG)
+    *_, adamw = make_optimizers(MiniVGG(), STRONG)
     for group in adamw.param_groups:
         is_bias = all(parameter.ndim == 1 for parameter in group["params"])
         assert (group["weight_decay"] == 0) == is_bias

@@ -17,11 +17,17 @@ from training import __main__ as command_line
 from training.augment import network_input
 from training.average import update_average
 from training.config import RECIPES
-from training.data import DataSet, Split, load_data
+from training.data import DataSet, load_data
 from training.train import Trainer
 
 CPU = torch.device("cpu")
 RESIDUAL = replace(RECIPES["residual"], epochs=2, batch_size=4, validation_images=8)
+
+
+@pytest.fixture(autouse=True)
+def _with_replicas(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As large batches have them."""
+    monkeypatch.setattr("training.replicas._LEAST_IMAGES", 2)
 
 
 @pytest.fixture(scope="module")
@@ -106,10 +112,10 @@ def test_a_run_that_is_stopped_within_an_epoch_goes_on_bit_for_bit(
     stopped = make_trainer(data)
     train_step = stopped._train_step
 
-    def step(batch: Split) -> Tensor:
+    def step(indices: Tensor) -> Tensor:
         if stopped.step == stopped_at:
             raise KeyboardInterrupt
-        return train_step(batch)
+        return train_step(indices)
 
     monkeypatch.setattr(stopped, "_train_step", step)
     with pytest.raises(KeyboardInterrupt):
