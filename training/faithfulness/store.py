@@ -73,7 +73,8 @@ class Store:
         path = self._path(method, part, block)
         path.parent.mkdir(parents=True, exist_ok=True)
         incomplete = path.with_suffix(".new.npz")
-        np.savez_compressed(incomplete, **{k: np.asarray(v) for k, v in arrays.items()})
+        contents: dict[str, Any] = {name: np.asarray(array) for name, array in arrays.items()}
+        np.savez_compressed(incomplete, **contents)
         incomplete.replace(path)
 
     def read_all(self, method: str, part: str) -> Arrays | None:
