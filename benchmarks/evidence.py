@@ -25,7 +25,6 @@ import torch
 import typer
 from numpy.typing import NDArray
 from rich.console import Console
-from rich.table import Table
 from torch import Tensor, nn
 
 from benchmarks.attribution import machine
@@ -271,15 +270,13 @@ def main(
     about = machine() | {"threads": str(threads), "quantus": version("quantus"), "n": str(n)}
     about |= {"turns": str(turns), "system": platform.system()}
     console.print(about)
-    table = Table("network", "measure", "ours, ms", "Quantus, ms", "ratio", "lowest to highest")
     found = []
     for one in measure_all(images, network, turns):
         found.append(asdict(one))
-        table.add_row(
-            one.network, one.measure, f"{one.ours_ms:.3g}", f"{one.theirs_ms:.3g}",
-            f"{one.ratio:.1f}", f"{one.lowest:.1f} to {one.highest:.1f}",
-        )  # fmt: skip
-    console.print(table)
+        console.print(
+            f"{one.network}, {one.measure}: ours {one.ours_ms:.3g} ms, Quantus {one.theirs_ms:.3g}"
+            f" ms, ratio {one.ratio:.1f} ({one.lowest:.1f} to {one.highest:.1f})"
+        )
     if out is not None:
         text = json.dumps({"about": about, "comparisons": found}, indent=1)
         out.write_text(text + "\n", encoding="utf-8")

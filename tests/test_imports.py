@@ -437,8 +437,9 @@ for module in modules:
             "torch,grpc,google.protobuf",
         ),
         (["service.commands.__main__"], "torch,fastapi,PIL,numpy"),
+        (in_package("service.evidence"), "quantus,sklearn,cv2,scipy,zennit,fastapi"),
     ],
-    ids=["api", "lrp", "cards", "import", "queue", "leaves", "client", "app", "cli"],
+    ids=["api", "lrp", "cards", "import", "queue", "leaves", "client", "app", "cli", "evidence"],
 )
 def test_what_is_imported_loads_nothing_slow(importers: list[str], unwanted: str) -> None:
     assert importers

@@ -88,10 +88,11 @@ def perturbation_curve(
     """Score of the target with the first `counts` patches of each order hidden.
 
     Pixel flipping (Bach et al. 2015, doi:10.1371/journal.pone.0130140) with patches of one pixel,
-    region perturbation (Samek et al. 2017, arXiv:1509.06321) with larger ones, the deletion metric
-    (Petsiuk et al. 2018, arXiv:1806.07421), and ROAD (Rong et al. 2022, arXiv:2202.00449) with the
-    fill "linear": they differ in patches, fill and order only. All count on what is hidden at once,
-    not step by step, so that a fill never sees another fill.
+    region perturbation (Samek et al. 2017, arXiv:1509.06321) with larger ones, selectivity
+    (Montavon et al. 2018, arXiv:1706.07979), the deletion metric (Petsiuk et al. 2018,
+    arXiv:1806.07421), and ROAD (Rong et al. 2022, arXiv:2202.00449) with the fill "linear" and the
+    score `is_predicted`: they differ in patches, fill, order and score only. Of each count all is
+    filled at once, not step by step, so that a fill never sees another fill.
 
     Parameters
     ----------
