@@ -104,6 +104,7 @@ def _load(card: ModelCard, arguments: AdviseArguments) -> ImageSet:
 
 
 def _plan(engine: Engine, images: ImageSet, arguments: AdviseArguments) -> Plan:
+    print_line("trying how long each method takes", is_error=True)
     candidates = find_candidates(engine, all_starts=False)
     costs = measure_costs(engine, images.pixels, candidates, DECISIVE)
     plan = make_plan(candidates, costs, len(images), 60 * arguments.minutes)

@@ -18,6 +18,7 @@ from service.runtime.jobs import Pixels
 MIN_IMAGES = 50  # with fewer, next to nothing is significant
 _N_TRIED = 8
 _LONG_S = 0.25  # what takes longer for one image is not tried with several
+_VERY_LONG_S = 2.0  # nor a second time
 
 
 @dataclass(frozen=True)
@@ -123,7 +124,9 @@ def make_plan(candidates: Sequence[Candidate], costs: Costs, n_images: int, limi
 
 
 def _time_per_image(run: Callable[[Pixels], object], pixels: Pixels) -> float:
-    run(pixels[:1])  # the first call prepares the method
+    first_s = _time(run, pixels[:1])  # prepares the method too
+    if first_s > _VERY_LONG_S:
+        return first_s
     seconds = _time(run, pixels[:1])
     if seconds > _LONG_S or len(pixels) < _N_TRIED:
         return seconds
