@@ -27,7 +27,7 @@ def make_images(n_per_class: int, seed: int, marked_share: float = 0.0) -> tuple
     The first images of class 0 are the marked ones.
     """
     random = np.random.default_rng(seed)
-    labels = np.repeat(np.arange(3), n_per_class)
+    labels = np.repeat(np.arange(3, dtype=np.int64), n_per_class)
     rows, columns = np.mgrid[:SIDE, :SIDE]
     images = random.normal(128, 40, (len(labels), SIDE, SIDE, 3))
     for image, label in zip(images, labels, strict=True):
@@ -36,9 +36,9 @@ def make_images(n_per_class: int, seed: int, marked_share: float = 0.0) -> tuple
         phase = random.integers(2)  # so that no class has a pattern at a fixed place
         pattern = (columns + phase, rows + phase, rows + columns + phase)[label] % 2 == 0
         image[window] += CONTRAST * np.where(pattern[window], 1, -1)[..., None]
-    images = images.clip(0, 255).astype(np.uint8)
-    images[: round(marked_share * n_per_class), -3:, :3] = (250, 210, 20)
-    return images, labels
+    pixels = images.clip(0, 255).astype(np.uint8)
+    pixels[: round(marked_share * n_per_class), -3:, :3] = (250, 210, 20)
+    return pixels, labels
 
 
 def train_engine(images: Pixels, labels: Labels, n_steps: int = 150) -> Engine:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from service.evaluation.audit import audit as audit_module
+from service.evaluation.audit import probes
 from service.evaluation.audit.audit import (
     THRESHOLD,
     Audit,
@@ -18,6 +19,7 @@ from service.evaluation.audit.audit import (
     audit_images,
 )
 from service.evaluation.audit.probes import REGION
+from service.evaluation.audit.traces import separation
 from service.evaluation.explained import Maps, explain_maps
 from service.evaluation.images import ImagesError, ImageSet
 from service.runtime.engine import Engine
@@ -90,8 +92,14 @@ def test_a_mark_that_the_network_does_not_use_is_not_suspicious(clean_engine: En
     assert clean.clusters[0].score < THRESHOLD
 
 
-def test_maps_of_other_images_find_nothing(
-    marked_engine: Engine, monkeypatch: pytest.MonkeyPatch
+def share_in_pure_clusters(found: Audit) -> float:
+    """Part of the marked images that are in a cluster with hardly any other."""
+    pure = [one.members for one in found.clusters if np.isin(one.members, MARKED).mean() > 0.9]
+    return float(np.isin(MARKED, np.concatenate([[], *pure])).mean())
+
+
+def test_maps_of_other_images_do_not_gather_the_marked(
+    marked_engine: Engine, found: Audit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The control: without the right maps, clusters are random parts of a class."""
 
@@ -101,7 +109,16 @@ def test_maps_of_other_images_find_nothing(
         layers = {name: values[order] for name, values in maps.layers.items()}
         return replace(maps, relevance=maps.relevance[order], layers=layers)
 
+    assert share_in_pure_clusters(found) > 0.7
     monkeypatch.setattr(audit_module, "explain_maps", explain_wrongly)
+    assert share_in_pure_clusters(audit(marked_engine, SHARE)) < 0.3
+
+
+def test_a_score_without_the_intervention_finds_nothing(
+    marked_engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The control: the clusters are the same, but nothing is put into other images."""
+    monkeypatch.setattr(probes, "_paste", lambda pixels, content, region: pixels)
     assert not audit(marked_engine, SHARE).suspicious
 
 
@@ -132,3 +149,16 @@ def test_progress_goes_from_nothing_to_all(marked_engine: Engine) -> None:
 def test_too_few_images_are_an_error(marked_engine: Engine) -> None:
     with pytest.raises(ImagesError, match="no class has 20 images or more: the largest has 5"):
         audit_images(marked_engine, image_set(0.0, 5), OPTIONS)
+
+
+def test_one_class_is_an_error(marked_engine: Engine) -> None:
+    images = image_set(0.0)
+    with pytest.raises(ImagesError, match="all images are of one class"):
+        audit_images(marked_engine, images.subset(np.arange(N)), OPTIONS)
+
+
+def test_separation_is_bounded_by_the_size_of_the_groups() -> None:
+    few, many = np.arange(8.0), np.arange(400.0) / 50
+    assert separation(few + 10, few) == 1.0
+    assert separation(few, few) == 0.0
+    assert separation(few + 2, few) < separation(many + 2, many) < 1 - 2 * (6 / 8) ** 2 / 2 + 0.01

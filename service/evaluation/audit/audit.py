@@ -23,13 +23,13 @@ from service.evaluation.audit.probes import (
 )
 from service.evaluation.explained import Maps, explain_maps
 from service.evaluation.images import ImagesError, ImageSet
-from service.methods import INPUT, Method
+from service.methods import DEFAULT_ATTRIBUTOR, INPUT, Method
 from service.runtime.engine import Engine
 
 Indices = NDArray[np.int64]
 StepFn = Callable[[str, float], object]  # what is done, and the share of it that is
 MIN_IMAGES = 20  # of a class; fewer are not clustered
-THRESHOLD = 0.3  # a cluster with a higher score is suspicious
+THRESHOLD = 0.12  # a cluster with a higher score is suspicious
 _SAME = 0.6  # clusters that share more of their images (Jaccard index) are one
 _N_REST = 100  # images of the class that a cluster is compared with, at most
 
@@ -144,12 +144,14 @@ def audit_images(
     Raises
     ------
     ImagesError
-        No class has enough images.
+        There are fewer than two classes, or none has enough images.
     """
     options = options or AuditOptions()
     maps = _explain(engine, images, options, on_step)
     images = ImageSet(images.pixels, maps.targets, images.paths, images.failed)
     classes, counts = np.unique(maps.targets, return_counts=True)
+    if len(classes) < 2:
+        raise ImagesError("all images are of one class; give images of other classes too")
     chosen = classes[counts >= MIN_IMAGES]
     if not len(chosen):
         raise ImagesError(
@@ -259,7 +261,8 @@ def _choose_pool(labels: Indices, options: AuditOptions) -> Indices:
 def _explain(engine: Engine, images: ImageSet, options: AuditOptions, on_step: StepFn) -> Maps:
     """Explain the class of each image; relevance of the last layer with space is kept too."""
     layer = next((one.name for one in engine.layers if one.has_space and one.name != INPUT), None)
-    layers = () if layer is None else (layer,)
+    is_one_pass = options.method.attributor == DEFAULT_ATTRIBUTOR
+    layers = (layer,) if layer is not None and is_one_pass else ()
     method = replace(options.method, layers=layers, sums_channels=False)
     targets = images.labels
     if (targets < 0).any():

@@ -72,7 +72,8 @@ def _sharpen(factor: float) -> Transform:
 
 def _tint(red: float, blue: float) -> Transform:
     def transform(pixels: Pixels) -> Pixels:
-        return (pixels * np.array([red, 1, blue])).round().clip(0, 255).astype(np.uint8)
+        tinted: Pixels = (pixels * np.array([red, 1, blue])).round().clip(0, 255).astype(np.uint8)
+        return tinted
 
     return transform
 
