@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from rich.progress import Progress
 
 from service.batch.explainer import load_engine
 from service.commands.batch import INTERRUPTED, interrupted_by_sigterm
-from service.errors import ServiceError
+from service.errors import OptionError, ServiceError
 from service.evaluation.audit.audit import Audit, AuditOptions, StepFn, audit_images
 from service.evaluation.audit.clustering import import_sklearn
 from service.evaluation.audit.record import to_record
@@ -23,7 +24,9 @@ from service.evaluation.audit.sheets import draw_sheet
 from service.evaluation.audit.virelay import write_project
 from service.evaluation.audit.words import verdict
 from service.evaluation.images import load_images
+from service.methods import DEFAULT_ATTRIBUTOR, PLAIN, Method, make_method
 from service.models.card import ModelCard
+from service.runtime.engine import Engine
 from service.settings import Settings
 from service.terminal import print_line
 
@@ -59,6 +62,7 @@ def audit_model(
         with interrupted_by_sigterm(), _progress() as on_step:
             _make_folder(out)
             engine = load_engine(settings, n_images or sys.maxsize)
+            options = replace(options, method=choose_method(engine))
             images = load_images(data, engine.card, n_images, options.seed)
             audit = audit_images(engine, images, options, on_step)
             write_results(audit, engine.card, options, str(data), out)
@@ -70,6 +74,23 @@ def audit_model(
     print_line(verdict(audit, engine.card.labels))
     print_line(f"written: {out / REPORT}")
     return 0
+
+
+def choose_method(engine: Engine) -> Method:
+    """The model's default method; the plain gradient where no rules fit the network."""
+    default = engine.card.default_method
+    composite = default.composite if default else None
+    attributor = (default.attributor if default else None) or DEFAULT_ATTRIBUTOR
+    try:
+        method = make_method(
+            *(composite, attributor, {}),
+            input_size=engine.card.input_size,
+            own=engine.own_composites,
+        )
+        engine.explainer.prepare(method)
+    except OptionError:
+        return make_method(PLAIN, DEFAULT_ATTRIBUTOR, {})
+    return method
 
 
 def write_results(

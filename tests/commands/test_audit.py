@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from service.commands import audit as command
-from service.evaluation.audit import clustering
 from service.settings import DEFAULT_MODEL
 from tests.commands.command_line import Lrpserve, assert_one_sentence
 
@@ -45,10 +44,12 @@ def test_audit_writes_a_report(lrpserve: Lrpserve, data: Path, tmp_path: Path) -
 def test_wrong_inputs_are_one_sentence(lrpserve: Lrpserve, data: Path, tmp_path: Path) -> None:
     out, empty = tmp_path / "out", tmp_path / "empty"
     empty.mkdir()
+    shutil.copytree(data / "dog", tmp_path / "single" / "dog")
     wrong: list[tuple[tuple[object, ...], str]] = [
         (("no-model", "--data", data, "-o", out), "there is no model 'no-model'"),
         ((DEFAULT_MODEL, "--data", tmp_path / "x", "-o", out), "there is no folder"),
         ((DEFAULT_MODEL, "--data", empty, "-o", out), "there are no images"),
+        ((DEFAULT_MODEL, "--data", tmp_path / "single", "-o", out), "all images are of one class"),
         ((DEFAULT_MODEL, "--data", data, "-o", data / "cat" / "broken.jpg"), "cannot make the f"),
         ((DEFAULT_MODEL, "--data", data, "-o", out, "--n", 8), "no class has 20 images or more"),
     ]
@@ -62,7 +63,7 @@ def test_it_says_what_to_install(
     def fail(name: str) -> Any:
         raise ImportError(name)
 
-    monkeypatch.setattr(clustering.importlib, "import_module", fail)
+    monkeypatch.setattr("service.evaluation.audit.clustering.importlib.import_module", fail)
     done = lrpserve("audit", DEFAULT_MODEL, "--data", data, "-o", tmp_path / "out")
     assert_one_sentence(done, "pip install 'lrpserve[eval]'")
 
