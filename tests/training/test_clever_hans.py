@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 
 from training.clever_hans.artefacts import ARTEFACTS, TAG_COLOR
 from training.clever_hans.calibration import Rate, calibrate, separating_thresholds
+from training.clever_hans.claim import judge_claim
 from training.clever_hans.experiment import Verdict, first_of_each_class
 from training.clever_hans.planting import Plant, assign_plants, plant
 from training.data import Split
@@ -92,3 +95,38 @@ def test_intervals_are_wilson_s() -> None:
     assert (round(low, 4), round(high, 4)) == (0.4902, 0.9433)
     assert Rate(10, 10).interval == pytest.approx((0.7225, 1.0), abs=1e-4)
     assert Rate(0, 0).interval == (0.0, 1.0)
+
+
+def experiment(clean_score: float, low: float, n_planted: int = 3) -> dict[str, Any]:
+    rate = {"hits": 9, "n": 10, "share": 0.9, "interval": (low, 0.99)}
+    clean = {"reliance": [], "verdicts": [{"score": 0.05}, {"score": clean_score}]}
+    planted = {"reliance": [{}], "verdicts": [{"score": 0.9}]}
+    networks = [clean, *[planted] * n_planted]
+    return {"threshold": 0.2, "precision": rate, "recall": rate, "networks": networks}
+
+
+@pytest.mark.parametrize(
+    ("clean_score", "low", "verdict"),
+    [
+        (0.1, 0.6, "confirmed"),
+        (0.3, 0.6, "refuted"),
+        (0.1, 0.4, "not decidable with this data"),  # who finds little may well find nothing
+    ],
+)
+def test_the_claim_is_judged_by_what_the_audit_can_find(
+    clean_score: float, low: float, verdict: str
+) -> None:
+    claim = judge_claim(experiment(clean_score, low))
+    assert (claim["number"], claim["verdict"], claim["n_networks"]) == (4, verdict, 1)
+    assert f"highest score is {clean_score:.2f}" in claim["reasons"][0]
+    assert "9 of 10" in claim["reasons"][1]
+
+
+def test_two_planted_networks_are_too_few() -> None:
+    assert judge_claim(experiment(0.1, 0.6, 2))["verdict"] == "not decidable with this data"
+
+
+def test_without_a_clean_network_the_claim_is_open() -> None:
+    result = experiment(0.1, 0.6)
+    claim = judge_claim({**result, "networks": result["networks"][1:]})
+    assert claim["verdict"] == "not decidable with this data"

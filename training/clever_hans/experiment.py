@@ -23,7 +23,7 @@ from training.clever_hans.artefacts import ARTEFACTS
 from training.clever_hans.planting import Plant, plant
 from training.data import Split
 
-RELIES = 0.3  # of the images of other classes change to the class: the network relies on it
+RELIES = 0.15  # of the images of other classes change to the class: the network relies on it
 _N_CONTROL = 200
 
 

@@ -13,6 +13,7 @@ from service.models.bundles import Bundle, read_bundle
 from service.runtime.device import open_device
 from service.runtime.engine import Engine
 from training.clever_hans.calibration import Rate, calibrate, separating_thresholds
+from training.clever_hans.claim import judge_claim
 from training.clever_hans.experiment import (
     Verdict,
     as_json,
@@ -27,7 +28,7 @@ from training.config import Recipe
 from training.data import DataSet
 from training.hardware import describe_hardware, library_versions
 
-RESULT = "clever-hans.json"
+RESULT, CLAIM = "clever-hans.json", "claim-4.json"
 _RECORD = "audit.json"
 
 
@@ -59,6 +60,8 @@ class Plan:
 def calibrate_audit(data: DataSet, plan: Plan, clean: Sequence[Path], out: Path) -> dict[str, Any]:
     """Audit planted networks and clean bundles; returns what `clever-hans.json` has.
 
+    `claim-4.json` is the verdict on the claim, for `python -m training claims`.
+
     Parameters
     ----------
     data : DataSet
@@ -79,7 +82,8 @@ def calibrate_audit(data: DataSet, plan: Plan, clean: Sequence[Path], out: Path)
     for number, bundle in enumerate(clean):
         records.append(_audit_once(bundle, (), data, plan, 0, out / f"clean-{number}"))
     result = _summarize(records, data, plan)
-    (out / RESULT).write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    for name, content in ((RESULT, result), (CLAIM, judge_claim(result))):
+        (out / name).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     return result
 
 
