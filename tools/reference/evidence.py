@@ -125,9 +125,11 @@ def _values(row: Row) -> Sequence[Mapping[str, Any]]:
 
 
 def _full(value: Mapping[str, Any]) -> str:
+    shown = f"{_percent(value['mean'])} [{_percent(value['low'])}, {_percent(value['high'])}]"
+    if len(value["seeds"]) < 2:
+        return shown
     low, high = min(value["seeds"]), max(value["seeds"])
-    interval = f"[{_percent(value['low'])}, {_percent(value['high'])}]"
-    return f"{_percent(value['mean'])} {interval}, seeds {_percent(low)} to {_percent(high)}"
+    return f"{shown}, seeds {_percent(low)} to {_percent(high)}"
 
 
 def _shares(values: Iterable[float]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from service.runtime.jobs import Pixels
 from training.ground_truth.interventions import LogitsFn, intervene
 from training.ground_truth.planted import PLANTED, planted_bundle
 from training.ground_truth.questions import Question, Scores, ask
+from training.ground_truth.scenes import Scenes
 from training.ground_truth.variants import explained_scenes
 
 _CHUNK = 100  # images of a call of the engine, so that activations stay small
@@ -87,35 +88,51 @@ def measure_methods(
     -------
     dict of str to Any
         `controls`, the share of the images on which each intervention has the answer that it has
-        to have; `n_controls` and `n_always`, the images and those on which all have; `scores` by
-        question, method and metric, a value for each image.
+        to have; `n_controls` and `n_always`, the images and those on which all have; `known`, the
+        scenes that methods are scored on; `scores` by question, method and metric, a value for
+        each image.
 
     Raises
     ------
     GroundTruthError
-        There are too few images on which all controls hold.
+        There are too few images on which all controls hold, or the file is of other sizes.
     """
     scenes = explained_scenes(variant, seed, sizes.controls)
-    held = intervene(variant, logits_of(engine), scenes, seed)
-    always = np.stack(list(held.values())).all(0)
-    result: dict[str, Any] = {
-        "controls": {name: float(values.mean()) for name, values in held.items()},
-        "n_controls": len(scenes),
-        "n_always": int(always.sum()),
-        "scores": _read_scores(path),
-    }
-    known = scenes[always.nonzero()[0][: sizes.one_pass]]
-    if len(known) < min(MIN_KNOWN, sizes.one_pass):
-        raise GroundTruthError(
-            f"on {len(known)} of {len(scenes)} images only does the network do what the ground "
-            "truth says, so that its explanations have no known answer: train it for longer"
-        )
+    result = _read(path)
+    if result is None:
+        result = _check_controls(variant, engine, scenes, seed, sizes)
+        _write(result, path)
+    if result["sizes"] != asdict(sizes):
+        raise GroundTruthError(f"{path} has scores of other numbers of images: remove it first")
+    known = scenes[np.array(result["known"])]
     for question in ask(variant, known):
         found = result["scores"].setdefault(question.name, {})
         for name, scores in score_all(engine, known.render(), question, sizes, set(found)):
             found[name] = scores
             _write(result, path)
     return result
+
+
+def _check_controls(
+    variant: str, engine: Engine, scenes: Scenes, seed: int, sizes: Sizes
+) -> dict[str, Any]:
+    """The part of the result of `measure_methods` that says whether the answer is known."""
+    held = intervene(variant, logits_of(engine), scenes, seed)
+    always = np.stack(list(held.values())).all(0)
+    known = always.nonzero()[0][: sizes.one_pass]
+    if len(known) < min(MIN_KNOWN, sizes.one_pass):
+        raise GroundTruthError(
+            f"on {len(known)} of {len(scenes)} images only does the network do what the ground "
+            "truth says, so that its explanations have no known answer: train it for longer"
+        )
+    return {
+        "sizes": asdict(sizes),
+        "controls": {name: float(values.mean()) for name, values in held.items()},
+        "n_controls": len(scenes),
+        "n_always": int(always.sum()),
+        "known": known.tolist(),
+        "scores": {},
+    }
 
 
 def measure_planted(name: str, seed: int, sizes: Sizes, device: torch.device) -> dict[str, Any]:
@@ -148,11 +165,11 @@ def _score(engine: Engine, candidate: Candidate, pixels: Pixels, question: Quest
     return question.score(maps.relevance)
 
 
-def _read_scores(path: Path) -> dict[str, dict[str, Scores]]:
+def _read(path: Path) -> dict[str, Any] | None:
     if not path.is_file():
-        return {}
-    scores: dict[str, dict[str, Scores]] = json.loads(path.read_text(encoding="utf-8"))["scores"]
-    return scores
+        return None
+    result: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return result
 
 
 def _write(result: dict[str, Any], path: Path) -> None:

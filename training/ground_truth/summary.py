@@ -18,6 +18,7 @@ from training.hardware import describe_hardware, library_versions
 
 RESULTS = "ground-truth.json"
 _DIGITS = 4
+_LONG = ("scores", "known")  # a value for each image
 Run = Mapping[str, Any]  # what `measure_methods` returns, with `seed` and `accuracy`
 
 
@@ -41,7 +42,7 @@ def summarize(
             "measured_at": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         },
         "networks": {
-            variant: [{key: run[key] for key in run if key != "scores"} for run in of_variant]
+            variant: [{key: run[key] for key in run if key not in _LONG} for run in of_variant]
             for variant, of_variant in runs.items()
         },
         "questions": {

@@ -68,7 +68,7 @@ def accuracy_scenes(variant: str, seed: int, n: int) -> Scenes:
 
 
 def explained_scenes(variant: str, seed: int, n: int) -> Scenes:
-    """The scenes that methods are scored on: the test scenes, of `two` those with two objects."""
+    """Scenes that methods are scored on: like the test scenes, of `two` those with two objects."""
     if variant == PAIRED:
         return draw_pairs(n, np.random.default_rng((seed, _PAIRS)))
     return accuracy_scenes(variant, seed, n)
