@@ -130,9 +130,13 @@ def test_the_forwards_are_those_that_are_stated(
     counted: list[int] = []
     module = engine.explainer.network.module
     forward = module.forward
-    monkeypatch.setattr(
-        module, "forward", lambda batch: (counted.append(len(batch)), forward(batch))[1]
-    )
+
+    def count(batch: Tensor) -> Tensor:
+        counted.append(len(batch))
+        logits: Tensor = forward(batch)
+        return logits
+
+    monkeypatch.setattr(module, "forward", count)
     found = findings_of(engine, replace(job_of(images[0]), targets=(CAT, DOG, 7)[:n_targets]))
     predicted = (N_STEPS - 1) * (N_RANDOM_ORDERS + 2 * n_targets) + 1
     assert sum(counted) == predicted
