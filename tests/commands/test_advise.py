@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import shutil
+import signal
+import subprocess
+import sys
 from pathlib import Path
+from subprocess import PIPE
 
 import numpy as np
 import pytest
@@ -51,6 +55,22 @@ def test_without_keep_the_card_stays(lrpserve: Lrpserve, bundle: Path, tmp_path:
     done = lrpserve("advise", str(bundle), "--data", str(images), "--minutes", "0.1")
     assert done.code == 0
     assert (bundle / CARD_FILE).read_bytes() == before
+
+
+@pytest.mark.slow
+def test_ctrl_c_ends_it_with_one_sentence() -> None:
+    command = (str(Path(sys.executable).parent / "lrpserve"), "advise", DEFAULT_MODEL)
+    process = subprocess.Popen(
+        (*command, "--data", str(SAMPLES)), stdout=PIPE, stderr=PIPE, text=True
+    )
+    assert process.stderr is not None
+    assert process.stderr.readline().startswith("trying how long")
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert out == ""
+    assert err.splitlines()[-1] == "interrupted: nothing is kept"
+    assert "Traceback" not in err
 
 
 def test_bad_input_is_one_sentence(lrpserve: Lrpserve, tmp_path: Path) -> None:
