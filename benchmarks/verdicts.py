@@ -91,7 +91,9 @@ class Row:
         """Summarize verdicts."""
         counts = Counter(one.name for one in verdicts)
         known = [one.separation for one in verdicts if one.separation is not None]
-        shares = {name: count / len(verdicts) for name, count in sorted(counts.items())}
+        shares: dict[str, float] = {
+            name: count / len(verdicts) for name, count in sorted(counts.items())
+        }
         quantiles = np.quantile(known, (0.05, 0.5, 0.95)).round(2).tolist()
         return cls(composite, fault, target, len(verdicts), shares, quantiles)
 

@@ -120,7 +120,8 @@ def _fit(relevance: Tensor, images: Tensor) -> Tensor:
     summed = relevance.sum(1)
     if summed.shape[1:] == images.shape[2:]:
         return summed
-    return F.adaptive_avg_pool2d(summed[:, None], images.shape[2:])[:, 0]
+    height, width = images.shape[2:]
+    return F.adaptive_avg_pool2d(summed[:, None], (height, width))[:, 0]
 
 
 def _deletion(explained: Explained, maps: Sequence[Tensor]) -> Passes[list[Tensor]]:

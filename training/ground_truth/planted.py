@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
+from typing import cast
 
 import numpy as np
 import torch
@@ -52,6 +53,16 @@ class PatchNetwork(nn.Module):
         logits: Tensor = self.classifier(self.features(images))
         return logits
 
+    @property
+    def convolution(self) -> nn.Conv2d:
+        """The first layer."""
+        return cast("nn.Conv2d", self.features[0])
+
+    @property
+    def linear(self) -> nn.Linear:
+        """The last layer."""
+        return cast("nn.Linear", self.classifier[1])
+
 
 def random_patch_network(seed: int, n_features: int = 6) -> PatchNetwork:
     """A network with random weights and biases that reads the whole image."""
@@ -62,8 +73,7 @@ def random_patch_network(seed: int, n_features: int = 6) -> PatchNetwork:
 def corner_reader(seed: int) -> PatchNetwork:
     """A network whose logits depend on the upper left corner and on nothing else."""
     network = random_patch_network(seed)
-    linear = network.classifier[1]
-    weight = linear.weight.view(_N_CLASSES, -1, _GRID, _GRID)
+    weight = network.linear.weight.view(_N_CLASSES, -1, _GRID, _GRID)
     n_patches = _CORNER_PX // PATCH_PX
     weight[:, :, n_patches:] = 0
     weight[:, :, :, n_patches:] = 0
@@ -73,9 +83,9 @@ def corner_reader(seed: int) -> PatchNetwork:
 def linear_corner_reader(seed: int) -> nn.Sequential:
     """As `corner_reader`, but one linear layer on the pixels."""
     torch.manual_seed(seed)
-    network = nn.Sequential(nn.Flatten(), nn.Linear(3 * SIZE**2, _N_CLASSES))
-    network.eval().requires_grad_(False)
-    weight = network[1].weight.view(_N_CLASSES, 3, SIZE, SIZE)
+    linear = nn.Linear(3 * SIZE**2, _N_CLASSES)
+    network = nn.Sequential(nn.Flatten(), linear).eval().requires_grad_(False)
+    weight = linear.weight.view(_N_CLASSES, 3, SIZE, SIZE)
     weight[:, :, _CORNER_PX:] = 0
     weight[:, :, :, _CORNER_PX:] = 0
     return network
@@ -84,10 +94,11 @@ def linear_corner_reader(seed: int) -> nn.Sequential:
 def detector(seed: int) -> PatchNetwork:
     """A network whose logit of a class is how strongly its pattern is found, anywhere."""
     network = random_patch_network(seed, n_features=_N_CLASSES)
-    convolution, linear = network.features[0], network.classifier[1]
+    convolution, linear = network.convolution, network.linear
     patterns = torch.from_numpy(_patterns(seed)).float()
-    convolution.weight.copy_(patterns.permute(0, 3, 1, 2) / patterns[0].numel())
-    convolution.bias.fill_(-_AMPLITUDE / 2)  # what matches by half is not found
+    filters = patterns.permute(0, 3, 1, 2) / patterns[0].numel()
+    threshold = torch.full((len(filters),), -_AMPLITUDE / 2)  # what matches by half is not found
+    convolution.load_state_dict({"weight": filters, "bias": threshold})
     linear.weight.copy_(torch.eye(_N_CLASSES).repeat_interleave(_GRID**2, 1))
     linear.bias.zero_()
     return network

@@ -51,7 +51,7 @@ class Scenes:
     @property
     def n_objects(self) -> int:
         """Number of objects of a scene, drawn or not."""
-        return self.shape.shape[1]
+        return int(self.shape.shape[1])
 
     @property
     def labels(self) -> NDArray[np.int64]:
@@ -118,4 +118,6 @@ def _overlap(
     for start in (top, left):
         is_before = (start + box_px)[:, :, None] < start[:, None, :]
         apart |= is_before | is_before.transpose(0, 2, 1)
-    return ~(apart | np.eye(top.shape[1], dtype=np.bool_)).all((1, 2))
+    apart |= np.eye(top.shape[1], dtype=np.bool_)
+    is_clear: NDArray[np.bool_] = np.logical_and.reduce(apart, axis=(1, 2))
+    return np.logical_not(is_clear)

@@ -118,7 +118,7 @@ def _check_controls(
 ) -> dict[str, Any]:
     """The part of the result of `measure_methods` that says whether the answer is known."""
     held = intervene(variant, logits_of(engine), scenes, seed)
-    always = np.stack(list(held.values())).all(0)
+    always: NDArray[np.bool_] = np.logical_and.reduce(list(held.values()))
     known = always.nonzero()[0][: sizes.one_pass]
     if len(known) < min(MIN_KNOWN, sizes.one_pass):
         raise GroundTruthError(

@@ -32,7 +32,10 @@ def backgrounds(n: int, size: int, rng: np.random.Generator) -> Pixels:
 def grains(n: int, size: int, rng: np.random.Generator) -> NDArray[np.int8]:
     """Draw the texture of the objects' surfaces, in grey levels, shape (n, size, size, 1)."""
     stripes = 16 * (_gratings(n, size, rng)[..., None] - 0.5)
-    return np.clip(np.rint(stripes + _noise(n, size, rng)), -100, 100).astype(np.int8)
+    levels: NDArray[np.int8] = np.clip(np.rint(stripes + _noise(n, size, rng)), -100, 100).astype(
+        np.int8
+    )
+    return levels
 
 
 def saturated(hue: Floats, rng: np.random.Generator) -> Pixels:
@@ -73,7 +76,7 @@ def _gratings(n: int, size: int, rng: np.random.Generator) -> Floats:
     frequency = 2 * np.pi / _uniform(4, 16, (n, 1, 1), rng)  # of a wave of 4 to 16 pixels
     steps = np.arange(size, dtype=np.float32)
     along = np.cos(angle) * steps[None, :, None] + np.sin(angle) * steps[None, None, :]
-    waves: Floats = 0.5 + 0.5 * np.sin(frequency * along + phase)
+    waves: Floats = (0.5 + 0.5 * np.sin(frequency * along + phase)).astype(np.float32)
     return waves
 
 
@@ -90,4 +93,5 @@ def _checkers(n: int, size: int, rng: np.random.Generator) -> Floats:
     steps = np.arange(size)
     rows = (steps[None, :, None] + shift[0]) // side
     columns = (steps[None, None, :] + shift[1]) // side
-    return ((rows + columns) % 2).astype(np.float32)
+    checkers: Floats = ((rows + columns) % 2).astype(np.float32)
+    return checkers

@@ -78,8 +78,8 @@ def make_data(variant: str, seed: int, n_train: int = N_TRAIN, n_test: int = N_T
     """Make the data set of a variant: the same for the same seed, in seconds."""
     train = VARIANTS[variant](n_train, np.random.default_rng((seed, _TRAIN)))
     description = f"ground truth: {variant}, {n_train} images made with seed {seed}"
-    splits = (to_split(scenes) for scenes in (train, accuracy_scenes(variant, seed, n_test)))
-    return DataSet(*splits, SHAPES, description)
+    test = accuracy_scenes(variant, seed, n_test)
+    return DataSet(to_split(train), to_split(test), SHAPES, description)
 
 
 def to_split(scenes: Scenes) -> Split:

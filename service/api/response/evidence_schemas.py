@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field
+from pydantic.config import JsonDict
 
 from service.evidence.verdict import NOT_SUPPORTED_BELOW, SUPPORTED_FROM, VerdictName
 
-EXAMPLE = {
+EXAMPLE: JsonDict = {
     "verdict": "supported",
     "text": "Hiding the most relevant quarter of the image takes cat from 82% to 31%, a random "
     "quarter to 71%, the least relevant quarter to 86%. The map is supported: over all shares, "

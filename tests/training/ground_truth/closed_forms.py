@@ -23,36 +23,43 @@ _GRID = SIZE // PATCH_PX
 
 
 def positive(values: Floats) -> Floats:
-    return np.maximum(values, 0)
+    part: Floats = np.maximum(values, 0)
+    return part
 
 
 def negative(values: Floats) -> Floats:
-    return np.minimum(values, 0)
+    part: Floats = np.minimum(values, 0)
+    return part
 
 
 def epsilon_share(x: Floats, w: Floats, b: Floats) -> Floats:
     z = (x * w).sum(-1) + b
-    return x * w / (z + EPSILON * np.where(z < 0, -1, 1))[..., None]
+    share: Floats = x * w / (z + EPSILON * np.where(z < 0, -1, 1))[..., None]
+    return share
 
 
 def zplus_share(x: Floats, w: Floats, b: Floats) -> Floats:
     parts = positive(x * w)
-    return parts / (parts.sum(-1) + positive(b) + STABILIZER)[..., None]
+    share: Floats = parts / (parts.sum(-1) + positive(b) + STABILIZER)[..., None]
+    return share
 
 
 def alpha2_beta1_share(x: Floats, w: Floats, b: Floats) -> Floats:
     against = negative(x * w)
     z = against.sum(-1) + negative(b) - STABILIZER
-    return 2 * zplus_share(x, w, b) - against / z[..., None]
+    share: Floats = 2 * zplus_share(x, w, b) - against / z[..., None]
+    return share
 
 
 def box_share(x: Floats, w: Floats, b: Floats) -> Floats:
     parts = x * w - LOW * positive(w) - HIGH * negative(w)
-    return parts / (parts.sum(-1) + STABILIZER)[..., None]
+    share: Floats = parts / (parts.sum(-1) + STABILIZER)[..., None]
+    return share
 
 
 def flat_share(x: Floats, w: Floats, b: Floats) -> Floats:
-    return np.ones_like(x * w) / w.shape[-1]
+    share: Floats = np.ones_like(x * w) / w.shape[-1]
+    return share
 
 
 # the rules of the convolution and of the linear layer

@@ -27,7 +27,8 @@ def read_distractors(pixels: Pixels) -> Logits:
 def read_background(pixels: Pixels) -> Logits:
     """The brightness of the corner, in as many steps as there are classes."""
     step = pixels[:, 0, 0].mean(1).astype(np.int64) * len(SHAPES) // 256
-    return np.eye(len(SHAPES), dtype=np.float32)[step]
+    logits: Logits = np.eye(len(SHAPES), dtype=np.float32)[step]
+    return logits
 
 
 def _is_saturated(pixels: Pixels) -> NDArray[np.bool_]:

@@ -75,7 +75,7 @@ def test_answers_of_two_objects_are_a_set() -> None:
     scenes = draw_pairs(2, np.random.default_rng(0))
     changed = INTERVENTIONS["two"]["unchanged"](scenes, np.random.default_rng(0))
     right = np.zeros((2, len(SHAPES)), np.float32)
-    np.put_along_axis(right, scenes.shape, np.float32([[2, 1], [1, 2]]), 1)
+    np.put_along_axis(right, scenes.shape, np.array([[2, 1], [1, 2]], np.float32), 1)
     assert changed.holds(lambda _: right).all()
     assert not changed.holds(lambda _: -right).any()
 

@@ -77,7 +77,9 @@ def test_epsilon_on_a_linear_network_is_weight_times_input() -> None:
     )
     images = inputs(2)
     found = explain(network.eval(), images, [3, 1], "epsilon_plus", is_logit=True)
-    weight = network[1].weight.view(5, 3, SIZE, SIZE)[[3, 1]]
+    linear = network[1]
+    assert isinstance(linear, nn.Linear)
+    weight = linear.weight.view(5, 3, SIZE, SIZE)[[3, 1]]
     np.testing.assert_allclose(found, (weight * images).numpy(), rtol=1e-3, atol=1e-9)
 
 

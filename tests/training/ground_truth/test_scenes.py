@@ -37,7 +37,7 @@ def chi_square(labels: NDArray[np.int64], bins: NDArray[np.int64]) -> tuple[floa
     return statistic, (counts.shape[0] - 1) * (counts.shape[1] - 1)
 
 
-def quantiles(values: NDArray[np.generic], n: int) -> NDArray[np.int64]:
+def quantiles(values: NDArray[np.integer | np.floating], n: int) -> NDArray[np.int64]:
     """The number of the n-th part of the sorted values that each value is in."""
     bounds = np.quantile(values, np.arange(1, n) / n)
     return np.searchsorted(bounds, values).astype(np.int64)
