@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 
-from service.evaluation.comparison import compare
+from service.evaluation.comparison import compare, student_quantile
 
 
 def drawn(n_methods: int, n: int, seed: int) -> dict[str, torch.Tensor]:
@@ -37,6 +38,24 @@ def test_methods_without_a_difference_rarely_differ_however_many_they_are() -> N
         bool(compare(drawn(12, 60, seed), n_resamples=500).differs.any()) for seed in range(60)
     )
     assert n_wrong <= 9  # 3 are expected; 10 or more have a probability of 0.1%
+
+
+def test_the_level_holds_for_few_images_too() -> None:
+    # with the quantiles of a normal distribution, a difference would be found in 4 of 10 cases
+    n_wrong = sum(
+        bool(compare(drawn(12, 12, seed), n_resamples=500).differs.any()) for seed in range(60)
+    )
+    assert n_wrong <= 10  # as above
+
+
+@pytest.mark.parametrize(
+    ("normal", "dof", "student"),
+    [(1.95996, 9, 2.26216), (1.95996, 30, 2.04227), (3.29053, 9, 4.78091)],
+)
+def test_quantiles_of_student_agree_with_the_tables(
+    normal: float, dof: int, student: float
+) -> None:
+    assert student_quantile(normal, dof) == pytest.approx(student, rel=1e-3)
 
 
 def test_the_result_depends_on_the_seed_only() -> None:
