@@ -2,7 +2,7 @@
 import { fetchEvidence, fetchExplanation, fetchLayers, fetchTopLabels } from "./requests.js";
 
 /** @import { Sendable } from "./requests.js" */
-/** @import { Evidence, Explanation, Grid, Options } from "./types.d.ts" */
+/** @import { Explanation, ExplanationEvidence, Grid, Options } from "./types.d.ts" */
 
 const MAX_CACHED = 64;
 const MAX_CONCURRENT = 4; // a page shall not fill the service's queue
@@ -91,7 +91,7 @@ export class ImageCache {
 
 /** @type {ImageCache<Explanation>} */
 const explanations = new ImageCache();
-/** @type {ImageCache<Evidence>} */
+/** @type {ImageCache<ExplanationEvidence>} */
 const evidence = new ImageCache();
 /** @type {ImageCache<Map<string, Grid>>} */
 const layers = new ImageCache();

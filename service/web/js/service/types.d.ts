@@ -60,7 +60,7 @@ export interface Deletion {
 }
 
 /** Whether a map is right about its image. */
-export interface Evidence {
+export interface ExplanationEvidence {
   verdict: "supported" | "not supported" | "undecided";
   /** the verdict in words, with the numbers behind it */
   text: string;
@@ -73,7 +73,7 @@ export interface Evidence {
 export interface EvidenceResponse {
   model: string;
   model_sha256: string;
-  evidence: Evidence;
+  evidence: ExplanationEvidence;
 }
 
 /** The response of `/explain` with `output=relevance` and `layers`. */
@@ -156,6 +156,7 @@ export interface Score {
   n: number;
 }
 
+/** How faithful the maps of each method are, as a card has it. */
 export interface Evidence {
   data: string;
   n: number;

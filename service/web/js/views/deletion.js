@@ -7,7 +7,7 @@ import { formatPercent } from "../page/numbers.js";
 /** @typedef {{ name: string, style: string, values: number[] }} Order */
 
 const [WIDTH, HEIGHT] = [480, 220];
-const [LEFT, RIGHT, TOP, BOTTOM] = [48, 472, 10, 192]; // edges of the plot
+const [LEFT, RIGHT, TOP, BOTTOM] = [64, 472, 10, 192]; // edges: large labels fit on a phone
 const TICKS = [0, 0.25, 0.5, 0.75, 1]; // shares that are hidden
 const STEPS = [1, 2, 5, 10]; // of what the top of the plot may be, times a power of ten
 
@@ -109,8 +109,15 @@ export function bandPath({ hidden, random: { mean, std } }, axes) {
  */
 const gridLine = (value, y) => [
   makeSvg("path", { class: "grid", d: `M${LEFT} ${y}H${RIGHT}` }),
-  makeSvg("text", { x: LEFT - 6, y: y + 4, "text-anchor": "end" }, formatPercent(value)),
+  makeSvg("text", { x: LEFT - 6, y: y + 4, "text-anchor": "end" }, axisText(value)),
 ];
+
+/**
+ * A probability at the axis: digits as it takes, so that those of a rare class differ.
+ *
+ * @param {number} value
+ */
+export const axisText = (value) => `${Number((100 * value).toPrecision(2))}%`;
 
 /**
  * @param {number} share

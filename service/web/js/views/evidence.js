@@ -11,7 +11,7 @@ import { deletionChart } from "./deletion.js";
 
 /** @import { RequestError } from "../page/status.js" */
 /** @import { Sendable } from "../service/requests.js" */
-/** @import { Evidence, Explanation } from "../service/types.d.ts" */
+/** @import { Explanation, ExplanationEvidence } from "../service/types.d.ts" */
 
 const HEADINGS = {
   supported: "✓ The evidence supports this map",
@@ -75,7 +75,7 @@ async function load(content, question) {
 }
 
 /**
- * @param {Evidence} evidence
+ * @param {ExplanationEvidence} evidence
  * @param {string} subject
  */
 const contentOf = (evidence, subject) => [
@@ -85,7 +85,7 @@ const contentOf = (evidence, subject) => [
   make("p", { class: "quiet" }, stabilityText(evidence.stability)),
 ];
 
-/** @param {Evidence["stability"]} stability */
+/** @param {ExplanationEvidence["stability"]} stability */
 export function stabilityText({ copies, mean, std }) {
   if (mean === null || std === null) return "The map is the same everywhere, whatever the noise.";
   return (

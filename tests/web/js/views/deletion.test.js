@@ -1,6 +1,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { axesOf, bandPath, linePath, topOf } from "../../../../service/web/js/views/deletion.js";
+import {
+  axesOf,
+  axisText,
+  bandPath,
+  linePath,
+  topOf,
+} from "../../../../service/web/js/views/deletion.js";
 
 /** @param {number} scale */
 const deletion = (scale) => ({
@@ -23,13 +29,18 @@ test("the plot reaches up to a round probability, and to 1 at most", () => {
 
 test("a line goes from nothing hidden to all of it, from 0 upwards", () => {
   const { hidden } = deletion(1);
-  assert.equal(linePath(hidden, [1, 0.5, 0], axesOf(1)), "M48.0 10.0L260.0 101.0L472.0 192.0");
+  assert.equal(linePath(hidden, [1, 0.5, 0], axesOf(1)), "M64.0 10.0L268.0 101.0L472.0 192.0");
 });
 
 test("the band goes along the mean on both sides, and stays in the plot", () => {
   const path = bandPath(deletion(1), axesOf(1));
-  assert.equal(path, "M48.0 46.4L260.0 82.8L472.0 155.6L472.0 155.6L260.0 119.2L48.0 46.4Z");
+  assert.equal(path, "M64.0 46.4L268.0 82.8L472.0 155.6L472.0 155.6L268.0 119.2L64.0 46.4Z");
   const wide = deletion(1);
   wide.random.std[1] = 5;
-  assert.match(bandPath(wide, axesOf(1)), /L260\.0 10\.0L.*L260\.0 192\.0L/);
+  assert.match(bandPath(wide, axesOf(1)), /L268\.0 10\.0L.*L268\.0 192\.0L/);
+});
+
+test("the numbers at the axis differ, also for a class that is next to impossible", () => {
+  assert.deepEqual([0, 0.5, 1].map(axisText), ["0%", "50%", "100%"]);
+  assert.deepEqual([0, 0.0001, 0.0002].map(axisText), ["0%", "0.01%", "0.02%"]);
 });
