@@ -70,8 +70,8 @@ def advise_model(settings: Settings, arguments: AdviseArguments) -> int:
     """
     folder = find_bundle(settings.model, settings.models)
     card = read_card(folder)
-    images = _load(card, arguments)
     try:
+        images = _load(card, arguments)
         engine = load_engines(
             *({card.name: folder}, settings.devices[0], settings.architectures),
             measures_batches=False,
@@ -83,7 +83,7 @@ def advise_model(settings: Settings, arguments: AdviseArguments) -> int:
     except KeyboardInterrupt:
         print_line("interrupted: nothing is kept", is_error=True)
         return INTERRUPTED
-    advice = advise(trial.comparison, plan.candidates, _present(engine))
+    advice = advise(trial.comparison, plan.candidates, default_candidate(engine).name)
     _print(engine, trial, plan, advice)
     if arguments.keeps:
         evidence = make_evidence(engine, trial, _describe(arguments.data), arguments.seed)
@@ -124,16 +124,6 @@ def _plan(engine: Engine, images: ImageSet, arguments: AdviseArguments) -> Plan:
         names = join_names([one.name for one in plan.left_out])
         print_line(f"left out, as they take too long: {names}", is_error=True)
     return plan
-
-
-def _present(engine: Engine) -> str:
-    """The candidate that is the model's default now."""
-    default = engine.card.default_method
-    found = find_candidates(engine, all_starts=False)
-    wanted = default.options() if default else None
-    return next(
-        (one.name for one in found if one.options == wanted), default_candidate(engine).name
-    )
 
 
 @contextmanager

@@ -56,7 +56,8 @@ class Advice:
     Attributes
     ----------
     composite : str or None
-        The composite to set; None where none is better than a random map.
+        The composite to set; None where none is better than a random map, or than the attributor
+        that is the model's default.
     sentences : tuple of str
         Why, and what else is known.
     """
@@ -105,7 +106,7 @@ def advise(comparison: Comparison, candidates: Sequence[Candidate], present: str
     candidates : sequence of Candidate
         Of which those of one pass can be set.
     present : str
-        Name of the candidate that is the model's default now.
+        Name of the candidate that is the model's default now; one of those that were compared.
     """
     composites = {one.name for one in candidates if one.method.attributor == DEFAULT_ATTRIBUTOR}
     ranked = [name for name in comparison.names if name in composites]
@@ -117,6 +118,14 @@ def advise(comparison: Comparison, candidates: Sequence[Candidate], present: str
                 f"No composite is significantly better than a random map on these "
                 f"{comparison.n} images: none is recommended; give more images, or doubt "
                 "that this network looks at single places.",
+            ),
+        )
+    if present not in composites and not comparison.is_better(best, present):
+        return Advice(
+            None,
+            (
+                f"No composite is significantly better than {present}, the model's default now: "
+                "keep it.",
             ),
         )
     is_kept = present in composites and not comparison.is_better(best, present)
@@ -136,7 +145,7 @@ def _choice(comparison: Comparison, ranked: Sequence[str], chosen: str, present:
         return f"{best} has the largest gap, but is not significantly better: keep {chosen}."
     if chosen == present:
         return f"{chosen}, the model's default now, has the largest gap: keep it."
-    if present in comparison.names and comparison.is_better(chosen, present):
+    if comparison.is_better(chosen, present):
         return f"{chosen} is significantly better than {present}, the model's default now."
     return f"{chosen} has the largest gap of the composites."
 

@@ -44,7 +44,7 @@ class Candidate:
 
 
 def find_candidates(engine: Engine, *, all_starts: bool = True) -> list[Candidate]:
-    """Every composite, attributor and start that fits a network, the service's default first.
+    """Every composite, attributor and start that fits a network, the model's default first.
 
     Parameters
     ----------
@@ -71,7 +71,13 @@ def find_candidates(engine: Engine, *, all_starts: bool = True) -> list[Candidat
 
 
 def _options(engine: Engine) -> Iterator[dict[str, str]]:
-    """Options of requests: each composite by itself, then each attributor with those it takes."""
+    """Options of requests: the default, each composite, then each attributor with what it takes."""
+    default = _default_options(engine)
+    yield default
+    yield from (options for options in _registered(engine) if options != default)
+
+
+def _registered(engine: Engine) -> Iterator[dict[str, str]]:
     yield from ({"composite": name} for name in (*COMPOSITES, *engine.own_composites))
     for name, attributor in ATTRIBUTORS.items():
         if name == DEFAULT_ATTRIBUTOR:
@@ -79,6 +85,19 @@ def _options(engine: Engine) -> Iterator[dict[str, str]]:
         yield {"attributor": name}
         if attributor.is_modified:
             yield {"attributor": name, "composite": PLAIN}
+
+
+def _default_options(engine: Engine) -> dict[str, str]:
+    """What a request would have to say to get what it gets if it names no method."""
+    own = engine.card.default_method
+    options = own.options() if own else {}
+    if options.get("attributor") == DEFAULT_ATTRIBUTOR:
+        del options["attributor"]
+    if not options:
+        return {"composite": DEFAULT_COMPOSITE}
+    if "attributor" in options and options.get("composite") == DEFAULT_COMPOSITE:
+        del options["composite"]
+    return options
 
 
 def _candidate(
@@ -94,6 +113,8 @@ def _candidate(
 
 
 def default_candidate(engine: Engine) -> Candidate:
-    """The method of a request that names none; the plain gradient where no rules fit."""
-    found = find_candidates(engine, all_starts=False)
-    return next((one for one in found if one.name == DEFAULT_COMPOSITE), found[0])
+    """The method of a request that names none: the model's own, or the service's.
+
+    The first one that fits, where the network cannot be given the rules of the service's.
+    """
+    return find_candidates(engine, all_starts=False)[0]

@@ -26,7 +26,9 @@ def candidates(engine: Engine) -> list[Candidate]:
     return find_candidates(engine, all_starts=False)
 
 
-def advised(candidates: list[Candidate], best: dict[str, float], n: int = 60) -> Advice:
+def advised(
+    candidates: list[Candidate], best: dict[str, float], n: int = 60, present: str = PRESENT
+) -> Advice:
     """Advice where all methods have the same gap but those of `best`, and baselines have none."""
     generator = torch.Generator().manual_seed(0)
     images = torch.randn(n, generator=generator)
@@ -36,7 +38,7 @@ def advised(candidates: list[Candidate], best: dict[str, float], n: int = 60) ->
 
     values = {one.name: gaps(best.get(one.name, 0.3)) for one in candidates}
     values |= {name: gaps(best.get(name, 0.0)) for name in BASELINES}
-    return advise(compare(values), candidates, PRESENT)
+    return advise(compare(values), candidates, present)
 
 
 def test_the_planted_best_method_is_recommended(candidates: list[Candidate]) -> None:
@@ -61,6 +63,19 @@ def test_a_dear_attributor_is_told_but_not_set(candidates: list[Candidate]) -> N
     advice = advised(candidates, {"occlusion": 0.6, "epsilon_plus": 0.5})
     assert advice.composite == "epsilon_plus"
     assert any("attributor=occlusion" in sentence for sentence in advice.sentences)
+
+
+def test_an_attributor_that_is_the_default_is_not_given_up_for_a_worse_composite(
+    candidates: list[Candidate],
+) -> None:
+    kept = advised(candidates, {"smooth_grad": 0.6, PRESENT: 0.5}, present="smooth_grad")
+    assert kept.composite is None
+    assert kept.sentences == (
+        "No composite is significantly better than smooth_grad, the model's default now: keep it.",
+    )
+    changed = advised(candidates, {"smooth_grad": 0.4, PRESENT: 0.5}, present="smooth_grad")
+    assert changed.composite == PRESENT
+    assert "significantly better than smooth_grad" in changed.sentences[0]
 
 
 def test_a_baseline_that_does_as_well_is_told(candidates: list[Candidate]) -> None:

@@ -11,6 +11,7 @@ from service.evaluation.candidates import default_candidate, find_candidates
 from service.evaluation.explained import explain_maps
 from service.evaluation.images import ImagesError, load_images
 from service.methods import ATTRIBUTORS, COMPOSITES, Method
+from service.models.evidence import DefaultMethod
 from service.runtime.engine import Engine
 from service.runtime.jobs import ExplainJob
 from tests.conftest import SAMPLES
@@ -69,6 +70,30 @@ def test_every_composite_and_attributor_is_a_candidate(engine: Engine) -> None:
     for name in ("epsilon_gamma_box (one_hot)", "smooth_grad (none)", "occlusion"):
         assert name in names
     assert len(find_candidates(engine, all_starts=False)) < len(candidates)
+
+
+@pytest.mark.parametrize(
+    ("default", "name"),
+    [
+        (DefaultMethod(composite="epsilon_gamma_box"), "epsilon_gamma_box"),
+        (DefaultMethod(composite="epsilon_plus", attributor="gradient"), "epsilon_plus"),
+        (DefaultMethod(attributor="smooth_grad"), "smooth_grad"),
+        (DefaultMethod(attributor="smooth_grad", composite="epsilon_plus_flat"), "smooth_grad"),
+        (
+            DefaultMethod(attributor="smooth_grad", composite="epsilon_plus"),
+            "smooth_grad (epsilon_plus)",
+        ),
+    ],
+)
+def test_the_default_of_the_model_is_the_first_candidate(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, default: DefaultMethod, name: str
+) -> None:
+    card = engine.card.model_copy(update={"default_method": default})
+    monkeypatch.setattr(engine, "card", card)
+    names = [one.name for one in find_candidates(engine)]
+    assert names[0] == default_candidate(engine).name == name
+    assert len(set(names)) == len(names)
+    assert set(names) >= {"epsilon_plus_flat", "smooth_grad", "occlusion"}
 
 
 def test_images_are_taken_evenly_from_the_folders_of_classes(engine: Engine) -> None:
