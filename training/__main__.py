@@ -24,6 +24,7 @@ from training.faithfulness.cli import faithfulness
 from training.ground_truth.experiment import run_experiment
 from training.ground_truth.scores import Sizes
 from training.ground_truth.variants import VARIANTS
+from training.labels.cli import labels
 from training.report import write_report
 from training.seeds import draw_seeds, read_run, summarize
 from training.train import Trainer
@@ -246,6 +247,7 @@ def audit(
 
 
 app.command()(faithfulness)
+app.command()(labels)
 
 
 def run() -> None:

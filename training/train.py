@@ -61,6 +61,8 @@ class Trainer:
         Seed of weights, split and augmentation.
     architecture : str
         A key of `ARCHITECTURES`.
+    split_seed : int, optional
+        Seed of the split, for networks that differ in all but their images; `seed` by default.
     """
 
     def __init__(
@@ -70,10 +72,12 @@ class Trainer:
         device: torch.device,
         seed: int,
         architecture: str = "minivgg",
+        split_seed: int | None = None,
     ) -> None:
         self.recipe, self.data, self.device, self.seed = recipe, data, device, seed
         self.architecture = architecture
-        train, validation = hold_out(data.train, recipe.validation_images, seed)
+        split_seed = seed if split_seed is None else split_seed
+        train, validation = hold_out(data.train, recipe.validation_images, split_seed)
         self.mean, self.std = channel_statistics(train)
         self.train, self.validation = train.to(device), validation.to(device)
         self._first_mirrored = choose_half(len(train), seed).to(device)
