@@ -56,6 +56,16 @@ def shuffle_layer(layer: nn.Module, seed: int) -> None:
             parameter.copy_(parameter.flatten()[order].view_as(parameter))
 
 
+def layer_names(network: nn.Module) -> list[str]:
+    """Names of the modules with parameters of their own; the one that is defined last is first."""
+    names = [
+        name
+        for name, module in network.named_modules()
+        if next(module.parameters(recurse=False), None) is not None
+    ]
+    return names[::-1]
+
+
 def randomized_networks(
     network: nn.Module,
     seed: int = 0,
@@ -68,8 +78,7 @@ def randomized_networks(
     Parameters
     ----------
     network : nn.Module
-        Stays as it is. Its modules with parameters of their own are its layers, in the order in
-        which they are defined: the last one is the top.
+        Stays as it is. Its layers are those of `layer_names`.
     seed : int
         Each layer has another seed, which depends on its place from the top.
     randomize : callable
@@ -78,12 +87,7 @@ def randomized_networks(
         Whether the layers above stay random too; otherwise one layer is random at a time.
     """
     copy = deepcopy(network)
-    names = [
-        name
-        for name, module in network.named_modules()
-        if next(module.parameters(recurse=False), None) is not None
-    ]
-    for place, name in enumerate(reversed(names)):
+    for place, name in enumerate(layer_names(network)):
         if not is_cascading:
             copy = deepcopy(network)
         randomize(copy.get_submodule(name), seed + place)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from service.evidence.baselines import edge_maps
 from service.evidence.randomization import (
+    layer_names,
     randomization_check,
     randomized_networks,
     reset_layer,
@@ -57,6 +58,11 @@ def test_layers_are_randomized_from_the_top_and_stay_so(network: nn.Sequential) 
     found = [(name, changed(network, one)) for name, one in randomized_networks(network)]
     # batch normalization is new as it was: its initial values are constants
     assert found == [("5", {"5"}), ("2", {"5"}), ("1", {"5", "1"}), ("0", {"5", "1", "0"})]
+
+
+def test_layers_are_named_from_the_top(network: nn.Sequential) -> None:
+    assert layer_names(network) == ["5", "2", "1", "0"]
+    assert [name for name, _ in randomized_networks(network)] == layer_names(network)
 
 
 def test_layers_are_randomized_one_at_a_time(network: nn.Sequential) -> None:

@@ -55,6 +55,7 @@ def test_it_writes_scores_with_intervals_and_a_picture(arguments: Arguments) -> 
     curve = told["curves"]["random"]["blur-4"]
     assert curve["n"] == 12
     assert curve["morf"][0] == curve["lerf"][0]
+    check_layers(arguments.out, evidence["methods"])
     assert "`epsilon_plus_flat`" in (arguments.out / "table.md").read_text(encoding="utf-8")
     assert (arguments.out / "curves.png").stat().st_size > 10_000
     kept = read_card(arguments.bundle).evidence
@@ -63,6 +64,25 @@ def test_it_writes_scores_with_intervals_and_a_picture(arguments: Arguments) -> 
         "baselines": ("random",),
         "best": tuple(evidence["best"]),
     }
+
+
+def check_layers(out: Path, scores: dict[str, dict[str, dict[str, float]]]) -> None:
+    """Similarity is kept after each layer; the first and the last one are measures."""
+    told = json.loads((out / "randomized.json").read_text(encoding="utf-8"))
+    assert told["layers"] == [
+        *(f"classifier.{place}" for place in (7, 4, 1)),
+        *(f"features.{place}" for place in (9, 6, 3, 0)),
+    ]
+    assert set(told["methods"]) == {"epsilon_plus_flat", "deconvnet"}
+    for method, found in told["methods"].items():
+        by_layer = [one["mean"] for one in found["rank"]]
+        assert len(set(by_layer)) == 7
+        assert by_layer[0] == pytest.approx(scores[method]["randomized top"]["mean"], abs=1e-3)
+        assert by_layer[-1] == pytest.approx(scores[method]["randomized all"]["mean"], abs=1e-3)
+    table = (out / "randomized.md").read_text(encoding="utf-8")
+    last = told["methods"]["deconvnet"]["absolute_rank"][-1]["mean"]
+    assert table.splitlines()[-1].startswith("| `deconvnet` | ")
+    assert table.splitlines()[-1].endswith(f" {last:.2f} | 6 |")
 
 
 def test_it_stops_when_the_time_is_over_and_goes_on_with_the_rest(arguments: Arguments) -> None:

@@ -25,8 +25,9 @@ from training.faithfulness.experiment import (
     name_of,
     run_curves,
 )
-from training.faithfulness.extras import EXTRAS, Extras
+from training.faithfulness.extras import EXTRAS, RANDOMIZED, Extras
 from training.faithfulness.pictures import draw_curves
+from training.faithfulness.randomized import write_randomized
 from training.faithfulness.store import Store
 from training.faithfulness.summary import summarize, table, write_summary
 
@@ -96,6 +97,7 @@ def run_faithfulness(arguments: Arguments, say: SayFn) -> bool:
     )
     if arguments.has_extras:
         _measure_extras(engine, images, store, methods, say)
+    write_randomized(engine, store, everything, arguments.out)
     if not _write(engine, store, everything, arguments):
         say(f"nothing to summarize before {DECISIVE.name} is measured, which decides")
     return is_done
@@ -114,9 +116,13 @@ def _measure_extras(
 ) -> None:
     extras = Extras(engine, Block(engine, images, 0, store), store)
     for method in methods:
-        if isinstance(method, Candidate) and store.read(method.name, EXTRAS, 0) is None:
+        if isinstance(method, Candidate) and not _has_extras(store, method):
             store.write(method.name, EXTRAS, 0, extras.measure(method))
             say(f"measured: {method.name}")
+
+
+def _has_extras(store: Store, method: Candidate) -> bool:
+    return all(store.read(method.name, part, 0) is not None for part in (EXTRAS, RANDOMIZED))
 
 
 def _write(

@@ -31,7 +31,8 @@ from service.runtime.engine import Engine
 from training.faithfulness.experiment import MAPS, Block
 from training.faithfulness.store import Store
 
-EXTRAS = "extras"
+EXTRAS, RANDOMIZED = "extras", "randomized"
+RANDOMIZED_MEASURES = ("rank", "absolute_rank", "structural")
 N_SAMPLED_IMAGES = 20  # of methods of many passes
 _N_NOISY = 5
 _N_SUBSETS = 50
@@ -117,7 +118,8 @@ class Extras:
         pairs = torch.stack([targets, others], 1)
         contrasted = _explain_fn(self._engine.explainer, method, others)(images, targets)
         found["contrast"] = self._falls(contrasted, images, pairs)
-        found |= self._randomized(method, images, targets)
+        by_layer = self.randomized(method)["rank"]
+        found["randomized top"], found["randomized all"] = by_layer[:, 0], by_layer[:, -1]
         totals = (self._store.read(method.name, MAPS, self._block.number) or {}).get("totals")
         if method.method.conserves and totals is not None:
             sums = relevance.sum((1, 2))
@@ -140,19 +142,30 @@ class Extras:
         )  # fmt: skip
         return (most > least).float()
 
-    def _randomized(self, method: Candidate, images: Tensor, targets: Tensor) -> dict[str, Tensor]:
-        """Similarity of the maps with those of networks with random weights, from the top."""
-        n = N_SAMPLED_IMAGES
+    def randomized(self, method: Candidate) -> dict[str, Tensor]:
+        """Similarity of the maps with those of networks with random weights, layer by layer.
+
+        Returns
+        -------
+        dict of str to Tensor
+            By measure, an attribute of `Similarity`, of shape (N, layers), from the top. It is
+            kept in the store, too.
+        """
+        images, targets = (
+            values[:N_SAMPLED_IMAGES] for values in (self._block.images, self._block.targets)
+        )
         box = _box(self._engine)
 
         def explain(network: nn.Module) -> Tensor:
-            return _explain_fn(Explainer(network, box), method)(images[:n], targets[:n])
+            return _explain_fn(Explainer(network, box), method)(images, targets)
 
         checks = randomization_check(self._engine.explainer.network.module, explain)
-        return {
-            "randomized top": checks[0].similarity.rank,
-            "randomized all": checks[-1].similarity.rank,
+        found = {
+            name: torch.stack([getattr(one.similarity, name) for one in checks], 1)
+            for name in RANDOMIZED_MEASURES
         }
+        self._store.write(method.name, RANDOMIZED, self._block.number, found)
+        return found
 
 
 def _explain_fn(

@@ -75,4 +75,4 @@ def _draw(maps: Maps, image: Pixels, network: Trained, path: Path) -> None:
     }
     first = {name: {role: one[0] for role, one in found.items()} for name, found in shown.items()}
     label = network.bundle.card.labels[maps.targets[0]]
-    draw_maps(image, first, f"relevance for {label}, the class that the first one predicts", path)
+    draw_maps(image, first, f"relevance for {label}, which the first network predicts", path)
