@@ -117,3 +117,14 @@ def _help_of(parameter: Parameter) -> str:
     default = parameter.default
     shown = str(default).lower() if isinstance(default, bool) else default
     return parameter.text if default is None else f"{parameter.text} ({shown})"
+
+
+def given_options(**values: Any) -> dict[str, Any]:
+    """The options that were given, by name."""
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def exit_if_failed(n_failed: int) -> None:
+    """Exit with status 2 if anything has failed."""
+    if n_failed:
+        raise typer.Exit(2)
