@@ -5,7 +5,7 @@ Whoever drives one may do other work at a pause, or close the generator to cance
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from enum import Enum
 from typing import TypeVar
 
@@ -30,3 +30,15 @@ def finish(passes: Passes[T]) -> T:
         except StopIteration as end:
             result: T = end.value
             return result
+
+
+def before_each(passes: Passes[T], prepare: Callable[[], None]) -> Passes[T]:
+    """Call `prepare` before a computation begins, and after each pause: others ran meanwhile."""
+    while True:
+        prepare()
+        try:
+            pause = next(passes)
+        except StopIteration as end:
+            result: T = end.value
+            return result
+        yield pause

@@ -5,34 +5,23 @@ from __future__ import annotations
 import logging
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
-from typing import TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from service.errors import BundleError, OptionError, ServiceError
+from service.errors import BundleError, ServiceError
 from service.evidence.live import Explained
 from service.lrp import selftest
 from service.lrp.attribution.gradient import AttributionResult
 from service.lrp.attribution.output_relevance import OutputRelevance
 from service.lrp.explainer import Explainer
-from service.lrp.passes import Passes, finish
+from service.lrp.passes import Passes, before_each, finish
 from service.lrp.prepared_method import PreparedMethod
 from service.lrp.selftest import Check
 from service.lrp.trial import check_batches, make_explainer
-from service.methods import (
-    COMPOSITES,
-    DEFAULT_ATTRIBUTOR,
-    PLAIN,
-    Method,
-    Rules,
-    Start,
-    make_method,
-    parse_rules,
-)
+from service.methods import DEFAULT_ATTRIBUTOR, Method, Rules, Start, parse_rules
 from service.models.bundles import Bundle
 from service.models.normalization import normalize
 from service.runtime.batch_size import BatchPlan, measure_batches
@@ -43,6 +32,11 @@ from service.runtime.collate import (
     make_starts,
     raise_error,
     split_result,
+)
+from service.runtime.default_methods import (
+    check_default_method,
+    find_default_method,
+    find_default_starts,
 )
 from service.runtime.device import describe_device, memory_bytes, usable_threads
 from service.runtime.exceptions import translate_oom, wrap_model_errors
@@ -59,7 +53,6 @@ from service.runtime.jobs import (
 from service.runtime.transfer import to_device, to_device_at_once, to_host
 
 logger = logging.getLogger(__name__)
-T = TypeVar("T")
 
 
 class Engine:
@@ -97,41 +90,14 @@ class Engine:
             self.explainer = self._make_explainer(bundle, images)
             layers = self.explainer.network.describe_layers(images)
         self.layers = tuple(LayerInfo(one.name, one.kind, one.shape) for one in layers)
-        self.default_starts: Mapping[str, Start] = self._find_default_starts()
-        self._check_default_method()
+        self.default_starts: Mapping[str, Start] = find_default_starts(self.explainer)
+        check_default_method(self.card, self.own_composites, self.explainer)
 
     def _make_explainer(self, bundle: Bundle, images: Tensor) -> Explainer:
         model = bundle.model.to(self.device)
         low, high = ((value - self._mean) / self._std for value in (0, 1))
         box = (low.view(1, 3, 1, 1), high.view(1, 3, 1, 1))
         return make_explainer(self.card.name, model, box, images)
-
-    def _check_default_method(self) -> None:
-        """Refuse a card whose default method does not fit the network: no request would work."""
-        if (default := self.card.default_method) is None:
-            return
-        attributor = default.attributor or DEFAULT_ATTRIBUTOR
-        try:
-            self.explainer.prepare(
-                make_method(
-                    *(default.composite, attributor, {}),
-                    input_size=self.card.input_size,
-                    own=self.own_composites,
-                )
-            )
-        except OptionError as error:
-            raise BundleError(
-                f"the default_method of the model {self.card.name} does not fit it: {error.detail}"
-            ) from error
-
-    def _find_default_starts(self) -> dict[str, Start]:
-        """The default output relevance of each composite that fits the network."""
-        starts: dict[str, Start] = {}
-        for name in COMPOSITES:
-            with suppress(OptionError):  # such as a box for a network whose first layer is none
-                method = make_method(name, DEFAULT_ATTRIBUTOR, {})
-                starts[name] = self.explainer.default_start(method)
-        return starts
 
     def memory_bytes(self) -> int:
         """Memory in use on the device; on a CPU, by the process."""
@@ -238,11 +204,7 @@ class Engine:
         return measure_batches(run, sizes, self._n_threads if self.device.type == "cpu" else 1)
 
     def _default_method(self) -> Method:
-        try:
-            self.explainer.prepare(Method())
-        except OptionError:  # rules cannot be given to this network, only gradients
-            return make_method(PLAIN, DEFAULT_ATTRIBUTOR, {})
-        return Method()
+        return find_default_method(self.explainer)
 
     def predict(self, images: Sequence[NDArray[np.uint8]]) -> list[Prediction]:
         """Predict a batch of uint8 images, each of shape (H, W, 3).
@@ -307,24 +269,15 @@ class Engine:
                 prepared, images, starts, method, stabilizers.to(images)
             )
 
-        passes = explain(images, make_starts(rows))
-        result = yield from self._with_threads(passes, n_images)
+        def set_threads() -> None:
+            self._set_threads(n_images)
+
+        result = yield from before_each(explain(images, make_starts(rows)), set_threads)
         outcomes = split_result(jobs, flatten_result(result), prepared)
         if not has_evidence:
             return outcomes
         explained = Explained(images, result, self.explainer.predict, explain)
-        return (yield from self._with_threads(add_findings(jobs, outcomes, explained), n_images))
-
-    def _with_threads(self, passes: Passes[T], batch_size: int | None) -> Passes[T]:
-        """Set the number of threads after each pause: other batches have theirs."""
-        while True:
-            self._set_threads(batch_size)
-            try:
-                pause = next(passes)
-            except StopIteration as end:
-                result: T = end.value
-                return result
-            yield pause
+        return (yield from before_each(add_findings(jobs, outcomes, explained), set_threads))
 
     def _set_threads(self, batch_size: int | None) -> None:
         """Let a batch have its number of threads; None is a method that makes batches itself."""
