@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Self
@@ -154,7 +154,10 @@ class ModelCard(_Frozen):
             return
         attributor = default.attributor or DEFAULT_ATTRIBUTOR
         if attributor not in ATTRIBUTORS:
-            raise ValueError(f"default_method has an unknown attributor: {attributor}")
+            raise ValueError(_unknown_default("attributor", attributor, ATTRIBUTORS))
+        composites = (*COMPOSITES, *self.composites)
+        if default.composite is not None and default.composite not in composites:
+            raise ValueError(_unknown_default("composite", default.composite, composites))
         try:
             make_method(
                 *(default.composite, attributor, {}),
@@ -195,6 +198,13 @@ class ModelCard(_Frozen):
     def own_composites(self) -> dict[str, Rules]:
         """The composites of the bundle, parsed."""
         return {name: parse_rules(rules) for name, rules in self.composites.items()}
+
+
+def _unknown_default(kind: str, name: str, known: Iterable[str]) -> str:
+    return (
+        f"default_method has an unknown {kind}, {name[:64]!r}: it must be one of "
+        f"{', '.join(known)}; or remove default_method"
+    )
 
 
 def check_name(name: str) -> None:

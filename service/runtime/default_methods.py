@@ -8,6 +8,7 @@ from contextlib import suppress
 from service.errors import BundleError, OptionError
 from service.lrp.explainer import Explainer
 from service.methods import (
+    ATTRIBUTORS,
     COMPOSITES,
     DEFAULT_ATTRIBUTOR,
     PLAIN,
@@ -16,7 +17,7 @@ from service.methods import (
     Start,
     make_method,
 )
-from service.models.card import ModelCard
+from service.models.card import CARD_FILE, ModelCard
 
 
 def check_default_method(
@@ -42,7 +43,8 @@ def check_default_method(
         )
     except OptionError as error:
         raise BundleError(
-            f"the default_method of the model {card.name} does not fit it: {error.detail}"
+            f"the default_method of the model {card.name} does not fit its network: "
+            f"{error.detail}. Change it in {CARD_FILE}, or remove it"
         ) from error
 
 
@@ -56,10 +58,20 @@ def find_default_starts(explainer: Explainer) -> dict[str, Start]:
     return starts
 
 
-def find_default_method(explainer: Explainer) -> Method:
-    """The default of the service; plain gradients for a network that cannot be given rules."""
+def find_default_method(
+    card: ModelCard, own_composites: Mapping[str, Rules], explainer: Explainer
+) -> Method:
+    """The method that a model is measured and checked with: its default in a single pass.
+
+    It has the composite of the card, else that of the service; a network that cannot be given
+    rules has plain gradients.
+    """
+    default = card.default_method
+    is_modified = default and ATTRIBUTORS[default.attributor or DEFAULT_ATTRIBUTOR].is_modified
+    composite = default.composite if default and is_modified else None
+    method = make_method(composite, DEFAULT_ATTRIBUTOR, {}, own=own_composites)
     try:
-        explainer.prepare(Method())
+        explainer.prepare(method)
     except OptionError:
         return make_method(PLAIN, DEFAULT_ATTRIBUTOR, {})
-    return Method()
+    return method

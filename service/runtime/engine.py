@@ -204,7 +204,7 @@ class Engine:
         return measure_batches(run, sizes, self._n_threads if self.device.type == "cpu" else 1)
 
     def _default_method(self) -> Method:
-        return find_default_method(self.explainer)
+        return find_default_method(self.card, self.own_composites, self.explainer)
 
     def predict(self, images: Sequence[NDArray[np.uint8]]) -> list[Prediction]:
         """Predict a batch of uint8 images, each of shape (H, W, 3).

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx
 
@@ -146,7 +147,7 @@ def assert_one_sentence(done: subprocess.CompletedProcess[str], *said: str) -> N
         assert text in line
 
 
-def copy_bundle(bundle: Path, **changes: str) -> Path:
+def copy_bundle(bundle: Path, **changes: Any) -> Path:
     """Copy the shipped bundle, with changes of its card."""
     shutil.copytree(find_bundle(DEFAULT_MODEL), bundle)
     card = json.loads((bundle / "model.json").read_text(encoding="utf-8"))
