@@ -143,14 +143,17 @@ class WholeImageProbes:
     def flips(self, kind: str, label: int) -> tuple[float, float]:
         """Share of images of other classes that turn to `label`, and what chance would make it.
 
-        By chance, images that change their class turn to each of the others alike.
+        By chance, images that change their class turn to each of the others alike. Where there is
+        one other class only, all of them turn to it: then chance is what turns away from `label`.
         """
-        is_other = (self.labels != label) & (self.predicted[""] != label)
-        before, after = self.predicted[""][is_other], self.predicted[kind][is_other]
-        if not len(after):
+        before, after = self.predicted[""], self.predicted[kind]
+        is_other = (self.labels != label) & (before != label)
+        if not is_other.any():
             return 0.0, 0.0
-        changed = float((after != before).mean())
-        return float((after == label).mean()), changed / (self.n_classes - 1)
+        found = float((after[is_other] == label).mean())
+        if self.n_classes == 2:
+            return found, _share(after[before == label] != label)
+        return found, _share((after != before)[is_other]) / (self.n_classes - 1)
 
 
 def prepare_whole_image(
@@ -185,6 +188,10 @@ def probe_whole_image(
     drop, control_drop = (*drops, 0.0)[:2]
     measured = replace(best, drop=drop, control_drop=control_drop)
     return [measured if finding is best else finding for finding in found]
+
+
+def _share(mask: Mask) -> float:
+    return float(mask.mean()) if len(mask) else 0.0
 
 
 def _distance(pixels: Pixels, pattern: Features, region: Mask) -> Features:

@@ -43,7 +43,7 @@ def describe_finding(cluster: Cluster, finding: Finding, label: str) -> list[str
         taken = "Hiding that place lowers"
     else:
         put = f"Changed so ({TRANSFORMATIONS[finding.kind].text})"
-        control = f"{finding.control:.0%} is the share of any class"
+        control = f"{finding.control:.0%} would be by chance"
         taken = "Taking that change back lowers"
     return [
         f"{put}, {finding.flips:.0%} of the images of other classes are taken for {label}; "
