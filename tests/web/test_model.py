@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from numpy.typing import NDArray
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Response, expect
 
 from service.models.card import ModelCard, read_card, write_card
 from service.models.registry import SHIPPED
@@ -202,6 +202,25 @@ def test_the_models_own_method_is_the_default(trained: RunningServer, page: Page
     expect(page.get_by_label("Composite")).to_have_value("epsilon_plus")
     page.goto(f"{trained.url}/?view=explain&sample=cat&model=untold")
     expect(page.get_by_label("Composite")).to_have_value("epsilon_plus_flat")
+
+
+@pytest.mark.parametrize("view", ["explain", "layers"])
+def test_the_page_explains_with_it(trained: RunningServer, page: Page, view: str) -> None:
+    def is_explained(response: Response) -> bool:
+        return response.request.method == "POST" and "/explain" in response.url
+
+    with page.expect_response(is_explained) as explained:
+        page.goto(f"{trained.url}/?view={view}&sample=cat")
+    assert explained.value.json()["method"]["composite"] == "epsilon_gamma_box"
+
+
+def test_a_comparison_begins_with_it(trained: RunningServer, page: Page) -> None:
+    page.goto(f"{trained.url}/?view=compare&sample=cat")
+    columns = page.locator(".column h3")
+    shown = ["epsilon gamma box", "epsilon plus flat", "epsilon plus", "epsilon alpha2 beta1"]
+    expect(columns).to_have_text(shown)
+    page.goto(f"{trained.url}/?view=compare&sample=cat&model=untold")
+    expect(columns.first).to_have_text("epsilon plus flat")
 
 
 def test_explain_says_which_method_it_used(trained: RunningServer, cat: Path) -> None:

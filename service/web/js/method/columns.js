@@ -32,9 +32,16 @@ export function possibleColumns() {
   ];
 }
 
+/** The column of the model's own default method; none where it has none, or no single name. */
+function ownColumn() {
+  const { composite, attributor } = model().default_method ?? {};
+  if (composite && (!attributor || attributor === "gradient")) return [composite];
+  return attributor && !composite ? [attributorColumn({ name: attributor })] : [];
+}
+
 /**
- * The columns of the address; at first some methods, or the most probable classes. A column that
- * there is not fails in its place.
+ * The columns of the address; at first some methods, of which the model's default is the first, or
+ * the most probable classes. A column that there is not fails in its place.
  *
  * @param {string[]} topLabels
  */
@@ -42,9 +49,8 @@ export function shownColumns(topLabels) {
   const given = state.get("columns");
   if (given) return column.parseColumns(given);
   if (isByClass()) return topLabels;
-  return possibleColumns()
-    .slice(0, N_METHODS_AT_FIRST)
-    .map(([name]) => name);
+  const names = [...ownColumn(), ...possibleColumns().map(([name]) => name)];
+  return [...new Set(names)].slice(0, N_METHODS_AT_FIRST);
 }
 
 /** @param {string[]} columns */
