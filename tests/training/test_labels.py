@@ -183,3 +183,10 @@ def test_seeds_that_differ_as_much_as_labels_tell_nothing() -> None:
     found = compare_maps({TRUE: random_maps(0), TWIN: random_maps(1), SHUFFLED: random_maps(2)})
     assert max(map(abs, means(found, LABELS))) < 0.2
     assert found.telling == []
+
+
+def test_weights_that_both_networks_began_with_are_not_taken_for_labels() -> None:
+    common = random_maps(0)
+    found = compare_maps({TRUE: common, TWIN: random_maps(1), SHUFFLED: common})
+    assert means(found, LABELS) == [1, 1, 1]
+    assert [one.mean for one in found.falls.values()] == pytest.approx([0, 0, 0], abs=1e-12)
