@@ -32,7 +32,7 @@ from training.labels.networks import (
 from training.labels.summary import RESULT, TABLE, table
 from training.train import Trainer
 
-N_TRAIN, N_HELD_OUT, EPOCHS = 40, 8, 4
+N_TRAIN, N_HELD_OUT, EPOCHS = 24, 8, 4
 METHODS = ("epsilon_plus_flat", "none")
 
 
