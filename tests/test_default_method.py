@@ -185,7 +185,7 @@ def by_torchserve(served: Served, options: Options) -> Answer:
 
 def by_client(served: Served, options: Options) -> Answer:
     with Client(served.server.url) as client:
-        found = client.explain(served.image, **options)
+        found = client.explain(served.image, targets=None, **options)
     assert found.relevance is not None
     return Answer(found.relevance, found.method["composite"])
 
