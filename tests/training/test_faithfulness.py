@@ -102,6 +102,18 @@ def test_it_stops_when_the_time_is_over_and_goes_on_with_the_rest(arguments: Arg
     assert json.loads(halting)["curves"] == json.loads(whole)["curves"]
 
 
+def test_a_run_of_few_images_is_continued_with_more(arguments: Arguments) -> None:
+    few = replace(arguments, sizes=Sizes(8, 8), methods=("epsilon_plus_flat", "random"))
+    assert run_faithfulness(few, print)
+    assert run_faithfulness(arguments, print)
+    continued = json.loads((arguments.out / "faithfulness.json").read_text(encoding="utf-8"))
+    assert run_faithfulness(few, print)  # fewer again: what is there is more than enough
+    shutil.rmtree(arguments.out)
+    assert run_faithfulness(arguments, print)
+    whole = json.loads((arguments.out / "faithfulness.json").read_text(encoding="utf-8"))
+    assert continued["curves"] == whole["curves"]
+
+
 def test_a_folder_of_another_run_is_not_continued(arguments: Arguments, tmp_path: Path) -> None:
     Store(arguments.out).open({"model_sha256": "of another model"})
     with pytest.raises(RunError, match="another model"):

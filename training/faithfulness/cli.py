@@ -35,7 +35,7 @@ def faithfulness(
 ) -> None:
     """Measure how faithful the maps of every method are, with controls.
 
-    Example: python -m training faithfulness runs/strong/bundle --data cifar10 --out runs/faithful
+    Example: python -m training faithfulness runs/strong/bundle --data photos --out faithful
     """
     arguments = Arguments(
         *(bundle, data, out, Sizes(n_default, n), tuple(methods or ()), tuple(settings or ())),

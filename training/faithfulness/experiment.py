@@ -94,13 +94,14 @@ class Block:
         if isinstance(method, str):
             baseline: NDArray[np.float32] = BASELINES[method](self.images).cpu().numpy()
             return baseline
-        kept = self._store.read(method.name, MAPS, self.number)
+        n = len(self.pixels)
+        kept = self._store.read(method.name, MAPS, self.number, n)
         if kept is None:
             targets = self.targets.cpu().numpy()
             maps = explain_maps(self.engine, self.pixels, method.method, targets, method.start)
             kept = {"relevance": maps.relevance, "totals": maps.totals}
             self._store.write(method.name, MAPS, self.number, kept)
-        return kept["relevance"]
+        return kept["relevance"][:n]
 
 
 def name_of(method: Candidate | str) -> str:
@@ -163,6 +164,7 @@ def _missing(
             n = sizes.default if name_of(method) in many else sizes.others
             if number * BLOCK >= n:
                 continue
+            n_rows = min(BLOCK, len(images) - number * BLOCK)
             for setting in settings:
-                if store.read(name_of(method), setting.name, number) is None:
+                if store.read(name_of(method), setting.name, number, n_rows) is None:
                     yield number, setting, method

@@ -60,13 +60,17 @@ class Store:
         self.folder.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
 
-    def read(self, method: str, part: str, block: int) -> Arrays | None:
-        """What was measured of a block; None if that is missing."""
+    def read(self, method: str, part: str, block: int, n: int = 0) -> Arrays | None:
+        """What was measured of a block; None if that is missing, or of fewer than `n` images.
+
+        The last block of a run of fewer images is a part of the block of a longer run.
+        """
         path = self._path(method, part, block)
         if not path.is_file():
             return None
         with np.load(path) as found:
-            return dict(found)
+            arrays = dict(found)
+        return arrays if all(len(one) >= n for one in arrays.values()) else None
 
     def write(self, method: str, part: str, block: int, arrays: Mapping[str, Any]) -> None:
         """Keep what was measured of a block."""
