@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from training.clever_hans import run
-from training.clever_hans.run import CLAIM, RESULT, Plan, calibrate_audit
+from training.clever_hans.run import CLAIM, RESULT, Plan, RunError, calibrate_audit
 from training.config import RECIPES
 from training.data import DataSet, Split
 
@@ -46,4 +46,11 @@ def test_the_experiment_is_resumed(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     again = calibrate_audit(data, plan, (), tmp_path)
     assert again["networks"] == result["networks"]
     monkeypatch.undo()
-    assert len(calibrate_audit(data, plan, (clean,), tmp_path)["networks"]) == 2
+    stale = tmp_path / "clean-0" / "audit.json"  # of a bundle that had this place before
+    stale.parent.mkdir()
+    stale.write_text(json.dumps(network | {"sha256": "of another"}), encoding="utf-8")
+    _, second = calibrate_audit(data, plan, (clean,), tmp_path)["networks"]
+    assert second["sha256"] == network["sha256"]
+    assert second["reliance"] == []
+    with pytest.raises(RunError, match="give another folder as --out"):
+        calibrate_audit(data, replace(plan, share=0.4), (), tmp_path)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from service.errors import ServiceError
 from service.evaluation.audit.audit import THRESHOLD, AuditOptions
 from service.models.bundles import Bundle, read_bundle
 from service.runtime.device import open_device
@@ -29,7 +30,14 @@ from training.data import DataSet
 from training.hardware import describe_hardware, library_versions
 
 RESULT, CLAIM = "clever-hans.json", "claim-4.json"
-_RECORD = "audit.json"
+_RECORD, _PLAN = "audit.json", "plan.json"
+
+
+class RunError(ServiceError):
+    """A folder has the results of another plan."""
+
+    type = "run-error"
+    title = "The results cannot be continued"
 
 
 @dataclass(frozen=True)
@@ -56,6 +64,16 @@ class Plan:
     n_per_class: int
     begin: Bundle | None = None
 
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What all results depend on; there may be more seeds later on."""
+        return {
+            "recipe": asdict(self.recipe),
+            "share": self.share,
+            "n_per_class": self.n_per_class,
+            "begins_with": self.begin.card.sha256 if self.begin else None,
+        }
+
 
 def calibrate_audit(data: DataSet, plan: Plan, clean: Sequence[Path], out: Path) -> dict[str, Any]:
     """Audit planted networks and clean bundles; returns what `clever-hans.json` has.
@@ -72,7 +90,13 @@ def calibrate_audit(data: DataSet, plan: Plan, clean: Sequence[Path], out: Path)
         Bundles that were trained without artefacts.
     out : Path
         Folder of the results; what is in it already is not computed again.
+
+    Raises
+    ------
+    RunError
+        The folder has the results of another plan.
     """
+    _open(out, plan)
     records = []
     for seed in range(plan.n_seeds):
         plants = assign_plants(seed, len(data.class_names), plan.share)
@@ -87,14 +111,28 @@ def calibrate_audit(data: DataSet, plan: Plan, clean: Sequence[Path], out: Path)
     return result
 
 
+def _open(out: Path, plan: Plan) -> None:
+    """Begin a run, or go on with it."""
+    path = out / _PLAN
+    text = json.dumps(plan.identity, indent=1) + "\n"
+    if path.is_file() and path.read_text(encoding="utf-8") != text:
+        raise RunError(
+            f"{out} has the results of another recipe, share, number of images or bundle to begin "
+            "with: give another folder as --out, or remove it"
+        )
+    out.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+
+
 def _audit_once(
     bundle: Path, plants: Sequence[Plant], data: DataSet, plan: Plan, seed: int, folder: Path
 ) -> dict[str, Any]:
-    path = folder / _RECORD
+    path, loaded = folder / _RECORD, read_bundle(bundle)
     if path.is_file():
         kept: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        return kept
-    engine = Engine(read_bundle(bundle), open_device("auto"))
+        if kept["sha256"] == loaded.card.sha256:  # bundles may be given in another order
+            return kept
+    engine = Engine(loaded, open_device("auto"))
     engine.warm_up()
     reliances = [measure_reliance(engine, data.test, one.artefact, one.label) for one in plants]
     images = first_of_each_class(data.test, plan.n_per_class)
