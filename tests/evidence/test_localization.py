@@ -62,8 +62,15 @@ def test_rank_counts_the_most_relevant_pixels_whatever_their_values() -> None:
     assert pointing_game(relevance, mask).tolist() == [0]
 
 
+def test_what_speaks_most_against_a_class_is_not_the_most_relevant() -> None:
+    relevance = torch.tensor([[[-9.0, 3.0], [2.0, -1.0]], [[-9.0, -3.0], [-2.0, -1.0]]])
+    mask = torch.tensor([[[False, True], [False, False]], [[False, False], [False, True]]])
+    assert pointing_game(relevance, mask).tolist() == [1, 1]
+    assert relevance_rank(relevance, mask).tolist() == [1, 1]
+
+
 @given(
-    st.lists(st.integers(0, 2), min_size=4, max_size=4),
+    st.lists(st.integers(-2, 2), min_size=4, max_size=4),
     st.lists(st.booleans(), min_size=4, max_size=4).filter(any),
 )
 def test_ties_score_the_mean_over_all_orders_of_them(values: list[int], inside: list[bool]) -> None:
