@@ -251,11 +251,16 @@ app.command()(labels)
 
 
 def run() -> None:
-    """Run the command line; a `ServiceError` is printed as a sentence, with exit code 2."""
+    """Run the command line; what cannot be done is told in a sentence, with exit code 2."""
     try:
         app()
     except ServiceError as error:
         print_line(f"error: {error.detail}", is_error=True)
+        raise SystemExit(2) from None
+    except OSError as error:  # results are written at many places
+        if error.filename is None:
+            raise
+        print_line(f"error: cannot use {error.filename}: {error.strerror}", is_error=True)
         raise SystemExit(2) from None
 
 
