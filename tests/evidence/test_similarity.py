@@ -84,3 +84,11 @@ def test_a_constant_map_correlates_with_nothing(value: float) -> None:
     assert pearson(flat, noise(2, 8, 9)).tolist() == [0, 0]
     assert spearman(noise(2, 8, 9), flat).tolist() == [0, 0]
     assert np.isfinite(compare(flat, noise(2, 8, 9)).structural.numpy()).all()
+
+
+def test_a_map_that_is_constant_but_for_rounding_correlates_with_nothing() -> None:
+    flat = torch.full((2, 8, 9), 0.1)
+    flat[:, ::2] = torch.nextafter(flat[:, ::2], torch.tensor(1.0))
+    assert flat.unique().numel() == 2
+    assert pearson(flat, noise(2, 8, 9)).tolist() == [0, 0]
+    assert bool((pearson(flat - 0.1, noise(2, 8, 9)) != 0).all())
