@@ -60,9 +60,9 @@ def few_images(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(maps, "find_candidates", few)
 
 
-def run(out: Path, epochs: int = EPOCHS, n_train: int = N_TRAIN) -> list[str]:
+def run(out: Path, epochs: int = EPOCHS, n_train: int = N_TRAIN, n: int = 6) -> list[str]:
     said: list[str] = []
-    check_labels(DATA, out, n_train, epochs, Sizes(6, 3), 0, "cpu", said.append)
+    check_labels(DATA, out, n_train, epochs, Sizes(n, 3), 0, "cpu", said.append)
     return said
 
 
@@ -100,8 +100,11 @@ def test_networks_learn_their_labels_and_an_edge_detector_fails(
     def fail(*_: object, **__: object) -> None:
         raise AssertionError("what is there is not computed again")
 
-    monkeypatch.setattr(maps, "explain_maps", fail)
     monkeypatch.setattr(networks, "Trainer", fail)
+    run(tmp_path, n=8)
+    more = json.loads((tmp_path / RESULT).read_text(encoding="utf-8"))
+    assert more["methods"]["none"]["falls"]["signed"]["n"] == 8
+    monkeypatch.setattr(maps, "explain_maps", fail)
     run(tmp_path)
     again = json.loads((tmp_path / RESULT).read_text(encoding="utf-8"))
     assert again["methods"] == result["methods"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 from service.evidence.baselines import BASELINES
 from service.runtime.device import open_device
@@ -40,15 +41,15 @@ def check_labels(
         its labels.
     """
     opened, recipe = open_device(device), replace(BY_HEART, epochs=epochs)
-    settings = {
+    settings: dict[str, Any] = {
         "data": data.description,
         "training_images": n_train,
         "epochs": epochs,
-        "explained": asdict(sizes),
         "seed": seed,
     }
     store = Store(out)
     store.open(settings)
+    settings["explained"] = asdict(sizes)  # a run can be continued with more
     subset = take_subset(data, n_train, seed)
     networks = train_networks(subset, recipe, seed, opened, out, say)
     engines = {role: Engine(one.bundle, opened) for role, one in networks.items()}

@@ -113,10 +113,10 @@ class Maps:
     def of_method(self, method: Candidate) -> dict[Role, Tensor]:
         """Relevance for the classes that the first network predicts, shape (N, H, W)."""
         n_passes = method.method.n_passes(1, self._engines[TRUE].card.input_size)
-        n = self._sizes.one_pass if n_passes == 1 else self._sizes.sampled
+        n = min(len(self._pixels), self._sizes.one_pass if n_passes == 1 else self._sizes.sampled)
 
         def explain(role: Role) -> Tensor:
-            kept = self._store.read(method.name, role.name, 0)
+            kept = self._store.read(method.name, role.name, 0, n)
             if kept is None:
                 maps = explain_maps(
                     *(self._engines[role], self._pixels[:n], method.method),
@@ -124,7 +124,7 @@ class Maps:
                 )
                 kept = {"relevance": maps.relevance}
                 self._store.write(method.name, role.name, 0, kept)
-            return torch.from_numpy(kept["relevance"])
+            return torch.from_numpy(kept["relevance"][:n])
 
         return self._by_role(explain)
 
