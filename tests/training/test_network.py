@@ -61,6 +61,19 @@ def test_outputs_of_the_first_layer_are_white(model: MiniVGG, images: Tensor) ->
     assert raw.abs().max() > 0.5  # which is not so without it
 
 
+def test_outputs_of_the_first_layer_have_variance_1_but_for_the_weakest(
+    model: MiniVGG, images: Tensor
+) -> None:
+    first = model.features[0]
+    assert isinstance(first, nn.Conv2d)
+    outputs = first(images)[:, :16, 1:-1, 1:-1].square().mean((0, 2, 3))
+    pixels = functional.unfold(images, 3).transpose(1, 2).flatten(0, 1)
+    variances = torch.linalg.eigvalsh(pixels.T @ pixels / len(pixels)).flip(0)[:16]
+    torch.testing.assert_close(outputs, variances / (variances + 0.05), rtol=0.05, atol=0)
+    assert outputs[0] > 0.95
+    assert outputs[-1] < 0.5  # noise is not amplified to the same variance
+
+
 def test_the_first_layer_has_each_filter_and_its_negative(model: MiniVGG) -> None:
     weight = model.features[0].weight
     assert isinstance(weight, Tensor)
