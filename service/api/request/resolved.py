@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from service.api.request.accept import JSON, NPY, PNG
 from service.api.request.class_names import class_index, target_indices
+from service.api.request.default_method import with_default_method
 from service.api.request.evidence import check_evidence
 from service.api.request.layer_names import select_layers
 from service.api.request.options import (
@@ -20,7 +21,6 @@ from service.api.request.options import (
 from service.errors import OptionError, join_names
 from service.methods import (
     ATTRIBUTORS,
-    DEFAULT_ATTRIBUTOR,
     INPUT,
     SAMPLES_OF,
     Method,
@@ -236,7 +236,7 @@ def resolve_explain(
         There is no such class, composite, parameter or layer, the options contradict each other,
         or the format cannot hold what `output` and `targets` ask for.
     """
-    options = _with_default_method(options, card)
+    options = with_default_method(options, card)
     method = options.method(card)
     listed: tuple[LayerInfo, ...] = ()
     if options.layers is not None:
@@ -254,25 +254,6 @@ def resolve_explain(
     return ResolvedExplain(
         card, options, media_type, method, targets, contrast, has_picture, listed
     )
-
-
-def _with_default_method(options: ExplainOptions, card: ModelCard) -> ExplainOptions:
-    """Let the model's own default method apply where the request names no method.
-
-    One that explains the plain network has no relevance of other layers, nor a start: a request
-    for those gets the default of the service.
-    """
-    default = card.default_method
-    is_named = options.composite is not None or "attributor" in options.model_fields_set
-    if default is None or is_named:
-        return options
-    is_modified = ATTRIBUTORS[default.attributor or DEFAULT_ATTRIBUTOR].is_modified
-    has_layers = options.layer != INPUT or options.layers is not None
-    if (has_layers or options.start is not None) and not is_modified:
-        return options
-    if options.layers is not None and default.attributor not in (None, DEFAULT_ATTRIBUTOR):
-        return options  # several layers come from one pass
-    return options.model_copy(update=default.options())
 
 
 def _check_start(options: ExplainOptions) -> None:
