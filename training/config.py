@@ -137,14 +137,15 @@ RESIDUAL = Recipe(
     weight_decay=0.05,  # likewise
     schedule="one_cycle",
     warmup=0.1,
-    epochs=20,  # of a ResNet18 at 32x32: about 3 hours on two CPU cores
+    epochs=5,  # of a ResNet18 at 32x32: 45,000 images take a quarter of an hour on one CPU core
     batch_size=128,
     flip=True,
-    crop_border=4,
+    crop_border=2,  # less than the usual 4: so short a run underfits
     label_smoothing=0.1,  # so large a network fits the training set exactly
     feature_dropout=False,  # ResNets have no dropout
-    average_decay=0.998,
+    average_decay=0.99,  # about the last 100 steps of 1,760
     validation_images=5000,
+    alternating_flip=True,  # each image is seen from both sides as often as the other
 )
 
 BRIEF = replace(
