@@ -186,15 +186,18 @@ def report(rows: Sequence[Row]) -> None:
 def main(
     folder: Annotated[Path, typer.Argument(help="Test images of CIFAR-10: <class>/*.jpg")],
     n: Annotated[int, typer.Option(help="Number of images")] = 200,
+    model: Annotated[str, typer.Option(help="Name of a model, or folder of a bundle")] = (
+        DEFAULT_MODEL
+    ),
     out: Annotated[Path | None, typer.Option(help="Write everything there as JSON")] = None,
 ) -> None:
-    """Count the verdicts on true and on broken maps."""
+    """Count the verdicts on true and on broken maps, of images of the model's size."""
     found = load_engines(
-        *({DEFAULT_MODEL: find_bundle(DEFAULT_MODEL)}, "cpu"),
+        *({model: find_bundle(model)}, "cpu"),
         n_sharing=usable_threads(),  # one thread: nothing is timed
         measures_batches=False,
     )
-    engine, images = found[DEFAULT_MODEL], read_images(folder, n)
+    engine, images = found[model], read_images(folder, n)
     judges = [Judge(engine, DEFAULT_COMPOSITE, list(FAULTS), list(RANKS))]
     others = [name for name in COMPOSITES if name != DEFAULT_COMPOSITE]
     judges += [Judge(engine, name, ["none"], ["predicted"]) for name in others]

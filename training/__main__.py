@@ -167,6 +167,9 @@ def ground_truth(
     seeds: Annotated[int, typer.Option(min=1, help="Number of networks of each variant")] = 3,
     n: Annotated[int, typer.Option(min=2, help="Images for methods of one pass")] = 500,
     n_sampled: Annotated[int, typer.Option(min=2, help="Images for methods of many passes")] = 100,
+    architecture: Annotated[
+        str, typer.Option(help="`minivgg`, `resnet18-32`, or a network of torchvision")
+    ] = "minivgg",
     device: Annotated[str, typer.Option(help="`auto`, `cpu` or `cuda:0`")] = "auto",
 ) -> None:
     """Score every method on images of which it is known which object decides.
@@ -178,10 +181,13 @@ def ground_truth(
         raise typer.BadParameter(
             f"{unknown[0]!r} is not a variant; there are: {', '.join(VARIANTS)}"
         )
+    check_architecture(architecture)
     out.mkdir(parents=True, exist_ok=True)
     sizes = Sizes(controls=2 * n, one_pass=n, sampled=min(n, n_sampled))
     opened = open_device(device)
-    written = run_experiment(out, chosen, range(seeds), sizes, opened, typer.echo)
+    written = run_experiment(
+        *(out, chosen, range(seeds), sizes, opened, typer.echo), architecture=architecture
+    )
     typer.echo(f"written: {written}")
 
 

@@ -11,7 +11,12 @@ import torch
 from service.runtime.engine import Engine
 from training.ground_truth.networks import train_network
 from training.ground_truth.planted import PLANTED
-from training.ground_truth.scores import Sizes, measure_methods, measure_planted
+from training.ground_truth.scores import (
+    GroundTruthError,
+    Sizes,
+    measure_methods,
+    measure_planted,
+)
 from training.ground_truth.sheet import draw_sheet
 from training.ground_truth.summary import summarize, write_summary
 from training.ground_truth.variants import N_TRAIN
@@ -29,6 +34,7 @@ def run_experiment(
     device: torch.device,
     say: Callable[[str], object],
     n_train: int = N_TRAIN,
+    architecture: str = "minivgg",
 ) -> Path:
     """Run the experiment, or what is left of it.
 
@@ -49,6 +55,8 @@ def run_experiment(
         Called with a line for each network.
     n_train : int
         Images to train on.
+    architecture : str
+        Of the networks that are trained.
 
     Returns
     -------
@@ -56,7 +64,9 @@ def run_experiment(
         The summary.
     """
     runs = {
-        variant: [_run(out, variant, seed, sizes, device, say, n_train) for seed in seeds]
+        variant: [
+            _run(out, variant, seed, sizes, device, say, n_train, architecture) for seed in seeds
+        ]
         for variant in variants
     }
     for name in PLANTED:
@@ -73,9 +83,15 @@ def _run(
     device: torch.device,
     say: Callable[[str], object],
     n_train: int,
+    architecture: str,
 ) -> dict[str, Any]:
     folder = out / f"{variant}-{seed}"
-    bundle = train_network(variant, seed, folder, device, n_train)
+    bundle = train_network(variant, seed, folder, device, n_train, architecture)
+    if bundle.card.architecture != architecture:
+        raise GroundTruthError(
+            f"{folder} has a {bundle.card.architecture}, not a {architecture}: give another folder "
+            "as --out"
+        )
     accuracy = bundle.card.accuracy["test"].accuracy
     engine = Engine(bundle, device)
     result = measure_methods(variant, engine, seed, sizes, folder / SCORES)

@@ -18,13 +18,18 @@ EPOCHS = {PAIRED: 6}  # half of its labels are a matter of chance; the others ta
 
 
 def train_network(
-    variant: str, seed: int, run: Path, device: torch.device, n_train: int = N_TRAIN
+    variant: str,
+    seed: int,
+    run: Path,
+    device: torch.device,
+    n_train: int = N_TRAIN,
+    architecture: str = "minivgg",
 ) -> Bundle:
     """Train a network, or read it where that is done; goes on from its last checkpoint."""
     folder = run / "bundle"
     if not (folder / CARD_FILE).is_file():
         recipe = replace(GROUND_TRUTH, epochs=EPOCHS.get(variant, GROUND_TRUTH.epochs))
-        trainer = Trainer(recipe, make_data(variant, seed, n_train), device, seed)
+        trainer = Trainer(recipe, make_data(variant, seed, n_train), device, seed, architecture)
         if any((run / "checkpoints").glob("*.pt")):
             trainer.resume(run)
         else:

@@ -12,10 +12,12 @@ import torch
 from numpy.typing import NDArray
 from typer.testing import CliRunner
 
+from service.errors import BundleError
 from service.models.bundles import Bundle
 from service.runtime.engine import Engine
 from training import __main__ as command_line
 from training.ground_truth import experiment, scores
+from training.ground_truth.experiment import run_experiment
 from training.ground_truth.interventions import INTERVENTIONS
 from training.ground_truth.planted import planted_bundle
 from training.ground_truth.questions import METRICS
@@ -104,11 +106,11 @@ def test_a_summary_has_the_mean_its_interval_and_the_spread_of_seeds() -> None:
 def test_the_command_writes_results_and_a_sheet(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def trained(variant: str, seed: int, run: Path, *_: Any) -> Bundle:
+    def trained(variant: str, seed: int, run: Path, *rest: Any) -> Bundle:
         run.mkdir(parents=True, exist_ok=True)
         bundle = planted_bundle("corner", seed)
-        accuracy = {"test": {"accuracy": 0.98, "n": 50}}
-        card = bundle.card.model_validate({**bundle.card.model_dump(), "accuracy": accuracy})
+        changed = {"accuracy": {"test": {"accuracy": 0.98, "n": 50}}, "architecture": rest[-1]}
+        card = bundle.card.model_validate({**bundle.card.model_dump(), **changed})
         return Bundle(card, bundle.model)
 
     monkeypatch.setattr(experiment, "train_network", trained)
@@ -121,6 +123,8 @@ def test_the_command_writes_results_and_a_sheet(
         "3",
         "--n-sampled",
         "2",
+        "--architecture",
+        "resnet18-32",
     ]  # as many as `obeys`
     done = CliRunner().invoke(
         command_line.app, ["ground-truth", "--out", str(tmp_path), *options, "--device", "cpu"]
@@ -136,7 +140,24 @@ def test_the_command_writes_results_and_a_sheet(
         "planted-detector/class",
         "planted-detector/contrast",
     }
+    assert written["networks"]["marked"][0]["architecture"] == "resnet18-32"
     assert (tmp_path / "marked.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.usefixtures("obeys")
+def test_networks_of_another_architecture_are_not_taken_for_those_that_are_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(experiment, "train_network", lambda *_: planted_bundle("corner", 0))
+    with pytest.raises(GroundTruthError, match="not a resnet18-32: give another folder"):
+        run_experiment(*(tmp_path, ["marked"], [0], SIZES, CPU, print), architecture="resnet18-32")
+
+
+def test_an_architecture_that_is_none_is_refused(tmp_path: Path) -> None:
+    done = CliRunner().invoke(
+        command_line.app, ["ground-truth", "--out", str(tmp_path), "--architecture", "vgg99"]
+    )
+    assert isinstance(done.exception, BundleError)
 
 
 def test_a_variant_that_is_none_is_refused(tmp_path: Path) -> None:
