@@ -19,8 +19,9 @@ from tests.conftest import SAMPLES
 from training.faithfulness import experiment, store
 from training.faithfulness.command import Arguments, UnknownName, run_faithfulness
 from training.faithfulness.experiment import SETTINGS, Sizes
-from training.faithfulness.extras import EXTRA_MEASURES, Memoized
+from training.faithfulness.extras import EXTRA_MEASURES, EXTRAS, Memoized
 from training.faithfulness.store import RunError, Store
+from training.faithfulness.summary import scores_of
 
 METHODS = ("epsilon_plus_flat", "random", "deconvnet")
 
@@ -131,6 +132,15 @@ def test_blocks_are_read_up_to_one_that_is_missing(tmp_path: Path) -> None:
     assert found is not None
     assert found["x"].tolist() == [0, 0, 1, 1]
     assert kept.read_all("a", "part") is None
+
+
+def test_a_measure_that_is_infinite_for_an_image_has_no_score(tmp_path: Path) -> None:
+    kept = Store(tmp_path)
+    values = {"sensitivity": np.array([0.5, np.inf]), "sparseness": np.array([0.25, 0.75])}
+    kept.write("zeros", EXTRAS, 0, values)
+    assert {name: score.mean for name, score in scores_of(kept, "zeros").items()} == {
+        "sparseness": 0.5
+    }
 
 
 def test_batches_that_were_seen_are_not_predicted_again() -> None:

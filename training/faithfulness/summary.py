@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -47,14 +48,15 @@ def curves_of(store: Store, method: str, setting: Setting) -> Curves | None:
 
 
 def scores_of(store: Store, method: str) -> dict[str, Score]:
-    """Every measure of a method."""
+    """Every measure of a method that has a mean."""
     scores = {}
     for name, setting in SETTINGS.items():
         if (curves := curves_of(store, method, setting)) is not None:
             for measure in _MEASURES:
                 scores[f"{measure} {name}"] = score_of(getattr(curves, measure))
     for measure, values in (store.read_all(method, EXTRAS) or {}).items():
-        scores[measure] = score_of(torch.from_numpy(values))
+        if np.isfinite(values).all():  # what is relative to a map of zeros alone is infinite
+            scores[measure] = score_of(torch.from_numpy(values))
     return scores
 
 
