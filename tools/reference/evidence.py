@@ -50,7 +50,7 @@ def deciding_object(root: Path) -> str:
     """Scores of every method on the object that decides, with intervals and spread."""
     methods = _read(root)["questions"]["marked/class"]
     rows = [
-        [name, str(row["rank"]["n"]), *map(_full, _values(row))] for name, row in _rows(methods)
+        [name, str(row["rank"]["n"]), *map(_full, _values(row))] for name, row in ranked(methods)
     ]
     return table(["method", "n", *_METRICS], rows)
 
@@ -85,25 +85,25 @@ def _means(root: Path, titles: Mapping[str, str]) -> str:
                 for name in present
             ),
         ]
-        for method, row in _rows(merged)
+        for method, row in ranked(merged)
     ]
     return table(["method", *(titles[name] for name in present)], rows)
 
 
-def _rows(methods: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+def ranked(methods: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     """Best first by the last score; both starts are one row where their scores are the same."""
     ranked = sorted(methods, key=lambda name: -list(methods[name].values())[-1]["mean"])
     hidden = set()
     for name in ranked:
-        base, start = _split(name)
-        twins = [other for other in ranked if other != name and _split(other)[0] == base]
+        base, start = split_start(name)
+        twins = [other for other in ranked if other != name and split_start(other)[0] == base]
         same = [other for other in twins if _means_of(methods[other]) == _means_of(methods[name])]
         if name not in hidden:
             hidden.update(same)
-            yield (f"{base}, either start" if same else _shown(base, start)), methods[name]
+            yield (f"{base}, either start" if same else shown(base, start)), methods[name]
 
 
-def _split(name: str) -> tuple[str, str]:
+def split_start(name: str) -> tuple[str, str]:
     """A method's name without its start, and the start."""
     for start in _START_NAMES:
         for ending in (f" ({start})", f", {start})"):
@@ -112,7 +112,8 @@ def _split(name: str) -> tuple[str, str]:
     return name, ""
 
 
-def _shown(base: str, start: str) -> str:
+def shown(base: str, start: str) -> str:
+    """A method's name with its start, as tables have it."""
     return f"{base}, start `{start}`" if start else base
 
 
@@ -125,11 +126,11 @@ def _values(row: Row) -> Sequence[Mapping[str, Any]]:
 
 
 def _full(value: Mapping[str, Any]) -> str:
-    shown = f"{_percent(value['mean'])} [{_percent(value['low'])}, {_percent(value['high'])}]"
+    text = f"{_percent(value['mean'])} [{_percent(value['low'])}, {_percent(value['high'])}]"
     if len(value["seeds"]) < 2:
-        return shown
+        return text
     low, high = min(value["seeds"]), max(value["seeds"])
-    return f"{shown}, seeds {_percent(low)} to {_percent(high)}"
+    return f"{text}, seeds {_percent(low)} to {_percent(high)}"
 
 
 def _shares(values: Iterable[float]) -> str:

@@ -9,7 +9,16 @@ import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from tools.reference import api, chart, commands, evidence, methods, modules, operations
+from tools.reference import (
+    api,
+    chart,
+    commands,
+    evidence,
+    faithfulness,
+    methods,
+    modules,
+    operations,
+)
 
 GENERATORS: Mapping[str, Callable[[Path], str]] = {
     "modules": modules.module_map,
@@ -32,6 +41,10 @@ GENERATORS: Mapping[str, Callable[[Path], str]] = {
     "ground-truth": evidence.deciding_object,
     "ground-truth-questions": evidence.other_questions,
     "ground-truth-planted": evidence.planted,
+    "faithfulness": faithfulness.methods,
+    "faithfulness-settings": faithfulness.settings,
+    "faithfulness-more": faithfulness.more_measures,
+    "faithfulness-short": faithfulness.shortest,
 }
 _REGION = re.compile(
     r"(?P<start><!-- generated: (?P<name>[a-z-]+) -->\n).*?(?P<end><!-- end of (?P=name) -->)",
@@ -40,7 +53,7 @@ _REGION = re.compile(
 
 
 def update(root: Path, *, write: bool) -> list[str]:
-    """Compare every page under `docs/`, and the chart's schema, with what is generated for it.
+    """Compare the README, pages under `docs/` and the chart's schema with what is generated.
 
     Returns
     -------
@@ -48,7 +61,8 @@ def update(root: Path, *, write: bool) -> list[str]:
         The files that were stale, relative to `root`. With `write` they are up to date now.
     """
     stale = []
-    for file in [*sorted((root / "docs").rglob("*.md")), *root.glob(str(chart.SCHEMA))]:
+    pages = [*root.glob("README.md"), *sorted((root / "docs").rglob("*.md"))]
+    for file in [*pages, *root.glob(str(chart.SCHEMA))]:
         text = file.read_text(encoding="utf-8")
         current = chart.values_schema(text) if file.suffix == ".json" else fill(text, root)
         if current == text:
