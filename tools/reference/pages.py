@@ -12,6 +12,7 @@ from pathlib import Path
 from tools.reference import (
     api,
     chart,
+    clever_hans,
     commands,
     evidence,
     faithfulness,
@@ -41,6 +42,7 @@ GENERATORS: Mapping[str, Callable[[Path], str]] = {
     "ground-truth": evidence.deciding_object,
     "ground-truth-questions": evidence.other_questions,
     "ground-truth-planted": evidence.planted,
+    "clever-hans": clever_hans.planted_artefacts,
     "faithfulness": faithfulness.methods,
     "faithfulness-settings": faithfulness.settings,
     "faithfulness-more": faithfulness.more_measures,
