@@ -66,7 +66,8 @@ def test_a_region_that_nothing_is_generated_for_is_an_error() -> None:
 
 @pytest.mark.parametrize("name", GENERATORS)
 def test_every_table_stands_in_one_page(name: str) -> None:
-    pages = "".join(page.read_text() for page in (ROOT / "docs").rglob("*.md"))
+    files = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]
+    pages = "".join(file.read_text() for file in files)
     assert pages.count(f"<!-- generated: {name} -->\n") == 1
     assert pages.count(f"<!-- end of {name} -->") == 1
 
