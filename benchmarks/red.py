@@ -238,16 +238,16 @@ def summarize(outcomes: Iterable[Outcome]) -> list[Summary]:
 
 
 def read_images(folder: Path, n: int) -> list[Pixels]:
-    """Read `n` images of `folder/<class>/*`, evenly over the classes.
+    """Read `n` images of `folder/<class>/*`, JPEG or PNG, evenly over the classes.
 
     Raises
     ------
     SystemExit
         The folder has fewer.
     """
-    paths = sorted(folder.glob("*/*.jpg"))
+    paths = sorted(path for path in folder.glob("*/*") if path.suffix in {".jpg", ".png"})
     if len(paths) < n:
-        raise SystemExit(f"{folder} has {len(paths)} images <class>/*.jpg, fewer than {n}")
+        raise SystemExit(f"{folder} has {len(paths)} images <class>/*, fewer than {n}")
     chosen = [paths[index * len(paths) // n] for index in range(n)]
     return [np.array(Image.open(path).convert("RGB")) for path in chosen]
 

@@ -35,6 +35,9 @@ def test_the_experiment_is_resumed(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert result["settings"]["recipe"] == "further"
     written = json.loads((tmp_path / RESULT).read_text(encoding="utf-8"))
     assert written["networks"] == result["networks"]
+    kept = sorted((tmp_path / "planted-0" / "images").glob("?/*.png"))
+    assert len(kept) == 80
+    assert sum(path.stem.endswith("-planted") for path in kept) == 40
     claim = json.loads((tmp_path / CLAIM).read_text(encoding="utf-8"))
     assert claim["verdict"] == "not decidable with this data"
     clean = tmp_path / "planted-0" / "run" / "bundle"

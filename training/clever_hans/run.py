@@ -8,8 +8,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
 from service.errors import ServiceError
 from service.evaluation.audit.audit import THRESHOLD, AuditOptions
+from service.evaluation.images import ImageSet
 from service.models.bundles import Bundle, read_bundle
 from service.runtime.device import open_device
 from service.runtime.engine import Engine
@@ -148,8 +153,23 @@ def _audit_once(
         **as_json(verdicts, reliances),
     }
     folder.mkdir(parents=True, exist_ok=True)
+    if plants:
+        _keep_images(audit.images, planted, data.class_names, folder / "images")
     path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     return record
+
+
+def _keep_images(
+    images: ImageSet, planted: NDArray[np.bool_], class_names: Sequence[str], folder: Path
+) -> None:
+    """Write what was audited, for `lrpserve audit`; files with an artefact are called so."""
+    for pixels, label, path, is_planted in zip(
+        images.pixels, images.labels, images.paths, planted, strict=True
+    ):
+        place = folder / class_names[label]
+        place.mkdir(parents=True, exist_ok=True)
+        name = f"{path.stem}-planted.png" if is_planted else path.name
+        Image.fromarray(pixels).save(place / name)
 
 
 def _summarize(records: Sequence[dict[str, Any]], data: DataSet, plan: Plan) -> dict[str, Any]:
