@@ -58,7 +58,9 @@ def test_each_artefact_has_its_control_its_score_and_its_cluster(root: Path) -> 
         "| planted-0 | cat | yellow tag, 4x4 pixels | 1.5%, 90.0% | **0.87** "
         "| a mark at a fixed place | 90% |"
     )
-    assert lines[3] == ("| planted-0 | bird | hue turned by 40 degrees | 1.5%, 2.0% | 0.03 |  |  |")
+    assert lines[3] == (
+        "| planted-0 | bird | hue turned by 120 degrees | 1.5%, 2.0% | 0.03 |  |  |"
+    )
 
 
 def test_classes_without_an_artefact_have_their_range_of_scores(root: Path) -> None:

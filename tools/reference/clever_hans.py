@@ -16,7 +16,7 @@ _ARTEFACTS = {
     "tag": "yellow tag, 4x4 pixels",
     "border": "dark frame, 1 pixel",
     "jpeg": "JPEG of quality 12",
-    "hue": "hue turned by 40 degrees",
+    "hue": "hue turned by 120 degrees",
 }
 _HEAD = [
     "network",
