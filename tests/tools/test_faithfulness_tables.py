@@ -1,4 +1,4 @@
-"""Tables of faithfulness say what the card of the included bundle says."""
+"""Tables of faithfulness say what the result beside the page says."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tools.reference import faithfulness
 
 
 def scores(gap: float, n: int = 1000, **more: float) -> dict[str, Any]:
-    """Scores of a method with both settings of the card, and of other measures."""
+    """Scores of a method in two settings, and of other measures."""
     of_curves = {"gap": gap, "deletion": 0.5 - gap / 2, "insertion": 0.5 + gap / 2}
     values = {
         f"{name} {one}": mean for name, mean in of_curves.items() for one in ("blur-4", "mean-1")
@@ -40,7 +40,7 @@ def root(tmp_path: Path) -> Path:
         "baselines": ["edges", "gaussian", "random"],
         "methods": methods,
     }
-    path = tmp_path / faithfulness.CARD
+    path = tmp_path / faithfulness.RESULT
     path.parent.mkdir(parents=True)
     path.write_text(json.dumps({"evidence": evidence}))
     return tmp_path

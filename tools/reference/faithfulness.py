@@ -1,4 +1,4 @@
-"""Tables of faithfulness, from the evidence in the card of the bundle that is included."""
+"""Tables of faithfulness of the network that is included, from the results beside the page."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from tools.reference.evidence import ranked, shown, split_start
 from tools.reference.markdown import table
 
-CARD = Path("service", "bundles", "minivgg-cifar10", "model.json")
+RESULT = Path("docs", "evidence", "faithfulness.json")
 DEFAULT, RANDOM = "epsilon_plus_flat", "random"
 _CURVES = ("deletion", "insertion", "gap")
 _FILLS = {"mean": "mean colour", "blur": "blur", "linear": "linear imputation (ROAD)"}
@@ -126,4 +126,4 @@ def _short(score: Scores) -> str:
 
 
 def _read(root: Path) -> Any:
-    return json.loads((root / CARD).read_text(encoding="utf-8"))["evidence"]
+    return json.loads((root / RESULT).read_text(encoding="utf-8"))["evidence"]

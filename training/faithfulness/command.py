@@ -29,7 +29,7 @@ from training.faithfulness.extras import EXTRAS, RANDOMIZED, Extras
 from training.faithfulness.pictures import draw_curves
 from training.faithfulness.randomized import write_randomized
 from training.faithfulness.store import Store
-from training.faithfulness.summary import summarize, table, write_summary
+from training.faithfulness.summary import for_card, summarize, table, write_summary
 
 _SEED = 0  # of the order of the images
 _N_DRAWN = 5
@@ -142,7 +142,7 @@ def _write(
     draw_curves(store, drawn, arguments.out / "curves.png")
     if arguments.keeps:
         card = read_card(arguments.bundle)
-        write_card(arguments.bundle, card.model_copy(update={"evidence": evidence}))
+        write_card(arguments.bundle, card.model_copy(update={"evidence": for_card(evidence)}))
     return True
 
 

@@ -101,6 +101,24 @@ def summarize(
     )
 
 
+def for_card(evidence: Evidence) -> Evidence:
+    """The part that a card keeps, as each list of models has it: all of the setting that decides.
+
+    Of other settings it is the gap alone.
+    """
+    _, decisive = evidence.decided_by.split()
+    kept = {
+        name: measure
+        for name, measure in evidence.measures.items()
+        if name.startswith("gap ") or name in EXTRA_MEASURES or name.endswith(f" {decisive}")
+    }
+    methods = {
+        name: {measure: score for measure, score in scores.items() if measure in kept}
+        for name, scores in evidence.methods.items()
+    }
+    return evidence.model_copy(update={"measures": kept, "methods": methods})
+
+
 def write_summary(
     evidence: Evidence, store: Store, methods: Sequence[Candidate | str], out: Path
 ) -> None:
