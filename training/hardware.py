@@ -24,7 +24,8 @@ def describe_hardware(device: torch.device) -> str:
     """The processor's name and the number of threads, or the GPU's name."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
-    return f"{_cpu_name()}, {torch.get_num_threads()} threads"
+    n_threads = torch.get_num_threads()
+    return f"{_cpu_name()}, {n_threads} {'thread' if n_threads == 1 else 'threads'}"
 
 
 def _cpu_name() -> str:

@@ -23,6 +23,7 @@ from service.runtime.engine import Engine
 from training.faithfulness.experiment import SETTINGS, name_of
 from training.faithfulness.extras import EXTRA_MEASURES, EXTRAS
 from training.faithfulness.store import Store
+from training.hardware import describe_hardware
 
 RESULT = "faithfulness.json"
 _MEASURES = ("gap", "deletion", "insertion")
@@ -95,7 +96,7 @@ def summarize(
             "hidden_shares": [*DECISIVE.shares],
             "compared_on": n_common,
         },
-        hardware=engine.device_name,
+        hardware=describe_hardware(engine.device),
         versions=library_versions(),
         measured_at=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
     )
