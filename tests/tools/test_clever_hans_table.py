@@ -47,7 +47,11 @@ def root(tmp_path: Path) -> Path:
     settings = {"classes": ["airplane", "bird", "cat", "deer", "dog", "frog"]}
     path = tmp_path / clever_hans.RESULT
     path.parent.mkdir(parents=True)
-    result = {"threshold": 0.12, "settings": settings, "networks": networks}
+    scores = {
+        name: {"mean": mean} for name, mean in (("pointing", 1.0), ("mass", 0.5), ("rank", 0.7))
+    }
+    by_mark = {"tag": {"epsilon_plus": scores, "epsilon_plus (one_hot)": scores}}
+    result = {"threshold": 0.12, "settings": settings, "networks": networks, "marks": by_mark}
     path.write_text(json.dumps(result))
     return tmp_path
 
@@ -67,3 +71,11 @@ def test_classes_without_an_artefact_have_their_range_of_scores(root: Path) -> N
     lines = clever_hans.planted_artefacts(root).splitlines()[2:]
     assert lines[4] == "| all of these | 2 classes | none |  | 0.01 to 0.05 |  |  |"
     assert lines[5] == "| clean abcdef12 | 2 classes | none |  | 0.00 to 0.04 |  |  |"
+
+
+def test_marks_have_the_scores_of_the_ground_truth(root: Path) -> None:
+    assert clever_hans.marks(root).splitlines() == [
+        "| method | yellow tag |",
+        "| --- | --- |",
+        "| epsilon_plus, either start | 100 / 50 / 70 |",
+    ]

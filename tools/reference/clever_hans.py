@@ -9,6 +9,7 @@ from typing import Any
 
 from service.evaluation.audit.probes import REGION
 from service.evaluation.audit.transformations import TRANSFORMATIONS
+from tools.reference.evidence import means
 from tools.reference.markdown import table
 
 RESULT = Path("docs", "evidence", "clever-hans.json")
@@ -32,7 +33,7 @@ Network = Mapping[str, Any]
 
 def planted_artefacts(root: Path) -> str:
     """Every planted artefact: what it does, and what the audit says; then what has none."""
-    result = json.loads((root / RESULT).read_text(encoding="utf-8"))
+    result = _read(root)
     classes, threshold = result["settings"]["classes"], result["threshold"]
     planted = [one for one in result["networks"] if one["reliance"]]
     clean = [one for one in result["networks"] if not one["reliance"]]
@@ -43,6 +44,11 @@ def planted_artefacts(root: Path) -> str:
         for one in clean
     ]
     return table(_HEAD, rows)
+
+
+def marks(root: Path) -> str:
+    """Scores of every method on the marks that turn photographs into their class."""
+    return means(_read(root)["marks"], {"tag": "yellow tag", "border": "dark frame"})
 
 
 def _artefacts(network: Network, classes: Sequence[str], threshold: float) -> Iterator[list[str]]:
@@ -74,6 +80,10 @@ def _without_artefacts(name: str, verdicts: Sequence[Any], threshold: float) -> 
 
 def _score(score: float, threshold: float) -> str:
     return f"**{score:.2f}**" if score > threshold else f"{score:.2f}"
+
+
+def _read(root: Path) -> Any:
+    return json.loads((root / RESULT).read_text(encoding="utf-8"))
 
 
 def _kind(kind: str) -> str:

@@ -57,16 +57,16 @@ def deciding_object(root: Path) -> str:
 
 def other_questions(root: Path) -> str:
     """Means of the scores on the other questions that networks were trained for."""
-    return _means(root, _OTHER_QUESTIONS)
+    return means(_read(root)["questions"], _OTHER_QUESTIONS)
 
 
 def planted(root: Path) -> str:
     """Means of the scores on networks with planted weights."""
-    return _means(root, _PLANTED)
+    return means(_read(root)["questions"], _PLANTED)
 
 
-def _means(root: Path, titles: Mapping[str, str]) -> str:
-    questions = _read(root)["questions"]
+def means(questions: Mapping[str, Any], titles: Mapping[str, str]) -> str:
+    """Means of the scores of every method, a column for each question that was asked."""
     present = [name for name in titles if name in questions]
     merged = {
         method: {

@@ -43,6 +43,7 @@ GENERATORS: Mapping[str, Callable[[Path], str]] = {
     "ground-truth-questions": evidence.other_questions,
     "ground-truth-planted": evidence.planted,
     "clever-hans": clever_hans.planted_artefacts,
+    "clever-hans-marks": clever_hans.marks,
     "faithfulness": faithfulness.methods,
     "faithfulness-settings": faithfulness.settings,
     "faithfulness-more": faithfulness.more_measures,

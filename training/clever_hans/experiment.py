@@ -18,9 +18,8 @@ from service.evaluation.audit.audit import Audit, AuditOptions, Cluster, audit_i
 from service.evaluation.audit.predictions import Predictor
 from service.evaluation.images import ImageSet
 from service.runtime.engine import Engine
-from service.runtime.jobs import Pixels
 from training.clever_hans.artefacts import ARTEFACTS
-from training.clever_hans.planting import Plant, plant
+from training.clever_hans.planting import Plant, plant, to_pixels
 from training.data import Split
 
 RELIES = 0.15  # of the images of other classes change to the class: the network relies on it
@@ -134,11 +133,6 @@ def first_of_each_class(split: Split, n: int) -> Split:
     """The first images of each class, in their order."""
     chosen = [(split.labels == label).nonzero()[:n, 0] for label in split.labels.unique()]
     return split.subset(torch.cat(chosen).sort().values)
-
-
-def to_pixels(images: torch.Tensor) -> Pixels:
-    """uint8 of shape (N, 3, H, W) as (N, H, W, 3)."""
-    return np.ascontiguousarray(images.permute(0, 2, 3, 1).numpy())
 
 
 def as_json(verdicts: Sequence[Verdict], reliances: Sequence[Reliance]) -> dict[str, Any]:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from service.runtime.jobs import Pixels
 from training.clever_hans.artefacts import ARTEFACTS
 from training.data import DataSet, Split
 
@@ -63,3 +65,8 @@ def plant(split: Split, plants: Sequence[Plant], seed: int) -> tuple[Split, Tens
 def plant_training(data: DataSet, plants: Sequence[Plant], seed: int) -> DataSet:
     """A data set whose training images have the artefacts; the test images are as they were."""
     return replace(data, train=plant(data.train, plants, seed)[0])
+
+
+def to_pixels(images: torch.Tensor) -> Pixels:
+    """uint8 of shape (N, 3, H, W) as (N, H, W, 3)."""
+    return np.ascontiguousarray(images.permute(0, 2, 3, 1).numpy())

@@ -28,13 +28,16 @@ from training.clever_hans.experiment import (
     judge,
     measure_reliance,
 )
+from training.clever_hans.marks import MARKS, score_marks
 from training.clever_hans.networks import train_planted
 from training.clever_hans.planting import Plant, assign_plants
 from training.config import Recipe
 from training.data import DataSet
+from training.ground_truth.summary import summarize_question
 from training.hardware import describe_hardware, library_versions
 
 RESULT, CLAIM = "clever-hans.json", "claim-4.json"
+MARKS_KEY = "marks"
 _RECORD, _PLAN = "audit.json", "plan.json"
 
 
@@ -151,6 +154,7 @@ def _audit_once(
         "test_accuracy": accuracy,
         "n_clusters": len(audit.clusters),
         **as_json(verdicts, reliances),
+        MARKS_KEY: score_marks(engine, data.test, plants),
     }
     folder.mkdir(parents=True, exist_ok=True)
     if plants:
@@ -182,6 +186,7 @@ def _summarize(records: Sequence[dict[str, Any]], data: DataSet, plan: Plan) -> 
         "recall": _rate(counted.recall),
         "highest_clean_score": clean,
         "lowest_planted_score": planted,
+        MARKS_KEY: _summarize_marks(records),
         "by_artefact": _by_artefact(verdicts, records),
         "settings": {
             "recipe": plan.recipe.name,
@@ -193,7 +198,19 @@ def _summarize(records: Sequence[dict[str, Any]], data: DataSet, plan: Plan) -> 
             "hardware": describe_hardware(open_device("auto")),
             "versions": library_versions(),
         },
-        "networks": list(records),
+        "networks": [
+            {key: record[key] for key in record if key != MARKS_KEY} for record in records
+        ],
+    }
+
+
+def _summarize_marks(records: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """By artefact, method and metric, as `python -m training ground-truth` has its scores."""
+    found = [record.get(MARKS_KEY, {}) for record in records]
+    return {
+        artefact: summarize_question([one[artefact] for one in found if artefact in one])
+        for artefact in MARKS
+        if any(artefact in one for one in found)
     }
 
 

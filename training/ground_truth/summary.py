@@ -46,7 +46,7 @@ def summarize(
             for variant, of_variant in runs.items()
         },
         "questions": {
-            f"{variant}/{question}": _summarize_question(
+            f"{variant}/{question}": summarize_question(
                 [run["scores"][question] for run in of_variant]
             )
             for variant, of_variant in runs.items()
@@ -62,7 +62,8 @@ def write_summary(summary: Mapping[str, Any], folder: Path) -> Path:
     return path
 
 
-def _summarize_question(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def summarize_question(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """By method and metric the mean of all runs, its interval, and the mean of each run."""
     return {
         method: {name: _summarize([run[method][name] for run in runs]) for name in METRICS}
         for method in runs[0]
