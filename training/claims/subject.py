@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -59,10 +60,10 @@ class Subject:
         )
 
     def spatial_layers(self) -> tuple[str, ...]:
-        """Layers that every path crosses and that have height and width, from the input up."""
+        """Layers that every path crosses and whose maps have several pixels, from the input up."""
         recorded = self.engine.explainer.prepare(Method()).recorded_layers
         shapes = {layer.name: layer.shape for layer in self.engine.layers}
-        wide = [name for name in recorded if name != INPUT and len(shapes.get(name, ())) == 3]
+        wide = [name for name in recorded if name != INPUT and _has_pixels(shapes.get(name, ()))]
         return tuple(reversed(wide))
 
 
@@ -73,6 +74,11 @@ def untrained(bundle: Bundle, seed: int = 0) -> Bundle:
         torch.manual_seed(seed)
         model.apply(_reset)
     return Bundle(bundle.card, model)
+
+
+def _has_pixels(shape: Sequence[int]) -> bool:
+    """Whether it is (C, H, W) with a place for relevance to be in: an average of all has none."""
+    return len(shape) == 3 and min(shape[1:]) > 1
 
 
 def _reset(module: nn.Module) -> None:

@@ -54,6 +54,10 @@ def test_a_network_that_reads_objects_ignores_the_background(of_objects: Interva
     assert of_objects["whole image"].mean == of_objects["other background"].mean == 1
 
 
+def test_an_average_of_the_whole_image_is_no_layer_with_places(card: ModelCard) -> None:
+    assert Subject.of(bundle_of(reads_objects(), card)).spatial_layers() == ("look",)
+
+
 def test_a_network_that_reads_backgrounds_does_neither(of_backgrounds: Intervals) -> None:
     focus, background = (judge(claim, [of_backgrounds]) for claim in (FOCUS, BACKGROUND))
     assert (focus.word, background.word) == ("refuted", "refuted")
