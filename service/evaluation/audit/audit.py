@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -16,6 +16,7 @@ from service.evaluation.audit.probes import (
     Groups,
     Mask,
     WholeImageProbes,
+    alike_region,
     common_region,
     prepare_whole_image,
     probe_region,
@@ -235,13 +236,23 @@ class _Auditor:
         others = self._pool[self._maps.targets[self._pool] != label]
         groups = Groups(label, self._images.pixels, members, rest, others)
         compared = np.concatenate([rest, others])
-        region = common_region(self._shares[members], self._shares[compared])
+        common = common_region(self._shares[members], self._shares[compared])
+        region, of_region = self._probe_regions(groups, (common, alike_region(groups, common)))
         findings = [
-            probe_region(groups, region, self._predictor),
+            of_region,
             *probe_whole_image(groups, self._whole, self._predictor),
         ]
         findings.sort(key=lambda finding: finding.score, reverse=True)
         return Cluster(label, domain, members, gap, region, tuple(findings))
+
+    def _probe_regions(self, groups: Groups, regions: Sequence[Mask]) -> tuple[Mask, Finding]:
+        """The more suspicious of several regions; one without pixels is none."""
+        found = [
+            (region, probe_region(groups, region, self._predictor))
+            for region in regions
+            if region.any() or region is regions[0]
+        ]
+        return max(found, key=lambda one: one[1].score)
 
 
 def _overlap(one: Indices, other: Indices) -> float:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch.nn import functional
 
 from service.evaluation.audit.features import Features
 from service.evaluation.audit.predictions import Predictor
@@ -19,6 +20,8 @@ from service.runtime.jobs import Pixels
 REGION = "region"  # the kind of finding that is at a fixed place
 MAX_AREA = 0.15  # of the image: a larger region is no mark but the object
 _EXCESS = 1 / 3  # of the highest: pixels with more belong to the region
+_REACH = 1 / 16  # of the shorter side: how far beside its relevance a mark may be
+_ALIKE = 1 / 4  # of the distance of other images from the pattern: a mark is the same everywhere
 
 Mask = NDArray[np.bool_]
 Indices = NDArray[np.int64]
@@ -93,6 +96,24 @@ def common_region(inside: Features, others: Features) -> Mask:
     threshold = max(np.sort(excess, axis=None)[-largest], _EXCESS * excess.max())
     region: Mask = (excess >= threshold) & (excess > 0)
     return region
+
+
+def alike_region(groups: Groups, region: Mask) -> Mask:
+    """Pixels in and around a region in which the images of a cluster are alike; shape (H, W).
+
+    The relevance of a narrow mark may lie beside it: rules that spread it over all that a unit sees
+    put most of it where most units see the mark.
+    """
+    fitted, others = (groups.pixels[these] for these in (groups.inside[::2], groups.others))
+    pattern = np.median(fitted, axis=0)
+    inside, outside = (
+        np.median(np.abs(pixels - pattern).mean(-1), axis=0) for pixels in (fitted, others)
+    )
+    reach = max(1, round(_REACH * min(region.shape)))
+    place = torch.from_numpy(region)[None].float()
+    around = functional.max_pool2d(place, 2 * reach + 1, stride=1, padding=reach)[0].bool().numpy()
+    alike: Mask = around & (inside < _ALIKE * outside)
+    return alike
 
 
 def probe_region(groups: Groups, region: Mask, predictor: Predictor) -> Finding:
