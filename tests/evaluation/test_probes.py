@@ -1,11 +1,11 @@
-"""The share of images that turn to a class, and what chance would make it."""
+"""The share of images that turn to a class, what chance would make it, and where a mark is."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from service.evaluation.audit.probes import WholeImageProbes
+from service.evaluation.audit.probes import Groups, WholeImageProbes, alike_region
 
 N = 10  # of a class
 
@@ -32,3 +32,26 @@ def test_without_images_of_other_classes_there_are_no_flips() -> None:
     labels = np.zeros(N, dtype=np.int64)
     probes = WholeImageProbes({}, {"": labels, "hue": labels + 1}, labels, 3)
     assert probes.flips("hue", 0) == (0.0, 0.0)
+
+
+@pytest.fixture
+def framed() -> Groups:
+    """Noise of 16x16 pixels; the first half has a dark frame."""
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 16, 16, 3), dtype=np.uint8)
+    pixels[:20, [0, -1]] = 16
+    pixels[:20, :, [0, -1]] = 16
+    return Groups(0, pixels, np.arange(20), np.arange(0), np.arange(20, 40))
+
+
+def test_a_narrow_mark_beside_its_relevance_is_found_whole(framed: Groups) -> None:
+    beside = np.zeros((16, 16), dtype=np.bool_)
+    beside[1, 1:-1] = beside[-2, 1:-1] = beside[1:-1, 1] = beside[1:-1, -2] = True
+    frame = np.ones((16, 16), dtype=np.bool_)
+    frame[1:-1, 1:-1] = False
+    assert np.array_equal(alike_region(framed, beside), frame)
+
+
+def test_what_is_alike_far_from_the_relevance_is_left_out(framed: Groups) -> None:
+    middle = np.zeros((16, 16), dtype=np.bool_)
+    middle[8, 8] = True
+    assert not alike_region(framed, middle).any()
