@@ -11,11 +11,13 @@ from urllib.parse import quote
 
 import httpx
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from pydantic import BaseModel
 
 from service.api.request.options import ExplainOptions
 from service.api.response.explanation import EXPLANATION_HEADER, MAX_HEADER
+from service.api.response.result_schemas import ExplainResults
 from service.api.response.schemas import ExplainResponse, TargetsResponse
 from service.methods import RULES, TYPES
 from service.settings import Settings
@@ -70,7 +72,11 @@ def check(answer: httpx.Response) -> None:
     if answer.status_code != 200:
         problem_of(answer, answer.status_code)
     elif answer.headers["content-type"] == "application/json":
-        kind = TargetsResponse if "explanations" in answer.json() else ExplainResponse
+        kinds: dict[str, type[BaseModel]] = {
+            "results": ExplainResults,
+            "explanations": TargetsResponse,
+        }
+        kind = next((kinds[name] for name in kinds if name in answer.json()), ExplainResponse)
         kind.model_validate_json(answer.content)
     else:
         assert len(answer.headers[EXPLANATION_HEADER]) <= MAX_HEADER
@@ -164,6 +170,7 @@ def test_arbitrary_options_in_the_query(connection: Connection, options: dict[st
 
 
 @bounded
+@example({"image": "no image"})  # with the file, two images
 @given(st.dictionaries(names.filter(bool), texts, max_size=4))
 def test_arbitrary_options_in_a_form(connection: Connection, options: dict[str, str]) -> None:
     form = {"size": "16", **options}
